@@ -1,0 +1,132 @@
+"""Parameters, tags and metadata of an estimator made of organizations' estimators."""
+
+from sklearn import get_config
+from sklearn.base import BaseEstimator
+from sklearn.utils import get_tags
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
+
+from ._learners import weight_parameter
+from ._organizations import SOLE_ORGANIZATION, default_estimator
+
+
+def routing_enabled():
+    """Whether the user has switched metadata routing on."""
+    return get_config()["enable_metadata_routing"]
+
+
+class OrganizationsEstimator(BaseEstimator):
+    """An estimator with a list `organizations` of (name, estimator, columns).
+
+    The organizations' estimators are parameters under their names, and theirs are nested
+    parameters, ``<name>__<parameter>``. A malformed list is `fit`'s to complain about.
+    """
+
+    def get_params(self, deep=True):
+        """Get parameters, those of the organizations' estimators included.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            If True, the estimator of every organization under the organization's name,
+            and its parameters as ``<name>__<parameter>``.
+
+        Returns
+        -------
+        params : dict
+            Parameter names mapped to their values.
+        """
+        own = super().get_params(deep=False)
+        if not deep:
+            return own
+        params = {}
+        for name, estimator in self._named_estimators().items():
+            params[name] = estimator
+            if hasattr(estimator, "get_params") and not isinstance(estimator, type):
+                for key, value in estimator.get_params(deep=True).items():
+                    params[f"{name}__{key}"] = value
+        return params | own
+
+    def set_params(self, **params):
+        """Set parameters, those of the organizations' estimators included.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters of this estimator; ``<name>=estimator`` replaces the estimator of
+            an organization, ``<name>__<parameter>=value`` sets a parameter of it.
+
+        Returns
+        -------
+        self : estimator
+            This estimator.
+        """
+        if "organizations" in params:
+            self.organizations = params.pop("organizations")
+        own = self.get_params(deep=False)
+        replaced = {
+            name: params.pop(name)
+            for name in self._named_estimators()
+            if name in params and name not in own
+        }
+        if replaced:
+            self.organizations = [
+                (name, replaced.get(name, estimator), columns)
+                for name, estimator, columns in self.organizations
+            ]
+        named = self._named_estimators()
+        for key in params:
+            name, _, parameter = key.partition("__")
+            if parameter and name in named and named[name] is None:
+                raise ValueError(
+                    f"Cannot set {key!r}: organization {name!r} has the default local "
+                    f"estimator. Give it one first, e.g. {name}=LGBMRegressor()."
+                )
+        return super().set_params(**params)
+
+    def _named_estimators(self):
+        organizations = self.organizations
+        if not isinstance(organizations, (list, tuple)):
+            return {}
+        if not all(isinstance(o, (list, tuple)) and len(o) == 3 for o in organizations):
+            return {}
+        return {o[0]: o[1] for o in organizations if isinstance(o[0], str)}
+
+    def _local_estimators(self):
+        """Organization name -> estimator, the default one where there is none."""
+        named = self._named_estimators() or {SOLE_ORGANIZATION: None}
+        return {
+            name: default_estimator() if estimator is None else estimator
+            for name, estimator in named.items()
+        }
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        local = []
+        for estimator in self._local_estimators().values():
+            if isinstance(estimator, BaseEstimator):
+                local.append(get_tags(estimator).input_tags)
+        tags.input_tags.sparse = all(each.sparse for each in local)
+        tags.input_tags.allow_nan = all(each.allow_nan for each in local)
+        return tags
+
+    def get_metadata_routing(self):
+        """Metadata routing: sample weights, and whatever the local fits request.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            Routes `fit` to the `fit` of every organization's estimator, and to the
+            `split` of `cv` if that is a splitter.
+        """
+        router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
+        to_fit = MethodMapping().add(caller="fit", callee="fit")
+        named = self._named_estimators()
+        for name, estimator in self._local_estimators().items():
+            if named.get(name) is None and routing_enabled():
+                estimator.set_fit_request(**{weight_parameter(estimator): True})
+            router.add(**{name: estimator}, method_mapping=to_fit)
+        if hasattr(self.cv, "get_metadata_routing"):
+            to_split = MethodMapping().add(caller="fit", callee="split")
+            router.add(splitter=self.cv, method_mapping=to_split)
+        return router

@@ -1,0 +1,472 @@
+"""Gradient Assisted Learning: what both estimators share.
+
+The method is `BaseGAL._fit_round`; `fit` validates and encodes, `_fit` loops.
+"""
+
+from dataclasses import dataclass
+from numbers import Integral, Real
+
+import joblib
+import numpy as np
+from sklearn.utils import check_array, check_random_state, check_scalar
+from sklearn.utils.metadata_routing import process_routing
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+
+from ._assistance import WEIGHTS, line_search
+from ._callbacks import CallbackSupportMixin, FitReport, with_callbacks
+from ._composition import OrganizationsEstimator, routing_enabled
+from ._learners import weight_parameter
+from ._organizations import derived_seed
+from ._partition import resolve_organizations
+from ._sampling import Rows, given_folds, judging_rows, number_of_folds, round_folds
+from .losses import get_loss
+
+# With early_stopping="auto": from how many rows on a fit is stopped early.
+STOP_EARLY_FROM = 10_000
+
+
+@dataclass(frozen=True)
+class Round:
+    """What the label holder keeps of one round; the organizations keep the models."""
+
+    weights: np.ndarray
+    learning_rate: float
+    train_loss: float
+    validation_loss: float
+
+
+class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
+    """Base class of the two estimators.
+
+    A subclass names its losses in `_losses`, checks its target in `_validate_target` and
+    encodes it in `_encode_target`.
+    """
+
+    @with_callbacks
+    def fit(self, X, y, sample_weight=None, **params):
+        """Fit by rounds of Gradient Assisted Learning.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+            The columns of all organizations. A pandas or polars dataframe keeps its
+            column types for the organizations' own estimators.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Target, held by the label holder alone.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows in the overarching loss and in every local fit. A row of
+            weight 0 is left out altogether.
+        **params : dict
+            `groups` for a splitter given as `cv` and, with metadata routing enabled,
+            whatever the organizations' estimators request.
+
+        Returns
+        -------
+        self : estimator
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, an organization, X, y or the weights are unusable.
+        """
+        self._check_parameters()
+        report = FitReport(self, X, y, sample_weight)
+        continued = self.warm_start and hasattr(self, "_rounds")
+        if not continued:
+            self.__dict__.pop("_rounds", None)  # a fit that fails leaves no old model
+
+        y = self._validate_target(y)
+        X = self._validate_X(X, reset=not continued)
+        check_consistent_length(X, y)
+        sample_weight = _validate_weight(sample_weight, len(y))
+        y, strata, sample_weight = self._encode_target(y, sample_weight, continued)
+        organizations = resolve_organizations(self, X)
+        local_params, split_params = self._route(organizations, sample_weight, params)
+        folds = given_folds(self.cv, X, strata, **split_params)
+        train = Rows(X, y, sample_weight, strata, folds, local_params)
+        if sample_weight is not None and not sample_weight.all():
+            train = train.take(np.flatnonzero(sample_weight))
+
+        names = [organization.name for organization in organizations]
+        if self.label_holder is not None and self.label_holder not in names:
+            raise ValueError(
+                f"label_holder={self.label_holder!r} is none of the organizations {names}."
+            )
+        if continued:
+            self._hand_over_models(organizations)
+        else:
+            self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self._organizations = organizations
+        self._loss = get_loss(self.loss, self._losses).for_target(
+            train.y, train.sample_weight
+        )
+        report.begin()
+        self._fit(train, report, continued)
+        report.end()
+        return self
+
+    def _fit(self, train, report, continued):
+        """Loop over the rounds."""
+        loss, organizations = self._loss, self._organizations
+        fingerprint = joblib.hash(train) if self.warm_start else None
+        n_folds = number_of_folds(self.cv, self.subsample, len(train))
+        stops_early = self.early_stopping
+        if isinstance(stops_early, str):
+            stops_early = len(train) >= STOP_EARLY_FROM
+        validation = None
+        if stops_early and n_folds is None and train.folds is None:
+            train, validation = train.split(self.validation_fraction, self._seed)
+
+        if continued:
+            rounds = list(self._rounds)
+            self._take_up(train, validation, fingerprint)
+        else:
+            rounds = []
+            self.baseline_prediction_ = loss.baseline(train.y, train.sample_weight)
+            for rows in (train, validation):
+                if rows is not None:
+                    rows.raw_prediction = np.tile(self.baseline_prediction_, (len(rows), 1))
+            self._baseline_losses = self._losses_of(train, validation, stops_early)
+        for organization, params in zip(organizations, train.local_params, strict=True):
+            organization.prepare(train.X, params)
+        try:
+            with Parallel(n_jobs=self.n_jobs, prefer="threads") as parallel:
+                while len(rounds) < self.max_iter:
+                    number = len(rounds)
+                    folds = round_folds(train, n_folds, self.subsample, self._seed, number)
+                    weights, rate = self._fit_round(number, train, folds, parallel)
+                    if rate == 0:
+                        break
+                    if validation is not None:
+                        validation.raw_prediction += sum(
+                            organization.predict(validation.X, [number], [rate * weight])
+                            for organization, weight in zip(organizations, weights)
+                        )
+                    losses = self._losses_of(train, validation, stops_early)
+                    rounds.append(Round(weights, rate, *losses))
+                    self._print_progress(rounds)
+                    asked_to_stop = report.round(lambda: {"_rounds": list(rounds)})
+                    if asked_to_stop or (stops_early and self._has_converged(rounds)):
+                        break
+        finally:
+            for organization in organizations:
+                organization.release(len(rounds))
+        self._rounds = rounds
+        if self.warm_start:
+            reached = [rows and rows.raw_prediction for rows in (train, validation)]
+            self._progress = (fingerprint, *reached)
+
+    def _fit_round(self, number, train, folds, parallel):
+        """One round of the method: weights and rate; `train` moves on by them."""
+        loss, y, raw_prediction = self._loss, train.y, train.raw_prediction
+        residual = loss.pseudo_residual(y, raw_prediction)
+        fitted = np.stack(
+            parallel(
+                delayed(organization.fit_round)(
+                    number, derived_seed(self._seed, number, m), folds, residual
+                )
+                for m, organization in enumerate(self._organizations)
+            ),
+            axis=1,
+        )  # (n_samples, n_organizations, n_outputs)
+
+        # the rows that choose: held out where some are and others are not
+        rows = judging_rows(folds)
+        sample_weight = None if train.sample_weight is None else train.sample_weight[rows]
+        weights = self._assistance_weights(residual[rows], fitted[rows], sample_weight)
+        direction = np.einsum("m,nmk->nk", weights, fitted)
+        rate = self.learning_rate
+        if self.line_search:
+            rate *= line_search(
+                loss, y[rows], raw_prediction[rows], direction[rows], sample_weight
+            )
+        train.raw_prediction = raw_prediction + rate * direction
+        return weights, rate
+
+    def _assistance_weights(self, residual, fitted, sample_weight):
+        solve = WEIGHTS[self.weights] if isinstance(self.weights, str) else self.weights
+        weights = np.asarray(solve(residual, fitted, sample_weight), dtype=np.float64)
+        if weights.shape != fitted.shape[1:2] or not np.isfinite(weights).all():
+            raise ValueError(
+                f"weights={self.weights!r} must return {fitted.shape[1]} finite weights, "
+                f"one per organization, but returned {weights!r}."
+            )
+        return weights
+
+    def _losses_of(self, train, validation, stops_early):
+        """Training and validation loss; out-of-fold values are their own validation."""
+        train_loss = train.loss(self._loss)
+        if not stops_early:
+            return train_loss, None
+        return train_loss, train_loss if validation is None else validation.loss(self._loss)
+
+    def _has_converged(self, rounds):
+        """Whether the validation loss has not improved for `n_iter_no_change` rounds."""
+        first = self._baseline_losses[1]
+        losses = [first, *(r.validation_loss for r in rounds)]
+        if len(losses) <= self.n_iter_no_change:
+            return False
+        before, recent = losses[: -self.n_iter_no_change], losses[-self.n_iter_no_change :]
+        return not min(recent) < before[-1] - self.tol * abs(first)
+
+    def _print_progress(self, rounds):
+        if not self.verbose:
+            return
+        new = rounds[-1]
+        line = f"[{type(self).__name__}] round {len(rounds)}/{self.max_iter}"
+        line += f", training loss {new.train_loss:.6g}"
+        if new.validation_loss is not None:
+            line += f", validation loss {new.validation_loss:.6g}"
+        line += f", learning rate {new.learning_rate:.4g}, weights"
+        for organization, weight in zip(self._organizations, new.weights, strict=True):
+            line += f" {organization.name} {weight:.3f}"
+        print(line)
+
+    # --- warm start -------------------------------------------------------------------
+
+    def _hand_over_models(self, organizations):
+        """Give organizations resolved anew the models of the rounds so far."""
+        previous = {organization.name: organization for organization in self._organizations}
+        for new in organizations:
+            old = previous.get(new.name)
+            if old is None or len(previous) != len(organizations) or not np.array_equal(
+                old.columns, new.columns
+            ):
+                raise ValueError(
+                    "warm_start=True continues with the same organizations and columns; "
+                    f"organization {new.name!r} is new or has changed. Fit with "
+                    "warm_start=False first."
+                )
+            new.models = dict(old.models)
+
+    def _take_up(self, train, validation, fingerprint):
+        """Raw predictions to continue from, out-of-fold as they were for the same data."""
+        known_fingerprint, *reached = getattr(self, "_progress", (None, None, None))
+        same = fingerprint == known_fingerprint
+        for rows, raw_prediction in zip((train, validation), reached, strict=True):
+            if rows is not None:
+                known = same and raw_prediction is not None
+                rows.raw_prediction = raw_prediction if known else self._raw(rows.X)
+
+    # --- predicting -------------------------------------------------------------------
+
+    def contributions(self, X):
+        """Each organization's exact additive share of the raw prediction.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        contributions : ndarray of shape (n_samples, n_organizations, n_outputs)
+            In link space, organizations in the order of `organization_names_`. Summed
+            over organizations and added to `baseline_prediction_` they are the raw
+            prediction.
+        """
+        check_is_fitted(self)
+        X = self._validate_X(X, reset=False)
+        return self._contributions(X)
+
+    def _contributions(self, X):
+        rates, weights = self.learning_rates_, self.weights_
+        shares = Parallel(n_jobs=self.n_jobs, prefer="threads")(
+            delayed(organization.predict)(X, range(self.n_iter_), rates * weights[:, m])
+            for m, organization in enumerate(self._organizations)
+        )
+        shape = (_n_rows(X), len(self.baseline_prediction_))
+        return np.stack([np.broadcast_to(share, shape) for share in shares], axis=1)
+
+    def _raw(self, X):
+        """Raw predictions (n_samples, n_outputs) of validated X."""
+        return self.baseline_prediction_ + self._contributions(X).sum(axis=1)
+
+    def _staged_raw(self, X):
+        """Raw predictions after each round."""
+        check_is_fitted(self)
+        X = self._validate_X(X, reset=False)
+        raw = np.tile(self.baseline_prediction_, (_n_rows(X), 1))
+        for number, new in enumerate(self._rounds):
+            for organization, weight in zip(self._organizations, new.weights, strict=True):
+                raw = raw + organization.predict(X, [number], [new.learning_rate * weight])
+            yield raw
+
+    # --- what a fit leaves --------------------------------------------------------------
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "_rounds")
+
+    @property
+    def n_iter_(self):
+        """Number of rounds."""
+        return len(self._rounds)
+
+    @property
+    def weights_(self):
+        """Assistance weights, (n_iter_, n_organizations)."""
+        weights = [r.weights for r in self._rounds]
+        return np.array(weights).reshape(len(weights), len(self._organizations))
+
+    @property
+    def learning_rates_(self):
+        """Assisted learning rates, (n_iter_,)."""
+        return np.array([r.learning_rate for r in self._rounds])
+
+    @property
+    def train_loss_(self):
+        """Overarching loss on the training rows, (n_iter_ + 1,)."""
+        return np.array([self._baseline_losses[0], *(r.train_loss for r in self._rounds)])
+
+    @property
+    def validation_loss_(self):
+        """Overarching loss that early stopping looks at, (n_iter_ + 1,); else empty."""
+        losses = [self._baseline_losses[1], *(r.validation_loss for r in self._rounds)]
+        return np.array([loss for loss in losses if loss is not None])
+
+    @property
+    def estimators_(self):
+        """Fitted local models, ``[round][organization]``."""
+        return [
+            [organization.models[number] for organization in self._organizations]
+            for number in range(self.n_iter_)
+        ]
+
+    @property
+    def organization_names_(self):
+        """Names of the organizations."""
+        return [organization.name for organization in self._organizations]
+
+    @property
+    def columns_(self):
+        """Positions of every organization's columns, a list of arrays."""
+        return [organization.columns for organization in self._organizations]
+
+    @property
+    def label_holder_(self):
+        """Name of the organization that holds y."""
+        names = self.organization_names_
+        return names[0] if self.label_holder is None else self.label_holder
+
+    # --- validation -------------------------------------------------------------------
+
+    def _check_parameters(self):
+        check_scalar(self.max_iter, "max_iter", Integral, min_val=1)
+        check_scalar(
+            self.learning_rate, "learning_rate", Real, min_val=0, include_boundaries="neither"
+        )
+        check_scalar(
+            self.subsample, "subsample", Real, min_val=0, max_val=1, include_boundaries="right"
+        )
+        check_scalar(self.n_iter_no_change, "n_iter_no_change", Integral, min_val=1)
+        check_scalar(self.tol, "tol", Real, min_val=0)
+        for name in ("line_search", "warm_start"):
+            check_scalar(getattr(self, name), name, (bool, np.bool_))
+        if isinstance(self.validation_fraction, Integral):
+            check_scalar(self.validation_fraction, "validation_fraction", Integral, min_val=1)
+        else:
+            check_scalar(
+                self.validation_fraction, "validation_fraction", Real, min_val=0, max_val=1,
+                include_boundaries="neither",
+            )
+        if not (isinstance(self.early_stopping, (bool, np.bool_)) or (
+            isinstance(self.early_stopping, str) and self.early_stopping == "auto"
+        )):
+            raise ValueError(
+                f"early_stopping must be True, False or 'auto', got {self.early_stopping!r}."
+            )
+        if not callable(self.weights) and not (
+            isinstance(self.weights, str) and self.weights in WEIGHTS
+        ):
+            raise ValueError(
+                f"weights={self.weights!r} is not known. Use one of {sorted(WEIGHTS)}, or a "
+                "callable (residual, fitted, sample_weight) -> weights."
+            )
+        self._check_cv()
+
+    def _check_cv(self):
+        cv, is_int = self.cv, isinstance(self.cv, Integral)
+        if isinstance(cv, str) and cv != "auto" or is_int and (cv < 2 or cv is True):
+            raise ValueError(
+                f"cv must be 'auto', None, an int of at least 2, a splitter or an iterable "
+                f"of splits, got {cv!r}."
+            )
+        if self.subsample < 1 and not (cv is None or isinstance(cv, str)):
+            raise ValueError(
+                f"subsample={self.subsample} leaves rows out for the weights and the rate, "
+                f"and so does cv={cv!r}: choose one of them, subsample=1.0 or cv=None."
+            )
+
+    def _validate_X(self, X, reset):
+        """X with its columns checked; dataframes keep their types, NaN is let through."""
+        if not hasattr(X, "columns"):
+            return validate_data(
+                self,
+                X,
+                accept_sparse=["csr", "csc"],
+                ensure_all_finite="allow-nan",
+                reset=reset,
+            )
+        validate_data(self, X, skip_check_array=True, reset=reset)
+        if _n_rows(X) == 0 or X.shape[1] == 0:
+            raise ValueError(
+                f"Found an empty dataframe (shape={X.shape}) while a minimum of 1 row and "
+                "1 column is required."
+            )
+        return X
+
+    def _route(self, organizations, sample_weight, params):
+        """Parameters of every organization's local fits, and of the splitter's `split`."""
+        if routing_enabled():
+            if sample_weight is not None:
+                params = {**params, "sample_weight": sample_weight}
+            routed = process_routing(self, "fit", **params)
+            split_params = routed.splitter.split if "splitter" in routed else {}
+            return [dict(routed[o.name].fit) for o in organizations], dict(split_params)
+        unknown = sorted(params.keys() - {"groups"})
+        if unknown:
+            raise TypeError(
+                f"{type(self).__name__}.fit() got unexpected arguments {unknown}. To pass "
+                "metadata on to the organizations' estimators, enable metadata routing: "
+                "sklearn.set_config(enable_metadata_routing=True)."
+            )
+        local_params = []
+        for organization in organizations:
+            name = weight_parameter(organization.estimator)
+            if sample_weight is not None and name is None:
+                raise ValueError(
+                    f"The estimator of organization {organization.name!r}, "
+                    f"{type(organization.estimator).__name__}, does not support sample "
+                    "weights. Give it one that does, or fit without sample_weight and "
+                    "class_weight."
+                )
+            local_params.append({} if sample_weight is None else {name: sample_weight})
+        return local_params, params
+
+
+def _n_rows(X):
+    return X.shape[0]
+
+
+def _validate_weight(sample_weight, n_samples):
+    """Sample weights as a float array (n_samples,); None stays None."""
+    if sample_weight is None:
+        return None
+    if isinstance(sample_weight, Real):
+        return np.full(n_samples, float(sample_weight))
+    sample_weight = check_array(
+        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
+    )
+    if sample_weight.ndim != 1:
+        raise ValueError("Sample weights must be 1D array or scalar")
+    if len(sample_weight) != n_samples:
+        raise ValueError(
+            f"sample_weight.shape == {sample_weight.shape}, expected {(n_samples,)}!"
+        )
+    if (sample_weight < 0).any():
+        raise ValueError("Negative values in data passed to `sample_weight`.")
+    if not sample_weight.any():
+        raise ValueError("Sample weights must not all be zero.")
+    return sample_weight

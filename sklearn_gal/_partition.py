@@ -1,0 +1,255 @@
+"""Who holds which columns: from the user's list to the local organizations."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.utils import check_random_state
+
+from ._organizations import SOLE_ORGANIZATION, LocalOrganization, default_estimator
+
+
+def make_organizations(X, n_organizations=8, estimator=None, *, random_state=None):
+    """Cut the columns of X into organizations at random, for simulations.
+
+    The columns are permuted and cut into parts of as equal size as possible, as in the
+    experiments of Diao, Ding and Tarokh (NeurIPS 2022).
+
+    Parameters
+    ----------
+    X : array-like, sparse matrix or dataframe of shape (n_samples, n_features)
+        Data whose columns to cut.
+    n_organizations : int, default=8
+        Number of organizations M.
+    estimator : estimator, list of estimators or None, default=None
+        The local estimator of every organization. The estimators of a list are dealt out
+        in turn. None is the default local estimator.
+    random_state : int, RandomState instance or None, default=None
+        Determines who gets which columns.
+
+    Returns
+    -------
+    organizations : list of tuples (name, estimator, columns)
+        Ready for :class:`GALRegressor` or :class:`GALClassifier`. The names are
+        ``"organization_0"``, ``"organization_1"``, ...; the columns are names where X has
+        column names, else positions, in ascending order.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer columns than organizations.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_gal import make_organizations
+    >>> make_organizations(np.zeros((5, 4)), n_organizations=2, random_state=0)
+    [('organization_0', None, [2, 3]), ('organization_1', None, [0, 1])]
+    """
+    names = column_names(X)
+    n_features = np.shape(X)[1]
+    if not isinstance(n_organizations, Integral) or n_organizations < 1:
+        raise ValueError(f"n_organizations must be a positive int, got {n_organizations!r}.")
+    if n_features < n_organizations:
+        raise ValueError(
+            f"X has {n_features} columns, too few for n_organizations={n_organizations}: "
+            "every organization needs at least one."
+        )
+    estimators = list(estimator) if isinstance(estimator, (list, tuple)) else [estimator]
+    order = check_random_state(random_state).permutation(n_features)
+    organizations = []
+    for i, part in enumerate(np.array_split(order, n_organizations)):
+        columns = [int(j) if names is None else names[j] for j in np.sort(part)]
+        organizations.append((f"organization_{i}", estimators[i % len(estimators)], columns))
+    return organizations
+
+
+def column_names(X):
+    """Column names of a dataframe with string names; None for anything else."""
+    if not hasattr(X, "columns"):
+        return None
+    names = list(X.columns)
+    return names if all(isinstance(name, str) for name in names) else None
+
+
+def resolve_organizations(model, X):
+    """The local organizations for the `organizations` parameter of `model`.
+
+    Parameters
+    ----------
+    model : estimator
+        Whose `organizations` to resolve, and which has validated X.
+    X : array-like, sparse matrix or dataframe
+        What a callable column selection is called with.
+
+    Returns
+    -------
+    organizations : list of LocalOrganization
+
+    Raises
+    ------
+    ValueError
+        For anything that is wrong with the list, naming the organization.
+    """
+    organizations, n_features = model.organizations, model.n_features_in_
+    feature_names = getattr(model, "feature_names_in_", None)
+    if organizations is None:
+        return [LocalOrganization(SOLE_ORGANIZATION, default_estimator(), np.arange(n_features))]
+    check_organizations(organizations, reserved=model.get_params(deep=False))
+    resolved, holder = [], {}
+    for name, estimator, columns in organizations:
+        positions = _resolve_columns(name, columns, X, feature_names, n_features)
+        for position in positions.tolist():
+            if position in holder:
+                label = position if feature_names is None else feature_names[position]
+                raise ValueError(
+                    f"Column {label!r} is listed twice in organization {name!r}."
+                    if holder[position] == name
+                    else f"Column {label!r} is listed by organization "
+                    f"{holder[position]!r} and by organization {name!r}. Organizations "
+                    "partition the columns: leave it to one of them, or give X a second "
+                    "copy of it under another name if both really hold it."
+                )
+            holder[position] = name
+        estimator = default_estimator() if estimator is None else estimator
+        resolved.append(LocalOrganization(name, estimator, positions))
+    return resolved
+
+
+def check_organizations(organizations, reserved):
+    """Check names and estimators of a list of (name, estimator, columns)."""
+    if not isinstance(organizations, (list, tuple)) or len(organizations) == 0:
+        raise ValueError(
+            "organizations must be None or a non-empty list of (name, estimator, columns) "
+            f"tuples, got {organizations!r}."
+        )
+    names = []
+    for i, entry in enumerate(organizations):
+        if not isinstance(entry, (list, tuple)) or len(entry) != 3:
+            raise ValueError(
+                f"organizations[{i}] must be a tuple (name, estimator, columns), got "
+                f"{entry!r}."
+            )
+        name, estimator, _ = entry
+        if not isinstance(name, str) or not name:
+            raise ValueError(
+                f"The name of organizations[{i}] must be a non-empty string, got {name!r}."
+            )
+        if "__" in name:
+            raise ValueError(
+                f"The name of organization {name!r} must not contain '__', which separates "
+                "it from the parameters of its estimator: rename it."
+            )
+        if name in reserved:
+            raise ValueError(
+                f"The name of organization {name!r} is that of a parameter: rename it."
+            )
+        if name in names:
+            raise ValueError(
+                f"Two organizations have the name {name!r}: names must be unique."
+            )
+        names.append(name)
+        _check_estimator(name, estimator)
+
+
+def _check_estimator(name, estimator):
+    if estimator is None:
+        return
+    if isinstance(estimator, type) or not (
+        hasattr(estimator, "fit") and hasattr(estimator, "get_params")
+    ):
+        raise ValueError(
+            f"The estimator of organization {name!r} must be a regressor instance or None "
+            f"for the default one, got {estimator!r}."
+        )
+    if is_classifier(estimator):
+        raise ValueError(
+            f"The estimator of organization {name!r} is a classifier, "
+            f"{type(estimator).__name__}. Organizations fit pseudo-residuals, which are "
+            "real numbers: give it a regressor, for a classification target too."
+        )
+    if not hasattr(estimator, "predict"):
+        raise ValueError(
+            f"The estimator of organization {name!r}, {type(estimator).__name__}, has no "
+            "'predict': give it a regressor, or a pipeline that ends in one."
+        )
+
+
+def _resolve_columns(name, columns, X, feature_names, n_features):
+    """Positions of one organization's columns."""
+    if callable(columns):
+        columns = columns(X)
+    if isinstance(columns, slice):
+        columns = slice(
+            *(_slice_bound(name, b, i, feature_names) for i, b in enumerate(_bounds(columns)))
+        )
+        positions = np.arange(n_features)[columns]
+    elif isinstance(columns, (str, Integral)) and not isinstance(columns, bool):
+        positions = np.array([_position(name, columns, feature_names, n_features)])
+    else:
+        listed = np.asarray(columns).tolist() if hasattr(columns, "dtype") else columns
+        if isinstance(listed, (str, bytes)) or not hasattr(listed, "__iter__"):
+            raise ValueError(
+                f"The columns of organization {name!r} must be a name, a position, a list "
+                "of either, a slice, a boolean mask or a callable that returns one of "
+                f"them, got {columns!r}."
+            )
+        listed = list(listed)
+        if listed and all(isinstance(entry, (bool, np.bool_)) for entry in listed):
+            if len(listed) != n_features:
+                raise ValueError(
+                    f"The boolean mask of organization {name!r} has {len(listed)} entries, "
+                    f"but X has {n_features} columns."
+                )
+            positions = np.flatnonzero(listed)
+        else:
+            positions = np.array(
+                [_position(name, entry, feature_names, n_features) for entry in listed],
+                dtype=np.intp,
+            )
+    if len(positions) == 0:
+        raise ValueError(
+            f"Organization {name!r} holds no columns: {columns!r} selects none of X with "
+            f"n_features = {n_features}. Leave the organization out, or correct its "
+            "selection."
+        )
+    return positions
+
+
+def _bounds(columns):
+    return columns.start, columns.stop, columns.step
+
+
+def _slice_bound(name, bound, which, feature_names):
+    """A bound of a slice as a position; the last name of a slice of names is included."""
+    if not isinstance(bound, str):
+        return bound
+    return _position(name, bound, feature_names, None) + (which == 1)
+
+
+def _position(name, column, feature_names, n_features):
+    """Position of one column given by name or position."""
+    if isinstance(column, str):
+        if feature_names is None:
+            raise ValueError(
+                f"Organization {name!r} names column {column!r}, but X has no column "
+                "names: pass a dataframe with string column names, or select by position."
+            )
+        found = np.flatnonzero(feature_names == column)
+        if len(found) == 0:
+            raise ValueError(
+                f"Organization {name!r} names column {column!r}, which X does not have. "
+                f"Its columns are {list(feature_names)}."
+            )
+        return int(found[0])
+    if not isinstance(column, Integral) or isinstance(column, bool):
+        raise ValueError(
+            f"Organization {name!r} lists column {column!r}, which is neither a name nor a "
+            "position."
+        )
+    if not -n_features <= column < n_features:
+        raise ValueError(
+            f"Organization {name!r} lists column {int(column)}, but X has only n_features "
+            f"= {n_features}."
+        )
+    return int(column) % n_features

@@ -1,0 +1,153 @@
+"""Which rows a round is fitted to and which it is judged on: folds, bags, validation."""
+
+from dataclasses import dataclass, replace
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import check_cv
+from sklearn.utils import _safe_indexing
+
+from ._learners import take_rows
+from ._organizations import NO_FOLD
+
+# With cv="auto": from how many rows on a fit is cross-fitted, and in how many folds.
+CROSS_FIT_FROM = 40
+AUTO_FOLDS = 5
+# What the seed of a draw is for
+_FOLDS, _VALIDATION = 1, 2
+
+
+@dataclass
+class Rows:
+    """Training or validation rows, with all that has one entry per row.
+
+    `strata` are class codes, or zeros; `folds` are fold numbers if the user gave a
+    splitter; `local_params` are the parameters of the local fits, a dict per organization.
+    """
+
+    X: Any
+    y: np.ndarray
+    sample_weight: np.ndarray | None
+    strata: np.ndarray
+    folds: np.ndarray | None
+    local_params: list[dict]
+    raw_prediction: np.ndarray | None = None
+
+    def __len__(self):
+        return len(self.y)
+
+    def take(self, rows):
+        """A selection of the rows."""
+
+        def cut(array):
+            return None if array is None else array[rows]
+
+        return replace(
+            self,
+            X=_safe_indexing(self.X, rows),
+            y=self.y[rows],
+            sample_weight=cut(self.sample_weight),
+            strata=self.strata[rows],
+            folds=cut(self.folds),
+            local_params=[take_rows(each, rows, len(self)) for each in self.local_params],
+            raw_prediction=cut(self.raw_prediction),
+        )
+
+    def loss(self, loss):
+        """Overarching loss of the raw predictions."""
+        return loss.value(self.y, self.raw_prediction, self.sample_weight)
+
+    def split(self, fraction, seed):
+        """Training rows and a random part to validate on."""
+        size = fraction if isinstance(fraction, Integral) else round(fraction * len(self))
+        rng = np.random.default_rng([seed, _VALIDATION])
+        part = draw_part(self.strata, max(1, size), rng)
+        return self.take(np.flatnonzero(~part)), self.take(np.flatnonzero(part))
+
+
+def number_of_folds(cv, subsample, n_samples):
+    """Folds drawn anew in each round; None if the fit is in-sample or the folds given."""
+    if isinstance(cv, str):
+        return AUTO_FOLDS if subsample == 1 and n_samples >= CROSS_FIT_FROM else None
+    if not isinstance(cv, Integral):
+        return None
+    if cv > n_samples:
+        raise ValueError(f"cv={cv} folds are more than the {n_samples} rows of the fit.")
+    return int(cv)
+
+
+def round_folds(rows, n_folds, subsample, seed, round_number):
+    """Fold numbers of one round, (n_samples,), or None if the round is in-sample."""
+    if rows.folds is not None:
+        return rows.folds
+    rng = np.random.default_rng([seed, _FOLDS, round_number])
+    if n_folds is not None:
+        return draw_folds(rows.strata, n_folds, rng)
+    if subsample < 1:
+        # a single model, that leaves fold 0 out
+        n_out = max(1, round((1 - subsample) * len(rows)))
+        return np.where(draw_part(rows.strata, n_out, rng), 0, NO_FOLD)
+    return None
+
+
+def judging_rows(folds):
+    """Rows whose fitted values choose weights and rate: the held-out ones if any are."""
+    if folds is None or (folds != NO_FOLD).all():
+        return slice(None)
+    return np.flatnonzero(folds != NO_FOLD)
+
+
+def draw_folds(strata, n_folds, rng):
+    """Random fold numbers, every fold with the same share of every stratum."""
+    folds = np.empty(len(strata), dtype=np.intp)
+    folds[_shuffled_by_stratum(strata, rng)] = np.arange(len(strata)) % n_folds
+    return folds
+
+
+def draw_part(strata, size, rng):
+    """Mask of a random part of `size` rows; a row of every stratum stays outside."""
+    order = _shuffled_by_stratum(strata, rng)
+    first = np.diff(strata[order], prepend=-1) != 0
+    order = order[~first]
+    size = min(size, len(order))
+    part = np.zeros(len(strata), dtype=bool)
+    part[order[np.linspace(0, len(order), size, endpoint=False).astype(np.intp)]] = True
+    return part
+
+
+def _shuffled_by_stratum(strata, rng):
+    order = rng.permutation(len(strata))
+    return order[np.argsort(strata[order], kind="stable")]
+
+
+def given_folds(cv, X, y, **split_params):
+    """Fold numbers of a splitter or an iterable of splits; None for anything else.
+
+    Raises
+    ------
+    ValueError
+        If the splits do not put every row into exactly one test set, or train on
+        something else than all rows outside it.
+    """
+    if cv is None or isinstance(cv, (str, Integral)):
+        return None
+    folds = np.full(len(y), NO_FOLD)
+    times_held_out = np.zeros(len(y), dtype=np.intp)
+    for fold, (train, test) in enumerate(check_cv(cv).split(X, y, **split_params)):
+        outside = np.ones(len(y), dtype=bool)
+        outside[test] = False
+        if not np.array_equal(np.flatnonzero(outside), np.unique(train)):
+            raise ValueError(
+                f"cv={cv!r} does not train split {fold} on all rows outside its test set. "
+                "Cross-fitting needs a partition of the rows, like KFold's."
+            )
+        times_held_out[test] += 1
+        folds[test] = fold
+    if (times_held_out != 1).any():
+        raise ValueError(
+            f"cv={cv!r} must put every row into exactly one test set, but "
+            f"{np.count_nonzero(times_held_out != 1)} of {len(y)} rows are in none or in "
+            "several. Use a partition, like KFold's."
+        )
+    return folds
