@@ -13,8 +13,8 @@ _FLAT = 1e-10
 # share of the slope at rate 0.
 _SLOPE_AT_BOUND = 1e-2
 # A slope below this share of the slope at rate 0 counts as level.
-_LEVEL = 1e-8
-_MAX_EXPANSIONS = 60
+_LEVEL = 1e-6
+_MAX_EXPANSIONS = 40
 
 
 def uniform_weights(residual, fitted, sample_weight=None):
@@ -127,11 +127,10 @@ def line_search(loss, y, raw_prediction, direction, sample_weight=None, start=1.
     if not slope_at_0 < -_FLAT * largest_slope:
         return 0.0
 
-    low, high, target = 0.0, _bracket(slope, slope_at_0, start), 0.0
-    if slope(high) < -_LEVEL * slope_at_0:
-        target = _SLOPE_AT_BOUND * slope_at_0
+    high, rises = _bracket(slope, slope_at_0, start)
+    target = 0.0 if rises else _SLOPE_AT_BOUND * slope_at_0
     rate = optimize.brentq(
-        lambda rate: slope(rate) - target, low, high, xtol=1e-14 * high, rtol=1e-12
+        lambda rate: slope(rate) - target, 0.0, high, xtol=1e-14 * high, rtol=1e-12
     )
     before = loss.value(y, raw_prediction, sample_weight)
     after = loss.value(y, raw_prediction + rate * direction, sample_weight)
@@ -139,8 +138,8 @@ def line_search(loss, y, raw_prediction, direction, sample_weight=None, start=1.
 
 
 def _bracket(slope, slope_at_0, high):
-    """Rate at which the loss rises again, or beyond which it has become level."""
-    level = -_LEVEL * slope_at_0
+    """A rate where the loss rises again, or else beyond which it stays level."""
+    level = _LEVEL * abs(slope_at_0)
     was_level = False
     for _ in range(_MAX_EXPANSIONS):
         slope_at_high = slope(high)
@@ -149,11 +148,15 @@ def _bracket(slope, slope_at_0, high):
                 f"The slope of the overarching loss is {slope_at_high} at learning rate "
                 f"{high:.3g}: its 'pseudo_residual' must be finite."
             )
-        is_level = abs(slope_at_high) <= level
-        if slope_at_high > level or (is_level and was_level):
-            return high
+        if slope_at_high > level:
+            return high, True
+        is_level = slope_at_high >= -level
+        if is_level and was_level:
+            return high, False
         was_level = is_level
         high *= 4
+    if slope_at_high > _SLOPE_AT_BOUND * slope_at_0:
+        return high, False
     raise ValueError(
         "The overarching loss falls without bound along the assisted direction: its "
         "'pseudo_residual' must be the negative gradient of a loss bounded from below."

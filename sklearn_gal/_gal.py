@@ -24,6 +24,8 @@ from .losses import get_loss
 
 # With early_stopping="auto": from how many rows on a fit is stopped early.
 STOP_EARLY_FROM = 10_000
+# Nothing is left to fit when all residuals are below this share of the first ones.
+_FITTED = 1e-10
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,11 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
         if not continued:
             self.__dict__.pop("_rounds", None)  # a fit that fails leaves no old model
 
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the "
+                "target y is None."
+            )
         y = self._validate_target(y)
         X = self._validate_X(X, reset=not continued)
         check_consistent_length(X, y)
@@ -128,6 +135,8 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
             for rows in (train, validation):
                 if rows is not None:
                     rows.raw_prediction = np.tile(self.baseline_prediction_, (len(rows), 1))
+            first_residual = loss.pseudo_residual(train.y, train.raw_prediction)
+            self._first_residual = np.abs(first_residual).max()
             self._baseline_losses = self._losses_of(train, validation, stops_early)
         for organization, params in zip(organizations, train.local_params, strict=True):
             organization.prepare(train.X, params)
@@ -162,6 +171,8 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
         """One round of the method: weights and rate; `train` moves on by them."""
         loss, y, raw_prediction = self._loss, train.y, train.raw_prediction
         residual = loss.pseudo_residual(y, raw_prediction)
+        if np.abs(residual).max() <= _FITTED * self._first_residual:
+            return None, 0.0
         fitted = np.stack(
             parallel(
                 delayed(organization.fit_round)(

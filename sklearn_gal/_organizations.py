@@ -5,11 +5,13 @@ The rounds loop speaks to an organization through four calls: `prepare`, `fit_ro
 fold numbers and seeds: no estimator, no column, no y.
 """
 
+from contextlib import contextmanager
+
 import numpy as np
 from lightgbm import LGBMRegressor
 from sklearn.utils import _safe_indexing
 
-from ._learners import FoldRegressors, Learner, as_outputs
+from ._learners import FoldRegressors, as_outputs, make_learner
 
 # Fold number of a row that every model of the round is fitted to.
 NO_FOLD = -1
@@ -20,10 +22,10 @@ SOLE_ORGANIZATION = "all"
 def default_estimator():
     """The local estimator of an organization that brings none."""
     return LGBMRegressor(
-        n_estimators=1,
-        learning_rate=1.0,
-        num_leaves=8,
-        min_child_samples=20,
+        n_estimators=10,
+        learning_rate=0.3,
+        num_leaves=4,
+        min_child_samples=30,
         verbosity=-1,
     )
 
@@ -50,7 +52,8 @@ class LocalOrganization:
 
     def prepare(self, X, fit_params):
         """Take one's own columns of the training rows, before the first round."""
-        self._learner = Learner(self.estimator, self._view(X), fit_params)
+        with self._naming_errors("preparing"):
+            self._learner = make_learner(self.estimator, self._view(X), fit_params)
 
     def fit_round(self, round_number, seed, folds, residual):
         """Fit `residual` as round `round_number` and return one's fitted values.
@@ -74,14 +77,8 @@ class LocalOrganization:
             Fitted values: of the model that did not see the row where there is one, else
             the mean over models.
         """
-        try:
-            fitted = self._fit_folds(round_number, seed, folds, residual)
-        except Exception as error:
-            error.add_note(
-                f"while fitting organization {self.name!r} in round {round_number + 1}"
-            )
-            raise
-        return fitted
+        with self._naming_errors(f"fitting round {round_number + 1}"):
+            return self._fit_folds(round_number, seed, folds, residual)
 
     def _fit_folds(self, round_number, seed, folds, residual):
         learner = self._learner
@@ -126,13 +123,9 @@ class LocalOrganization:
         view, total = self._view(X), 0.0
         for round_number, coefficient in zip(rounds, coefficients, strict=True):
             if coefficient != 0:
-                model = self.models[round_number]
-                try:
-                    prediction = as_outputs(model.predict(view))
-                    self._checked(prediction, (prediction.shape))
-                except Exception as error:
-                    error.add_note(f"while predicting with organization {self.name!r}")
-                    raise
+                with self._naming_errors("predicting"):
+                    prediction = as_outputs(self.models[round_number].predict(view))
+                    self._checked(prediction, (len(prediction), prediction.shape[1]))
                 total = total + coefficient * prediction
         return total
 
@@ -143,6 +136,15 @@ class LocalOrganization:
 
     def _view(self, X):
         return _safe_indexing(X, self.columns, axis=1)
+
+    @contextmanager
+    def _naming_errors(self, task):
+        """Say in the notes of an error whose it is."""
+        try:
+            yield
+        except Exception as error:
+            error.add_note(f"while {task} of organization {self.name!r}")
+            raise
 
     def _checked(self, prediction, shape):
         """Refuse predictions that would spoil everybody's model."""

@@ -94,23 +94,19 @@ def resolve_organizations(model, X):
     organizations, n_features = model.organizations, model.n_features_in_
     feature_names = getattr(model, "feature_names_in_", None)
     if organizations is None:
-        return [LocalOrganization(SOLE_ORGANIZATION, default_estimator(), np.arange(n_features))]
+        everything = np.arange(n_features)
+        return [LocalOrganization(SOLE_ORGANIZATION, default_estimator(), everything)]
     check_organizations(organizations, reserved=model.get_params(deep=False))
-    resolved, holder = [], {}
+    resolved = []
     for name, estimator, columns in organizations:
         positions = _resolve_columns(name, columns, X, feature_names, n_features)
-        for position in positions.tolist():
-            if position in holder:
-                label = position if feature_names is None else feature_names[position]
-                raise ValueError(
-                    f"Column {label!r} is listed twice in organization {name!r}."
-                    if holder[position] == name
-                    else f"Column {label!r} is listed by organization "
-                    f"{holder[position]!r} and by organization {name!r}. Organizations "
-                    "partition the columns: leave it to one of them, or give X a second "
-                    "copy of it under another name if both really hold it."
-                )
-            holder[position] = name
+        listed, times = np.unique(positions, return_counts=True)
+        for position in listed[times > 1].tolist():
+            label = position if feature_names is None else feature_names[position]
+            raise ValueError(
+                f"Organization {name!r} lists column {label!r} more than once: remove the "
+                "repetition."
+            )
         estimator = default_estimator() if estimator is None else estimator
         resolved.append(LocalOrganization(name, estimator, positions))
     return resolved
