@@ -19,7 +19,9 @@ def make_adult_like(n_samples=20_000, random_state=0):
     rng = np.random.default_rng(random_state)
     age = rng.gamma(9, 4.3, n_samples).clip(17, 90)
     education = rng.binomial(15, 0.6, n_samples).astype(float)
-    hours = np.where(rng.random(n_samples) < 0.5, 40, rng.normal(40, 13, n_samples)).clip(1, 99)
+    hours = np.where(rng.random(n_samples) < 0.5, 40, rng.normal(40, 13, n_samples)).clip(
+        1, 99
+    )
     married = (rng.random(n_samples) < 1 / (1 + np.exp(-(age - 32) / 8))).astype(float)
     gain = np.where(rng.random(n_samples) < 0.08, rng.lognormal(8, 1.2, n_samples), 0)
     loss = np.where(rng.random(n_samples) < 0.05, rng.normal(1870, 350, n_samples), 0)
@@ -27,7 +29,9 @@ def make_adult_like(n_samples=20_000, random_state=0):
     employer = rng.integers(0, 7, n_samples).astype(float)
     sex = (rng.random(n_samples) < 0.67).astype(float)
     others = rng.normal(size=(n_samples, 5))
-    effect = np.array([0, 1, 0.8, -0.4, -0.9, -0.2, 0.3, -0.7, 0.5, 0.9, -0.1, -0.5, 0.2, 0.4])
+    effect = np.array(
+        [0, 1, 0.8, -0.4, -0.9, -0.2, 0.3, -0.7, 0.5, 0.9, -0.1, -0.5, 0.2, 0.4]
+    )
     logit = (
         -5.2
         + 0.32 * (education - 9)

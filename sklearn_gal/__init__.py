@@ -6,4 +6,3 @@ from ._regressor import GALRegressor
 from ._version import __version__
 
 __all__ = ["GALClassifier", "GALRegressor", "__version__", "make_organizations"]
-

@@ -15,13 +15,13 @@ except ImportError:
 class FitReport:
     """Tells the callbacks of an estimator about its fit and the rounds of it."""
 
-    def __init__(self, estimator, X, y, sample_weight):
+    def __init__(self, estimator, X, y, sample_weight, max_iter):
         self._about = {"estimator": estimator, "X": X, "y": y}
         if sample_weight is not None:
             self._about["metadata"] = {"sample_weight": sample_weight}
         self._context = None
         if hasattr(estimator, "_init_callback_context"):
-            self._context = estimator._init_callback_context(max_subtasks=None)
+            self._context = estimator._init_callback_context(max_subtasks=max_iter)
 
     def begin(self):
         """The fit begins."""

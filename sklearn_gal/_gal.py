@@ -4,14 +4,13 @@ The method is `BaseGAL._fit_round`; `fit` validates and encodes, `_fit` loops.
 """
 
 from dataclasses import dataclass
-from numbers import Integral, Real
 
 import joblib
 import numpy as np
-from sklearn.utils import check_array, check_random_state, check_scalar
+from sklearn.utils import check_random_state
 from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from ._assistance import WEIGHTS, line_search
 from ._callbacks import CallbackSupportMixin, FitReport, with_callbacks
@@ -20,6 +19,7 @@ from ._learners import weight_parameter
 from ._organizations import derived_seed
 from ._partition import resolve_organizations
 from ._sampling import Rows, given_folds, judging_rows, number_of_folds, round_folds
+from ._validation import check_parameters, validate_weight, validate_X
 from .losses import get_loss
 
 # With early_stopping="auto": from how many rows on a fit is stopped early.
@@ -73,8 +73,8 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
         ValueError
             If a parameter, an organization, X, y or the weights are unusable.
         """
-        self._check_parameters()
-        report = FitReport(self, X, y, sample_weight)
+        check_parameters(self)
+        report = FitReport(self, X, y, sample_weight, self.max_iter)
         continued = self.warm_start and hasattr(self, "_rounds")
         if not continued:
             self.__dict__.pop("_rounds", None)  # a fit that fails leaves no old model
@@ -85,9 +85,9 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
                 "target y is None."
             )
         y = self._validate_target(y)
-        X = self._validate_X(X, reset=not continued)
+        X = validate_X(self, X, reset=not continued)
         check_consistent_length(X, y)
-        sample_weight = _validate_weight(sample_weight, len(y))
+        sample_weight = validate_weight(sample_weight, len(y))
         y, strata, sample_weight = self._encode_target(y, sample_weight, continued)
         organizations = resolve_organizations(self, X)
         local_params, split_params = self._route(organizations, sample_weight, params)
@@ -116,7 +116,7 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
 
     def _fit(self, train, report, continued):
         """Loop over the rounds."""
-        loss, organizations = self._loss, self._organizations
+        organizations = self._organizations
         fingerprint = joblib.hash(train) if self.warm_start else None
         n_folds = number_of_folds(self.cv, self.subsample, len(train))
         stops_early = self.early_stopping
@@ -126,18 +126,8 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
         if stops_early and n_folds is None and train.folds is None:
             train, validation = train.split(self.validation_fraction, self._seed)
 
-        if continued:
-            rounds = list(self._rounds)
-            self._take_up(train, validation, fingerprint)
-        else:
-            rounds = []
-            self.baseline_prediction_ = loss.baseline(train.y, train.sample_weight)
-            for rows in (train, validation):
-                if rows is not None:
-                    rows.raw_prediction = np.tile(self.baseline_prediction_, (len(rows), 1))
-            first_residual = loss.pseudo_residual(train.y, train.raw_prediction)
-            self._first_residual = np.abs(first_residual).max()
-            self._baseline_losses = self._losses_of(train, validation, stops_early)
+        begin = self._continue if continued else self._begin
+        rounds = begin(train, validation, stops_early, fingerprint)
         for organization, params in zip(organizations, train.local_params, strict=True):
             organization.prepare(train.X, params)
         try:
@@ -151,7 +141,9 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
                     if validation is not None:
                         validation.raw_prediction += sum(
                             organization.predict(validation.X, [number], [rate * weight])
-                            for organization, weight in zip(organizations, weights)
+                            for organization, weight in zip(
+                                organizations, weights, strict=True
+                            )
                         )
                     losses = self._losses_of(train, validation, stops_early)
                     rounds.append(Round(weights, rate, *losses))
@@ -164,8 +156,8 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
                 organization.release(len(rounds))
         self._rounds = rounds
         if self.warm_start:
-            reached = [rows and rows.raw_prediction for rows in (train, validation)]
-            self._progress = (fingerprint, *reached)
+            reached = None if validation is None else validation.raw_prediction
+            self._progress = (fingerprint, train.raw_prediction, reached)
 
     def _fit_round(self, number, train, folds, parallel):
         """One round of the method: weights and rate; `train` moves on by them."""
@@ -235,15 +227,39 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
             line += f" {organization.name} {weight:.3f}"
         print(line)
 
-    # --- warm start -------------------------------------------------------------------
+    # --- the first round and the next ---------------------------------------------------
+
+    def _begin(self, train, validation, stops_early, fingerprint):
+        """Start from the baseline."""
+        baseline = self._loss.baseline(train.y, train.sample_weight)
+        self.baseline_prediction_ = np.asarray(baseline, dtype=np.float64)
+        for rows in (train, validation):
+            if rows is not None:
+                rows.raw_prediction = np.tile(self.baseline_prediction_, (len(rows), 1))
+        residual = self._loss.pseudo_residual(train.y, train.raw_prediction)
+        self._first_residual = np.abs(residual).max()
+        self._baseline_losses = self._losses_of(train, validation, stops_early)
+        return []
+
+    def _continue(self, train, validation, stops_early, fingerprint):
+        """Start from the rounds so far, out-of-fold as they were if the data is the same."""
+        known_fingerprint, *reached = getattr(self, "_progress", (None, None, None))
+        same = fingerprint == known_fingerprint
+        for rows, raw_prediction in zip((train, validation), reached, strict=True):
+            if rows is not None:
+                known = same and raw_prediction is not None
+                rows.raw_prediction = raw_prediction if known else self._raw(rows.X)
+        return list(self._rounds)
 
     def _hand_over_models(self, organizations):
         """Give organizations resolved anew the models of the rounds so far."""
         previous = {organization.name: organization for organization in self._organizations}
         for new in organizations:
             old = previous.get(new.name)
-            if old is None or len(previous) != len(organizations) or not np.array_equal(
-                old.columns, new.columns
+            if (
+                old is None
+                or len(previous) != len(organizations)
+                or not np.array_equal(old.columns, new.columns)
             ):
                 raise ValueError(
                     "warm_start=True continues with the same organizations and columns; "
@@ -251,15 +267,6 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
                     "warm_start=False first."
                 )
             new.models = dict(old.models)
-
-    def _take_up(self, train, validation, fingerprint):
-        """Raw predictions to continue from, out-of-fold as they were for the same data."""
-        known_fingerprint, *reached = getattr(self, "_progress", (None, None, None))
-        same = fingerprint == known_fingerprint
-        for rows, raw_prediction in zip((train, validation), reached, strict=True):
-            if rows is not None:
-                known = same and raw_prediction is not None
-                rows.raw_prediction = raw_prediction if known else self._raw(rows.X)
 
     # --- predicting -------------------------------------------------------------------
 
@@ -279,7 +286,7 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
             prediction.
         """
         check_is_fitted(self)
-        X = self._validate_X(X, reset=False)
+        X = validate_X(self, X, reset=False)
         return self._contributions(X)
 
     def _contributions(self, X):
@@ -288,7 +295,7 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
             delayed(organization.predict)(X, range(self.n_iter_), rates * weights[:, m])
             for m, organization in enumerate(self._organizations)
         )
-        shape = (_n_rows(X), len(self.baseline_prediction_))
+        shape = (X.shape[0], len(self.baseline_prediction_))
         return np.stack([np.broadcast_to(share, shape) for share in shares], axis=1)
 
     def _raw(self, X):
@@ -298,8 +305,8 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
     def _staged_raw(self, X):
         """Raw predictions after each round."""
         check_is_fitted(self)
-        X = self._validate_X(X, reset=False)
-        raw = np.tile(self.baseline_prediction_, (_n_rows(X), 1))
+        X = validate_X(self, X, reset=False)
+        raw = np.tile(self.baseline_prediction_, (X.shape[0], 1))
         for number, new in enumerate(self._rounds):
             for organization, weight in zip(self._organizations, new.weights, strict=True):
                 raw = raw + organization.predict(X, [number], [new.learning_rate * weight])
@@ -361,73 +368,6 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
         names = self.organization_names_
         return names[0] if self.label_holder is None else self.label_holder
 
-    # --- validation -------------------------------------------------------------------
-
-    def _check_parameters(self):
-        check_scalar(self.max_iter, "max_iter", Integral, min_val=1)
-        check_scalar(
-            self.learning_rate, "learning_rate", Real, min_val=0, include_boundaries="neither"
-        )
-        check_scalar(
-            self.subsample, "subsample", Real, min_val=0, max_val=1, include_boundaries="right"
-        )
-        check_scalar(self.n_iter_no_change, "n_iter_no_change", Integral, min_val=1)
-        check_scalar(self.tol, "tol", Real, min_val=0)
-        for name in ("line_search", "warm_start"):
-            check_scalar(getattr(self, name), name, (bool, np.bool_))
-        if isinstance(self.validation_fraction, Integral):
-            check_scalar(self.validation_fraction, "validation_fraction", Integral, min_val=1)
-        else:
-            check_scalar(
-                self.validation_fraction, "validation_fraction", Real, min_val=0, max_val=1,
-                include_boundaries="neither",
-            )
-        if not (isinstance(self.early_stopping, (bool, np.bool_)) or (
-            isinstance(self.early_stopping, str) and self.early_stopping == "auto"
-        )):
-            raise ValueError(
-                f"early_stopping must be True, False or 'auto', got {self.early_stopping!r}."
-            )
-        if not callable(self.weights) and not (
-            isinstance(self.weights, str) and self.weights in WEIGHTS
-        ):
-            raise ValueError(
-                f"weights={self.weights!r} is not known. Use one of {sorted(WEIGHTS)}, or a "
-                "callable (residual, fitted, sample_weight) -> weights."
-            )
-        self._check_cv()
-
-    def _check_cv(self):
-        cv, is_int = self.cv, isinstance(self.cv, Integral)
-        if isinstance(cv, str) and cv != "auto" or is_int and (cv < 2 or cv is True):
-            raise ValueError(
-                f"cv must be 'auto', None, an int of at least 2, a splitter or an iterable "
-                f"of splits, got {cv!r}."
-            )
-        if self.subsample < 1 and not (cv is None or isinstance(cv, str)):
-            raise ValueError(
-                f"subsample={self.subsample} leaves rows out for the weights and the rate, "
-                f"and so does cv={cv!r}: choose one of them, subsample=1.0 or cv=None."
-            )
-
-    def _validate_X(self, X, reset):
-        """X with its columns checked; dataframes keep their types, NaN is let through."""
-        if not hasattr(X, "columns"):
-            return validate_data(
-                self,
-                X,
-                accept_sparse=["csr", "csc"],
-                ensure_all_finite="allow-nan",
-                reset=reset,
-            )
-        validate_data(self, X, skip_check_array=True, reset=reset)
-        if _n_rows(X) == 0 or X.shape[1] == 0:
-            raise ValueError(
-                f"Found an empty dataframe (shape={X.shape}) while a minimum of 1 row and "
-                "1 column is required."
-            )
-        return X
-
     def _route(self, organizations, sample_weight, params):
         """Parameters of every organization's local fits, and of the splitter's `split`."""
         if routing_enabled():
@@ -455,29 +395,3 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
                 )
             local_params.append({} if sample_weight is None else {name: sample_weight})
         return local_params, params
-
-
-def _n_rows(X):
-    return X.shape[0]
-
-
-def _validate_weight(sample_weight, n_samples):
-    """Sample weights as a float array (n_samples,); None stays None."""
-    if sample_weight is None:
-        return None
-    if isinstance(sample_weight, Real):
-        return np.full(n_samples, float(sample_weight))
-    sample_weight = check_array(
-        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
-    )
-    if sample_weight.ndim != 1:
-        raise ValueError("Sample weights must be 1D array or scalar")
-    if len(sample_weight) != n_samples:
-        raise ValueError(
-            f"sample_weight.shape == {sample_weight.shape}, expected {(n_samples,)}!"
-        )
-    if (sample_weight < 0).any():
-        raise ValueError("Negative values in data passed to `sample_weight`.")
-    if not sample_weight.any():
-        raise ValueError("Sample weights must not all be zero.")
-    return sample_weight

@@ -220,9 +220,41 @@ class RidgeLearner(Learner):
 
 def make_learner(estimator, view, fit_params):
     """The fastest learner that gives what clone-and-fit would give."""
+    if hasattr(view, "columns") and _hands_frame_to_lightgbm(estimator):
+        _check_readable_by_lightgbm(view)
     if type(estimator) is Ridge and RidgeLearner.takes(estimator, view):
         return RidgeLearner(estimator, view, fit_params)
     return Learner(estimator, view, fit_params)
+
+
+def _hands_frame_to_lightgbm(estimator):
+    """Whether the columns reach LightGBM as they are."""
+    if isinstance(estimator, Pipeline):
+        *transformers, (_, last) = estimator.steps
+        untouched = all(step in (None, "passthrough") for _, step in transformers)
+        return untouched and _hands_frame_to_lightgbm(last)
+    if type(estimator).__module__.partition(".")[0] == "lightgbm":
+        return True
+    inner = [getattr(estimator, name, None) for name in ("estimator", "regressor")]
+    return any(_hands_frame_to_lightgbm(each) for each in inner if each is not None)
+
+
+def _check_readable_by_lightgbm(frame):
+    """Refuse column types that LightGBM does not read; from polars they abort Python."""
+    unreadable = []
+    for name, dtype in zip(frame.columns, frame.dtypes, strict=True):
+        if hasattr(dtype, "is_numeric"):  # polars
+            readable = dtype.is_numeric() or str(dtype) == "Boolean"
+        else:
+            readable = dtype.kind in "biuf" or dtype.name == "category"
+        if not readable:
+            unreadable.append(f"{name!r} ({dtype})")
+    if unreadable:
+        raise ValueError(
+            f"LightGBM cannot read the columns {', '.join(unreadable)}. Encode them in a "
+            "pipeline, e.g. make_pipeline(OrdinalEncoder(), LGBMRegressor()), or convert "
+            "them to pandas' 'category'."
+        )
 
 
 def take_rows(params, rows, n_samples):

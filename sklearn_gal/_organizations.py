@@ -25,7 +25,7 @@ def default_estimator():
         n_estimators=10,
         learning_rate=0.3,
         num_leaves=4,
-        min_child_samples=30,
+        min_child_samples=24,
         verbosity=-1,
     )
 

@@ -49,7 +49,9 @@ def make_organizations(X, n_organizations=8, estimator=None, *, random_state=Non
     names = column_names(X)
     n_features = np.shape(X)[1]
     if not isinstance(n_organizations, Integral) or n_organizations < 1:
-        raise ValueError(f"n_organizations must be a positive int, got {n_organizations!r}.")
+        raise ValueError(
+            f"n_organizations must be a positive int, got {n_organizations!r}."
+        )
     if n_features < n_organizations:
         raise ValueError(
             f"X has {n_features} columns, too few for n_organizations={n_organizations}: "
@@ -60,7 +62,9 @@ def make_organizations(X, n_organizations=8, estimator=None, *, random_state=Non
     organizations = []
     for i, part in enumerate(np.array_split(order, n_organizations)):
         columns = [int(j) if names is None else names[j] for j in np.sort(part)]
-        organizations.append((f"organization_{i}", estimators[i % len(estimators)], columns))
+        organizations.append(
+            (f"organization_{i}", estimators[i % len(estimators)], columns)
+        )
     return organizations
 
 
@@ -177,7 +181,10 @@ def _resolve_columns(name, columns, X, feature_names, n_features):
         columns = columns(X)
     if isinstance(columns, slice):
         columns = slice(
-            *(_slice_bound(name, b, i, feature_names) for i, b in enumerate(_bounds(columns)))
+            *(
+                _slice_bound(name, b, i, feature_names)
+                for i, b in enumerate(_bounds(columns))
+            )
         )
         positions = np.arange(n_features)[columns]
     elif isinstance(columns, (str, Integral)) and not isinstance(columns, bool):

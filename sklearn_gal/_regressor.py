@@ -6,11 +6,161 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from ._gal import BaseGAL
+from ._validation import validate_X
 from .losses import REGRESSION_LOSSES
 
 
 class GALRegressor(RegressorMixin, BaseGAL):
-    """TODO."""
+    """Regression by Gradient Assisted Learning.
+
+    Several organizations hold different columns about the same rows. In each round the
+    label holder sends the pseudo-residual of its overarching loss to all of them, every
+    organization fits it with its own estimator on its own columns, and the label holder
+    weights the fitted values and moves its prediction along them. No organization sees
+    another's columns, estimator or objective, nor the target.
+
+    Parameters
+    ----------
+    organizations : list of tuples (name, estimator, columns) or None, default=None
+        Who holds which columns and fits them with what, as in
+        :class:`~sklearn.compose.ColumnTransformer`:
+
+        - *name*: a string, unique, without ``"__"``. The estimator is a parameter under
+          this name and its parameters are ``<name>__<parameter>``.
+        - *estimator*: any regressor, or a pipeline that ends in one, or None for the
+          default, a small :class:`lightgbm.LGBMRegressor` of ten trees of four leaves.
+          Local estimators fit pseudo-residuals, hence regressors. Where there are
+          several outputs, an estimator that takes a two-dimensional target receives it
+          whole; any other is cloned for each output.
+        - *columns*: a name, a position, a list of either, a slice, a boolean mask, or a
+          callable that is called with X and returns one of them. Organizations may hold
+          the same column; a column that nobody lists is not used.
+
+        None means a single organization that holds all columns, which is ordinary
+        gradient boosting.
+    loss : str or loss object, default="squared_error"
+        Overarching loss: ``"squared_error"``, ``"absolute_error"``, ``"huber"``,
+        ``"quantile"`` (the median), ``"poisson"``, ``"gamma"``, an object from
+        :mod:`sklearn_gal.losses`, e.g. ``QuantileLoss(0.9)``, or one of your own with the
+        methods `value`, `pseudo_residual` and `baseline`.
+    max_iter : int, default=100
+        Largest number of assistance rounds T.
+    learning_rate : float, default=0.3
+        Factor of every assisted learning rate, which shrinks the steps. With
+        ``line_search=False`` it is itself the constant rate.
+    line_search : bool, default=True
+        Whether to search, in each round, the rate with the least overarching loss. A rate
+        of 0, where no step along the assisted direction lowers the loss, ends the fit.
+    weights : {"optimal", "optimal_absolute", "uniform"} or callable, default="optimal"
+        Assistance weights of the organizations in a round: on the simplex with the least
+        squared error to the pseudo-residual, with the least absolute error (a linear
+        programme that grows with the number of rows), or all the same. A callable
+        ``(residual, fitted, sample_weight) -> weights`` receives arrays of shapes
+        (n_samples, n_outputs), (n_samples, n_organizations, n_outputs) and (n_samples,)
+        or None and returns one weight per organization.
+    cv : "auto", None, int, splitter or iterable, default="auto"
+        How the fitted values are made that choose weights, rate and next residual.
+
+        - None: by the models that were fitted to the same rows, as in the paper.
+        - int: cross-fitted. In each round the rows are cut at random into so many folds
+          (of the same class proportions, for a classifier); every organization fits one
+          model per fold to the other rows, and fitted values are out-of-fold.
+          Predictions are the mean over the fold models.
+        - a scikit-learn splitter or an iterable of (train, test) splits: cross-fitted on
+          these folds, the same in every round. They must partition the rows.
+        - ``"auto"``: None below 100 rows and with ``subsample < 1``, three folds below
+          1,000 rows, two folds from there on.
+    subsample : float, default=1.0
+        If below 1, each round is fitted to this random share of the rows and weights and
+        rate are chosen on the rest. Only without cross-fitting.
+    label_holder : str or None, default=None
+        Name of the organization that holds y; None is the first.
+    early_stopping : bool or "auto", default="auto"
+        Whether to stop when the validation loss no longer improves. Cross-fitted values
+        validate by themselves; else a part of the rows is set aside. ``"auto"``: from
+        10,000 rows on.
+    validation_fraction : int or float, default=0.1
+        Number or share of rows to set aside for early stopping without cross-fitting.
+    n_iter_no_change : int, default=10
+        Number of rounds without improvement after which to stop early.
+    tol : float, default=1e-7
+        Improvement that counts, as a share of the loss before the first round.
+    warm_start : bool, default=False
+        If True, `fit` continues from the rounds of the previous call up to `max_iter`.
+    n_jobs : int or None, default=None
+        Number of organizations that fit or predict at once, in threads; None is 1 (or
+        that of a :obj:`joblib.parallel_backend` context), -1 all processors. Results do
+        not depend on it.
+    verbose : int, default=0
+        If positive, print a line per round.
+    random_state : int, RandomState instance or None, default=None
+        Seed of folds, bags and validation rows, and of every local estimator whose own
+        `random_state` is None. The seed of a local fit depends on this seed, the round
+        and the organization alone.
+
+    Attributes
+    ----------
+    estimators_ : list of lists
+        Fitted local models, ``estimators_[round][organization]``. Of a cross-fitted round
+        each predicts the mean of its fold models, its `estimators`.
+    weights_ : ndarray of shape (n_iter_, n_organizations)
+        Assistance weights.
+    learning_rates_ : ndarray of shape (n_iter_,)
+        Assisted learning rates, shrunken.
+    baseline_prediction_ : ndarray of shape (n_outputs,)
+        Raw prediction before the first round, in link space.
+    train_loss_ : ndarray of shape (n_iter_ + 1,)
+        Overarching loss (lower is better) on the training rows before the first round and
+        after each, out-of-fold if cross-fitted.
+    validation_loss_ : ndarray of shape (n_iter_ + 1,) or (0,)
+        The same on the rows that early stopping looks at; empty without early stopping.
+    organization_names_ : list of str
+        Names of the organizations.
+    columns_ : list of ndarray of int
+        Positions of every organization's columns.
+    label_holder_ : str
+        Name of the organization that holds y.
+    n_iter_ : int
+        Number of rounds.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names of X, where all of them are strings.
+
+    See Also
+    --------
+    GALClassifier : The same for classes.
+    make_organizations : Cut columns into organizations at random.
+
+    Notes
+    -----
+    The raw prediction is ``F(x) = F0 + sum_t rate_t sum_m w_tm f_tm(x_m)``, see
+    equations 1 to 4 of the paper. Several outputs share weights and rate, so bring them
+    to similar scales.
+
+    References
+    ----------
+    E. Diao, J. Ding, V. Tarokh, "GAL: Gradient Assisted Learning for Decentralized
+    Multi-Organization Collaborations", NeurIPS 2022, :arxiv:`2106.01425`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn_gal import GALRegressor
+    >>> X, y = load_diabetes(return_X_y=True, as_frame=True)
+    >>> model = GALRegressor(
+    ...     [
+    ...         ("practice", Ridge(alpha=0.1), ["age", "sex", "bmi", "bp"]),
+    ...         ("laboratory", None, ["s1", "s2", "s3", "s4", "s5", "s6"]),
+    ...     ],
+    ...     random_state=0,
+    ... )
+    >>> model.fit(X, y).predict(X).shape
+    (442,)
+    >>> model.weights_.shape == (model.n_iter_, 2)
+    True
+    """
 
     _losses = REGRESSION_LOSSES
 
@@ -88,7 +238,7 @@ class GALRegressor(RegressorMixin, BaseGAL):
             Predicted target, in its own units.
         """
         check_is_fitted(self)
-        return self._decode(self._raw(self._validate_X(X, reset=False)))
+        return self._decode(self._raw(validate_X(self, X, reset=False)))
 
     def staged_predict(self, X):
         """Predict the target after each round.

@@ -11,9 +11,10 @@ from sklearn.utils import _safe_indexing
 from ._learners import take_rows
 from ._organizations import NO_FOLD
 
-# With cv="auto": from how many rows on a fit is cross-fitted, and in how many folds.
-CROSS_FIT_FROM = 40
-AUTO_FOLDS = 5
+# With cv="auto": from how many rows on a fit is cross-fitted, and from how many rows on two
+# folds do instead of three (benchmarks/defaults.py).
+CROSS_FIT_FROM = 100
+TWO_FOLDS_FROM = 1000
 # What the seed of a draw is for
 _FOLDS, _VALIDATION = 1, 2
 
@@ -69,7 +70,9 @@ class Rows:
 def number_of_folds(cv, subsample, n_samples):
     """Folds drawn anew in each round; None if the fit is in-sample or the folds given."""
     if isinstance(cv, str):
-        return AUTO_FOLDS if subsample == 1 and n_samples >= CROSS_FIT_FROM else None
+        if subsample < 1 or n_samples < CROSS_FIT_FROM:
+            return None
+        return 3 if n_samples < TWO_FOLDS_FROM else 2
     if not isinstance(cv, Integral):
         return None
     if cv > n_samples:

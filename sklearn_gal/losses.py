@@ -91,9 +91,7 @@ class Loss:
         loss : float
             Mean loss; lower is better.
         """
-        return float(
-            np.average(self.pointwise(y, raw_prediction), weights=sample_weight)
-        )
+        return float(np.average(self.pointwise(y, raw_prediction), weights=sample_weight))
 
     def pseudo_residual(self, y, raw_prediction):
         """Negative gradient of each row's loss with respect to its raw prediction.

@@ -1,0 +1,119 @@
+"""Checks of what the user passes: parameters, X, sample weights."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.utils import check_array, check_scalar
+from sklearn.utils.validation import validate_data
+
+from ._assistance import WEIGHTS
+
+
+def check_parameters(model):
+    """Check the parameters that `fit` reads and that nobody else checks.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the parameter and what it may be.
+    """
+    check_scalar(model.max_iter, "max_iter", Integral, min_val=1)
+    check_scalar(model.n_iter_no_change, "n_iter_no_change", Integral, min_val=1)
+    check_scalar(model.tol, "tol", Real, min_val=0)
+    check_scalar(model.verbose, "verbose", Integral, min_val=0)
+    for name in ("line_search", "warm_start"):
+        check_scalar(getattr(model, name), name, (bool, np.bool_))
+    _check_share(model, "learning_rate", max_val=None)
+    _check_share(model, "subsample", include_boundaries="right")
+    if isinstance(model.validation_fraction, Integral):
+        check_scalar(model.validation_fraction, "validation_fraction", Integral, min_val=1)
+    else:
+        _check_share(model, "validation_fraction")
+    early_stopping, weights = model.early_stopping, model.weights
+    is_bool = isinstance(early_stopping, (bool, np.bool_))
+    if not (_is_one_of(early_stopping, ["auto"]) or is_bool):
+        raise ValueError(
+            f"early_stopping must be True, False or 'auto', got {early_stopping!r}."
+        )
+    if not (_is_one_of(weights, WEIGHTS) or callable(weights)):
+        raise ValueError(
+            f"weights={weights!r} is not known. Use one of {sorted(WEIGHTS)}, or a callable "
+            "(residual, fitted, sample_weight) -> weights."
+        )
+    _check_cv(model.cv, model.subsample)
+
+
+def _check_share(model, name, max_val=1, include_boundaries="neither"):
+    value = getattr(model, name)
+    check_scalar(
+        value, name, Real, min_val=0, max_val=max_val, include_boundaries=include_boundaries
+    )
+
+
+def _is_one_of(value, names):
+    return isinstance(value, str) and value in names
+
+
+def _check_cv(cv, subsample):
+    too_few = isinstance(cv, (Integral, np.bool_)) and (isinstance(cv, bool) or cv < 2)
+    splits = hasattr(cv, "split") or hasattr(cv, "__iter__")
+    known = cv is None or isinstance(cv, Integral) or splits
+    if too_few or not known or (isinstance(cv, str) and cv != "auto"):
+        raise ValueError(
+            "cv must be 'auto', None, an int of at least 2, a splitter or an iterable of "
+            f"splits, got {cv!r}."
+        )
+    if subsample < 1 and not (cv is None or isinstance(cv, str)):
+        raise ValueError(
+            f"subsample={subsample} leaves rows out for the weights and the rate, and so "
+            f"does cv={cv!r}: choose one of them, subsample=1.0 or cv=None."
+        )
+
+
+def validate_X(model, X, reset):
+    """X with its columns checked; a dataframe keeps its types, NaN is let through.
+
+    Whether NaN can be dealt with is for each organization's own estimator to say.
+    """
+    if not hasattr(X, "columns"):
+        return validate_data(
+            model,
+            X,
+            accept_sparse=["csr", "csc"],
+            ensure_all_finite="allow-nan",
+            reset=reset,
+        )
+    if not hasattr(X, "dtypes"):
+        raise TypeError(
+            f"X is a {type(X).__module__}.{type(X).__name__}, which is not supported: pass "
+            "a pandas or polars dataframe, an array or a sparse matrix."
+        )
+    validate_data(model, X, skip_check_array=True, reset=reset)
+    if 0 in X.shape:
+        raise ValueError(
+            f"Found an empty dataframe (shape={X.shape}) while a minimum of 1 row and 1 "
+            "column is required."
+        )
+    return X
+
+
+def validate_weight(sample_weight, n_samples):
+    """Sample weights as a float array (n_samples,); None stays None."""
+    if sample_weight is None:
+        return None
+    if isinstance(sample_weight, Real):
+        return np.full(n_samples, float(sample_weight))
+    sample_weight = check_array(
+        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
+    )
+    if sample_weight.ndim != 1:
+        raise ValueError("Sample weights must be 1D array or scalar")
+    if len(sample_weight) != n_samples:
+        raise ValueError(
+            f"sample_weight.shape == {sample_weight.shape}, expected {(n_samples,)}!"
+        )
+    if (sample_weight < 0).any():
+        raise ValueError("Negative values in data passed to `sample_weight`.")
+    if not sample_weight.any():
+        raise ValueError("Sample weights must not all be zero.")
+    return sample_weight
