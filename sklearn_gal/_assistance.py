@@ -65,17 +65,18 @@ def optimal_absolute_weights(residual, fitted, sample_weight=None):
     weights = np.zeros(len(involved))
     n_rows, n_involved = len(residual), np.count_nonzero(involved)
     cost = np.ones(n_rows) if scale is None else scale / scale.mean()
+    unit = np.abs(residual).max()  # the solver's tolerances are absolute
     identity = sparse.eye_array(n_rows)
     result = optimize.linprog(
         np.concatenate([np.zeros(n_involved), cost, cost]),
         A_eq=sparse.vstack(
             [
-                sparse.hstack([fitted[:, involved], identity, -identity]),
+                sparse.hstack([fitted[:, involved] / unit, identity, -identity]),
                 np.append(np.ones(n_involved), np.zeros(2 * n_rows))[None],
             ],
             format="csc",
         ),
-        b_eq=np.append(residual, 1.0),
+        b_eq=np.append(residual / unit, 1.0),
         method="highs",
     )
     if not result.success:

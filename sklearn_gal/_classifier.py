@@ -234,7 +234,8 @@ class GALClassifier(ClassifierMixin, BaseGAL):
             )
         if continued and not np.array_equal(classes, self.classes_):
             raise ValueError(
-                f"warm_start=True continues with the classes {self.classes_}, got {classes}."
+                f"warm_start=True continues with the classes {self.classes_}, got "
+                f"{classes}."
             )
         self.classes_ = classes
         if self.class_weight is not None:

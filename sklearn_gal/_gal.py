@@ -242,7 +242,7 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
         return []
 
     def _continue(self, train, validation, stops_early, fingerprint):
-        """Start from the rounds so far, out-of-fold as they were if the data is the same."""
+        """Start from the rounds so far; the same data continues out-of-fold."""
         known_fingerprint, *reached = getattr(self, "_progress", (None, None, None))
         same = fingerprint == known_fingerprint
         for rows, raw_prediction in zip((train, validation), reached, strict=True):

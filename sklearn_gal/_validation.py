@@ -37,8 +37,8 @@ def check_parameters(model):
         )
     if not (_is_one_of(weights, WEIGHTS) or callable(weights)):
         raise ValueError(
-            f"weights={weights!r} is not known. Use one of {sorted(WEIGHTS)}, or a callable "
-            "(residual, fitted, sample_weight) -> weights."
+            f"weights={weights!r} is not known. Use one of {sorted(WEIGHTS)}, or a "
+            "callable (residual, fitted, sample_weight) -> weights."
         )
     _check_cv(model.cv, model.subsample)
 

@@ -35,6 +35,12 @@ def _exp(raw):
     return np.exp(np.clip(raw, -_MAX_EXPONENT, _MAX_EXPONENT))
 
 
+def _prior(y, sample_weight):
+    """Share of each class; away from 0 and 1, where a class weight of 0 would lead."""
+    eps = np.finfo(np.float64).eps
+    return np.clip(np.average(y, axis=0, weights=sample_weight), eps, 1 - eps)
+
+
 def weighted_quantile(values, quantile, sample_weight=None):
     """Quantile of each column, the midpoint where an interval of values qualifies.
 
@@ -342,7 +348,7 @@ class LogLoss(Loss):
         return y - softmax(raw_prediction, axis=1)
 
     def baseline(self, y, sample_weight=None):
-        prior = np.average(y, axis=0, weights=sample_weight)
+        prior = _prior(y, sample_weight)
         if y.shape[1] == 1:
             return np.log(prior) - np.log1p(-prior)
         return np.log(prior)
@@ -383,7 +389,7 @@ class ExponentialLoss(Loss):
         return (2 * y - 1) * _exp((1 - 2 * y) * raw_prediction)
 
     def baseline(self, y, sample_weight=None):
-        prior = np.average(y, axis=0, weights=sample_weight)
+        prior = _prior(y, sample_weight)
         return (np.log(prior) - np.log1p(-prior)) / 2
 
     def inverse_link(self, raw_prediction):

@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit, TimeSeriesSplit
+
+from sklearn_gal._organizations import NO_FOLD
+from sklearn_gal._sampling import (
+    Rows,
+    draw_folds,
+    draw_part,
+    given_folds,
+    judging_rows,
+    number_of_folds,
+    round_folds,
+)
+
+
+def rows(n, strata=None, folds=None):
+    strata = np.zeros(n, dtype=int) if strata is None else strata
+    return Rows(np.arange(n)[:, None], np.arange(n * 1.0)[:, None], None, strata, folds, [])
+
+
+@pytest.mark.parametrize("n_folds", [2, 3, 7])
+def test_folds_are_balanced_within_strata(rng, n_folds):
+    strata = rng.choice(3, size=100, p=[0.1, 0.3, 0.6])
+    folds = draw_folds(strata, n_folds, rng)
+    sizes = np.bincount(folds, minlength=n_folds)
+    assert sizes.max() - sizes.min() <= 1
+    for stratum in range(3):
+        sizes = np.bincount(folds[strata == stratum], minlength=n_folds)
+        assert sizes.max() - sizes.min() <= 1
+
+
+def test_folds_differ_between_rounds_and_repeat_for_a_seed():
+    data = rows(50)
+    first = round_folds(data, 5, 1.0, 0, 0)
+    assert_array_equal(first, round_folds(data, 5, 1.0, 0, 0))
+    assert (first != round_folds(data, 5, 1.0, 0, 1)).any()
+    assert (first != round_folds(data, 5, 1.0, 1, 0)).any()
+
+
+def test_given_folds_are_used_in_every_round():
+    folds = np.arange(10) % 2
+    data = rows(10, folds=folds)
+    assert round_folds(data, None, 1.0, 0, 3) is folds
+
+
+def test_in_sample_rounds_have_no_folds():
+    assert round_folds(rows(10), None, 1.0, 0, 0) is None
+    assert judging_rows(None) == slice(None)
+    assert judging_rows(np.array([0, 1])) == slice(None)
+
+
+def test_bags_leave_a_part_out_to_judge():
+    folds = round_folds(rows(40), None, 0.75, 0, 0)
+    assert set(folds) == {0, NO_FOLD}
+    assert len(judging_rows(folds)) == 10
+    assert_array_equal(folds[judging_rows(folds)], 0)
+
+
+def test_a_part_leaves_a_row_of_every_stratum(rng):
+    strata = np.repeat([0, 1, 2], [1, 2, 30])
+    for _ in range(20):
+        part = draw_part(strata, 12, rng)
+        assert part.sum() == 12
+        assert set(strata[~part]) == {0, 1, 2}
+
+
+@pytest.mark.parametrize(("fraction", "size"), [(0.2, 8), (5, 5), (0.001, 1)])
+def test_validation_split(fraction, size):
+    data = rows(40)
+    train, validation = data.split(fraction, 0)
+    assert len(validation) == size
+    assert_array_equal(np.sort(np.r_[train.y, validation.y].ravel()), np.arange(40))
+
+
+def test_auto_folds_depend_on_the_number_of_rows():
+    assert [number_of_folds("auto", 1.0, n) for n in (99, 100, 999, 1000)] == [None, 3, 3, 2]
+    assert number_of_folds("auto", 0.5, 5000) is None
+    assert number_of_folds(None, 1.0, 5000) is None
+    assert number_of_folds(4, 1.0, 10) == 4
+
+
+def test_more_folds_than_rows():
+    with pytest.raises(ValueError, match="cv=11 folds are more than the 10 rows"):
+        number_of_folds(11, 1.0, 10)
+
+
+def test_splitters_and_iterables():
+    X, y = np.zeros((12, 1)), np.arange(12)
+    expected = np.repeat([0, 1, 2], 4)
+    assert_array_equal(given_folds(KFold(3), X, y), expected)
+    assert_array_equal(given_folds(list(KFold(3).split(X)), X, y), expected)
+    groups = np.arange(12) % 2
+    folds = given_folds(GroupKFold(2), X, y, groups=groups)
+    assert len(set(zip(folds, groups, strict=True))) == 2
+    assert given_folds("auto", X, y) is None
+
+
+@pytest.mark.parametrize(
+    ("cv", "message"),
+    [
+        (TimeSeriesSplit(2), "all rows outside its test set"),
+        (ShuffleSplit(3, random_state=0), "exactly one test set"),
+        ([(np.arange(6), np.arange(6, 12))], "6 of 12 rows"),
+    ],
+)
+def test_splits_must_partition_the_rows(cv, message):
+    with pytest.raises(ValueError, match=message):
+        given_folds(cv, np.zeros((12, 1)), np.arange(12))
