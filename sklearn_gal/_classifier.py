@@ -230,7 +230,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         if len(classes) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs samples of at least 2 classes in y, but the "
-                f"data contains only one class: {classes[0]!r}."
+                f"data contains only one class, {classes[0]}."
             )
         if continued and not np.array_equal(classes, self.classes_):
             raise ValueError(

@@ -20,7 +20,7 @@ from ._organizations import derived_seed
 from ._partition import resolve_organizations
 from ._sampling import Rows, given_folds, judging_rows, number_of_folds, round_folds
 from ._validation import check_parameters, validate_weight, validate_X
-from .losses import get_loss
+from .losses import get_loss, settled
 
 # With early_stopping="auto": from how many rows on a fit is stopped early.
 STOP_EARLY_FROM = 10_000
@@ -106,9 +106,8 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
         else:
             self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self._organizations = organizations
-        self._loss = get_loss(self.loss, self._losses).for_target(
-            train.y, train.sample_weight
-        )
+        loss = get_loss(self.loss, self._losses)
+        self._loss = settled(loss, train.y, train.sample_weight)
         report.begin()
         self._fit(train, report, continued)
         report.end()

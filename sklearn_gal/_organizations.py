@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 from lightgbm import LGBMRegressor
+from scipy import sparse
 from sklearn.utils import _safe_indexing
 
 from ._learners import FoldRegressors, as_outputs, make_learner
@@ -135,7 +136,9 @@ class LocalOrganization:
         self.models = {t: self.models[t] for t in range(n_rounds)}
 
     def _view(self, X):
-        return _safe_indexing(X, self.columns, axis=1)
+        view = _safe_indexing(X, self.columns, axis=1)
+        # LightGBM reads sparse matrices, but not yet sparse arrays
+        return sparse.csr_matrix(view) if sparse.issparse(view) else view
 
     @contextmanager
     def _naming_errors(self, task):

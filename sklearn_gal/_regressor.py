@@ -257,9 +257,6 @@ class GALRegressor(RegressorMixin, BaseGAL):
             yield self._decode(raw)
 
     def _decode(self, raw):
-        prediction = inverse_link(self._loss)(raw)
-        return prediction.reshape(len(raw), *self._target_shape)
-
-
-def inverse_link(loss):
-    return getattr(loss, "inverse_link", lambda raw: raw)
+        if hasattr(self._loss, "inverse_link"):
+            raw = self._loss.inverse_link(raw)
+        return raw.reshape(len(raw), *self._target_shape)

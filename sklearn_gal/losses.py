@@ -407,6 +407,11 @@ REGRESSION_LOSSES = {
 CLASSIFICATION_LOSSES = {"log_loss": LogLoss, "exponential": ExponentialLoss}
 
 
+def settled(loss, y, sample_weight):
+    """The loss to use for a target; `for_target` is optional."""
+    return loss.for_target(y, sample_weight) if hasattr(loss, "for_target") else loss
+
+
 def get_loss(loss, registry):
     """Return the loss object for a name of `registry`, or check an object of one's own."""
     if isinstance(loss, str):

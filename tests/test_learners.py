@@ -42,7 +42,11 @@ def test_ridge_learner_equals_ridge(
     residual = residual[:, :n_outputs]
     estimator = Ridge(alpha=alpha, fit_intercept=fit_intercept)
     params = {"sample_weight": weight} if weighted else {}
-    view = {"array": X, "sparse": sparse.csr_array(X), "frame": pd.DataFrame(X).add_prefix("c")}
+    view = {
+        "array": X,
+        "sparse": sparse.csr_array(X),
+        "frame": pd.DataFrame(X).add_prefix("c"),
+    }
     learner = make_learner(estimator, view[kind], params)
     assert isinstance(learner, RidgeLearner)
     model = learner.fit(residual, rows, 0)
@@ -54,7 +58,8 @@ def test_ridge_learner_equals_ridge(
     assert_allclose(model.coef_, expected.coef_, rtol=1e-7, atol=1e-9)
     assert_allclose(model.intercept_, expected.intercept_, rtol=1e-7, atol=1e-9)
     assert_allclose(
-        learner.predict(model, rows)[:, 0], np.reshape(expected.predict(X[some]), (-1, n_outputs))[:, 0]
+        learner.predict(model, rows)[:, 0],
+        np.reshape(expected.predict(X[some]), (-1, n_outputs))[:, 0],
     )
     assert_allclose(model.predict(view[kind]), expected.predict(X))
 

@@ -1,0 +1,667 @@
+"""The method and what a fit leaves, on both estimators."""
+
+import pickle
+
+import joblib
+import numpy as np
+import pytest
+from lightgbm import LGBMRegressor
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.datasets import load_linnerud, make_friedman1
+from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold, KFold, cross_val_predict, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVR
+from sklearn.tree import DecisionTreeRegressor
+
+from sklearn_gal import GALClassifier, GALRegressor, make_organizations
+from sklearn_gal.losses import QuantileLoss, SquaredError
+
+
+def mixed(n_features):
+    third = n_features // 3
+    return [
+        ("bank", Ridge(), slice(0, third)),
+        ("shop", LGBMRegressor(n_estimators=3, verbosity=-1), slice(third, 2 * third)),
+        ("lab", make_pipeline(StandardScaler(), SVR()), slice(2 * third, None)),
+    ]
+
+
+# --- oracle 1: one organization is ordinary gradient boosting ------------------------
+
+
+def boosting(gal, **settings):
+    tree = DecisionTreeRegressor(max_depth=3, random_state=0)
+    return gal(
+        [("all", tree, slice(None))],
+        weights="uniform",
+        line_search=False,
+        learning_rate=0.1,
+        cv=None,
+        early_stopping=False,
+        **settings,
+    )
+
+
+def test_one_organization_is_gradient_boosting(diabetes):
+    X, y = diabetes
+    ours = boosting(GALRegressor, max_iter=100).fit(X, y)
+    theirs = GradientBoostingRegressor(random_state=0)
+    if theirs.criterion == "friedman_mse":  # deprecated, without effect, from 1.9 on
+        theirs.set_params(criterion="squared_error")
+    theirs.fit(X, y)
+    assert_allclose(ours.predict(X), theirs.predict(X), atol=1e-10, rtol=0)
+    for a, b in zip(ours.staged_predict(X), theirs.staged_predict(X), strict=True):
+        assert_allclose(a, b, atol=1e-10, rtol=0)
+
+
+def test_one_round_is_that_of_gradient_boosting_before_its_leaf_update(cancer):
+    # scikit-learn replaces the leaf values by Newton steps; the baseline and the
+    # residual it fits are the same
+    X, y = cancer
+    ours = boosting(GALClassifier, max_iter=1).fit(X, y)
+    theirs = GradientBoostingClassifier(n_estimators=1).fit(X, y)
+    prior = theirs.init_.class_prior_[1]
+    assert_allclose(ours.baseline_prediction_, np.log(prior / (1 - prior)))
+    tree = DecisionTreeRegressor(max_depth=3, random_state=0).fit(X, y - prior)
+    assert_allclose(
+        ours.decision_function(X), ours.baseline_prediction_ + 0.1 * tree.predict(X)
+    )
+
+
+def test_one_linear_organization_is_linear_regression(diabetes):
+    X, y = diabetes
+    model = GALRegressor(
+        [("all", LinearRegression(), slice(None))], cv=None, learning_rate=1.0
+    ).fit(X, y)
+    assert_allclose(model.predict(X), LinearRegression().fit(X, y).predict(X))
+    assert model.n_iter_ == 1
+    assert_allclose(model.learning_rates_, 1)
+
+
+def test_linear_organizations_together_reach_the_joint_fit(diabetes):
+    X, y = diabetes
+    organizations = make_organizations(X, 4, LinearRegression(), random_state=0)
+    model = GALRegressor(organizations, cv=None, learning_rate=1.0, max_iter=3000).fit(X, y)
+    joint = LinearRegression().fit(X, y)
+    assert joint.score(X, y) - model.score(X, y) < 1e-3
+
+
+# --- oracle 2: the sum of its parts ---------------------------------------------------
+
+
+@pytest.mark.parametrize("cv", [None, 3, KFold(4)])
+def test_raw_prediction_is_baseline_and_contributions(wine, diabetes, cv):
+    X, y = wine
+    model = GALClassifier(mixed(13), cv=cv, max_iter=5, random_state=0).fit(X, y)
+    shares = model.contributions(X)
+    assert shares.shape == (178, 3, 3)
+    assert_allclose(
+        model.decision_function(X),
+        model.baseline_prediction_ + shares.sum(axis=1),
+        atol=1e-10,
+    )
+    X, y = diabetes
+    model = GALRegressor(mixed(10), cv=cv, max_iter=5, random_state=0).fit(X, y)
+    raw = model.baseline_prediction_ + model.contributions(X).sum(axis=1)
+    assert_allclose(model.predict(X), raw[:, 0], atol=1e-10)
+
+
+def test_prediction_is_the_formula_over_fitted_models(diabetes):
+    X, y = diabetes
+    model = GALRegressor(mixed(10), max_iter=4, random_state=0).fit(X, y)
+    raw = np.full(len(X), model.baseline_prediction_[0])
+    for models, weights, rate in zip(
+        model.estimators_, model.weights_, model.learning_rates_, strict=True
+    ):
+        for local, weight, columns in zip(models, weights, model.columns_, strict=True):
+            raw += rate * weight * local.predict(X[:, columns])
+    assert_allclose(model.predict(X), raw)
+
+
+LOSSES = [
+    (GALRegressor, "squared_error"),
+    (GALRegressor, "absolute_error"),
+    (GALRegressor, "huber"),
+    (GALRegressor, QuantileLoss(0.8)),
+    (GALRegressor, "poisson"),
+    (GALRegressor, "gamma"),
+    (GALClassifier, "log_loss"),
+    (GALClassifier, "exponential"),
+]
+
+
+@pytest.mark.parametrize(("gal", "loss"), LOSSES)
+@pytest.mark.parametrize("learning_rate", [0.5, 1.0])
+def test_training_loss_never_rises(diabetes, cancer, gal, loss, learning_rate):
+    X, y = cancer if gal is GALClassifier else diabetes
+    organizations = make_organizations(X, 3, random_state=0)
+    model = gal(organizations, loss=loss, cv=None, learning_rate=learning_rate, max_iter=15)
+    model.fit(X, y)
+    assert model.n_iter_ > 5
+    assert (np.diff(model.train_loss_) <= 0).all()
+    assert model.train_loss_[-1] < model.train_loss_[0]
+
+
+@pytest.mark.parametrize(("gal", "loss"), LOSSES)
+def test_recorded_loss_is_that_of_the_predictions(diabetes, cancer, gal, loss):
+    X, y = cancer if gal is GALClassifier else diabetes
+    model = gal(mixed(X.shape[1]), loss=loss, cv=None, max_iter=3).fit(X, y)
+    target = y.astype(float)[:, None]
+    raw = model.baseline_prediction_ + model.contributions(X).sum(axis=1)
+    objective = model._loss
+    assert_allclose(model.train_loss_[-1], objective.value(target, raw))
+    assert_allclose(
+        model.train_loss_[0],
+        objective.value(target, np.tile(model.baseline_prediction_, (len(y), 1))),
+    )
+
+
+@pytest.mark.parametrize("cv", [None, 3])
+def test_n_jobs_changes_nothing(wine, cv):
+    X, y = wine
+    results = []
+    for n_jobs in (1, 2, -1):
+        model = GALClassifier(mixed(13), cv=cv, max_iter=5, n_jobs=n_jobs, random_state=0)
+        results.append(model.fit(X, y).decision_function(X))
+    assert_array_equal(results[0], results[1])
+    assert_array_equal(results[0], results[2])
+
+
+def test_random_state(wine):
+    X, y = wine
+
+    def fit(random_state):
+        model = GALClassifier(mixed(13), max_iter=3, random_state=random_state)
+        return model.fit(X, y).decision_function(X)
+
+    assert_array_equal(fit(0), fit(0))
+    assert_array_equal(fit(np.random.RandomState(5)), fit(np.random.RandomState(5)))
+    assert (fit(0) != fit(1)).any()
+
+
+def test_round_trips(wine, tmp_path):
+    X, y = wine
+    model = GALClassifier(mixed(13), max_iter=3, random_state=0).fit(X, y)
+    expected = model.predict_proba(X)
+    assert_array_equal(pickle.loads(pickle.dumps(model)).predict_proba(X), expected)
+    joblib.dump(model, tmp_path / "model.joblib")
+    assert_array_equal(joblib.load(tmp_path / "model.joblib").predict_proba(X), expected)
+    assert_array_equal(clone(model).fit(X, y).predict_proba(X), expected)
+
+
+def test_a_pickle_holds_no_training_rows(diabetes):
+    X, y = diabetes
+    few, many = (
+        len(pickle.dumps(GALRegressor(mixed(10), max_iter=2, cv=None).fit(X[:n], y[:n])))
+        for n in (400, 442)
+    )
+    svr_rows = 2 * 42 * 9 * 8  # the support vectors are the lab's own model
+    assert many - few < svr_rows
+
+
+# --- who sees what ----------------------------------------------------------------------
+
+
+class Recorder(RegressorMixin, BaseEstimator):
+    """A regressor that keeps everything it is ever handed."""
+
+    calls: list = []
+
+    def __init__(self, name="a"):
+        self.name = name
+
+    def fit(self, X, y, **params):
+        Recorder.calls.append((self.name, "fit", np.array(X), np.array(y), params))
+        self.model_ = Ridge().fit(X, y)
+        return self
+
+    def predict(self, X):
+        Recorder.calls.append((self.name, "predict", np.array(X), None, {}))
+        return self.model_.predict(X)
+
+
+@pytest.mark.parametrize("cv", [None, 3])
+@pytest.mark.parametrize("gal", [GALRegressor, GALClassifier])
+def test_organizations_see_only_their_columns_and_residuals(rng, cv, gal):
+    Recorder.calls.clear()
+    X = rng.normal(size=(120, 6))
+    y = X.sum(axis=1) + 10 + rng.normal(size=120)
+    if gal is GALClassifier:
+        y = (y > 10) + 5
+    columns = {"a": [0, 3], "b": [1, 2], "c": [4, 5]}
+    organizations = [(name, Recorder(name), held) for name, held in columns.items()]
+    model = gal(organizations, cv=cv, max_iter=4, random_state=0).fit(X, y)
+    model.predict(X)
+    model.contributions(X)
+    list(model.staged_predict(X))
+    assert {call[:2] for call in Recorder.calls} == {
+        (name, method) for name in columns for method in ("fit", "predict")
+    }
+    for name, _, view, target, params in Recorder.calls:
+        assert view.shape[1] == 2
+        assert np.isin(view, X[:, columns[name]]).all()
+        assert not params
+        if target is not None:
+            assert not np.isin(target, y).any()
+            assert abs(target.mean()) < 1
+
+
+# --- organizations that are of no use ---------------------------------------------------
+
+
+class Noise(RegressorMixin, BaseEstimator):
+    """Predicts noise, for training rows too."""
+
+    def fit(self, X, y):
+        self.rng_ = np.random.default_rng(0)
+        return self
+
+    def predict(self, X):
+        return self.rng_.normal(size=len(X))
+
+
+class Zero(RegressorMixin, BaseEstimator):
+    def fit(self, X, y):
+        return self
+
+    def predict(self, X):
+        return np.zeros(len(X))
+
+
+@pytest.mark.parametrize("cv", ["auto", None])
+def test_pure_noise_gets_no_weight(cancer, cv):
+    X, y = cancer
+    organizations = make_organizations(X, 4, random_state=0)
+    name, _, columns = organizations[2]
+    organizations[2] = (name, Noise(), columns)
+    model = GALClassifier(organizations, cv=cv, max_iter=30, random_state=0).fit(X, y)
+    assert model.weights_.mean(axis=0)[2] < 0.05
+
+
+@pytest.mark.parametrize("cv", ["auto", None])
+@pytest.mark.parametrize("weights", ["optimal", "optimal_absolute"])
+def test_constant_zero_changes_nothing(cancer, cv, weights):
+    X, y = cancer
+    organizations = make_organizations(X, 4, random_state=0)
+    settings = {"cv": cv, "weights": weights, "max_iter": 5, "random_state": 0}
+    without = GALClassifier(organizations, **settings).fit(X, y)
+    with_zero = GALClassifier([*organizations, ("zero", Zero(), [0])], **settings).fit(X, y)
+    assert_array_equal(with_zero.weights_[:, 4], 0)
+    assert_allclose(
+        with_zero.decision_function(X), without.decision_function(X), rtol=1e-12
+    )
+
+
+# --- targets ------------------------------------------------------------------------------
+
+
+def test_multi_output_regression():
+    X, y = load_linnerud(return_X_y=True)
+    organizations = [("a", Ridge(), [0]), ("b", SVR(), [1]), ("c", None, [2])]
+    model = GALRegressor(organizations, max_iter=5).fit(X, y)
+    assert model.predict(X).shape == y.shape
+    assert model.baseline_prediction_.shape == (3,)
+    assert_allclose(model.baseline_prediction_, y.mean(axis=0))
+    assert model.contributions(X).shape == (20, 3, 3)
+
+
+def test_a_column_vector_target_keeps_its_shape(diabetes):
+    X, y = diabetes
+    flat = GALRegressor(max_iter=2, random_state=0).fit(X, y).predict(X)
+    column = GALRegressor(max_iter=2, random_state=0).fit(X, y[:, None]).predict(X)
+    assert_array_equal(column, flat[:, None])
+
+
+@pytest.mark.parametrize(
+    "labels", [[3, -1], ["no", "yes"], ["a", "b", "c"], [2.0, 1.0, 7.0]]
+)
+def test_any_labels(wine, labels):
+    X, y = wine
+    X, y = X[y < len(labels)], y[y < len(labels)]
+    named = np.array(labels)[y]
+    model = GALClassifier(max_iter=5, random_state=0).fit(X, named)
+    assert_array_equal(model.classes_, np.unique(labels))
+    assert model.predict_proba(X).shape == (len(X), len(labels))
+    assert_allclose(model.predict_proba(X).sum(axis=1), 1)
+    assert_allclose(np.exp(model.predict_log_proba(X)), model.predict_proba(X))
+    assert_array_equal(
+        model.predict(X), model.classes_[model.predict_proba(X).argmax(axis=1)]
+    )
+    assert model.score(X, named) > 0.9
+
+
+def test_staged_results_end_in_the_final_ones(wine):
+    X, y = wine
+    model = GALClassifier(mixed(13), max_iter=4, random_state=0).fit(X, y)
+    for stages, final in [
+        (model.staged_decision_function(X), model.decision_function(X)),
+        (model.staged_predict_proba(X), model.predict_proba(X)),
+        (model.staged_predict(X), model.predict(X)),
+    ]:
+        stages = list(stages)
+        assert len(stages) == model.n_iter_
+        if final.dtype.kind == "f":
+            assert_allclose(stages[-1], final)
+        else:
+            assert_array_equal(stages[-1], final)
+    binary = GALClassifier(max_iter=2).fit(X, y == 1)
+    assert next(binary.staged_decision_function(X)).shape == (178,)
+
+
+def test_a_stage_is_a_shorter_fit(diabetes):
+    X, y = diabetes
+    long = GALRegressor(mixed(10), max_iter=6, random_state=0).fit(X, y)
+    short = GALRegressor(mixed(10), max_iter=3, random_state=0).fit(X, y)
+    assert_allclose(list(long.staged_predict(X))[2], short.predict(X))
+
+
+def test_constant_target_needs_no_round(diabetes):
+    X, _ = diabetes
+    model = GALRegressor(mixed(10)).fit(X, np.full(len(X), 7.0))
+    assert model.n_iter_ == 0
+    assert_array_equal(model.predict(X), 7)
+    assert model.weights_.shape == (0, 3)
+    assert list(model.staged_predict(X)) == []
+    assert model.contributions(X).shape == (442, 3, 1)
+
+
+def test_predictions_scale_with_the_target(diabetes):
+    X, y = diabetes
+    for loss in ("squared_error", "absolute_error", "huber"):
+        small, large = (
+            GALRegressor(
+                make_organizations(
+                    X, 3, DecisionTreeRegressor(max_depth=2, random_state=0), random_state=0
+                ),
+                loss=loss,
+                max_iter=5,
+                random_state=0,
+            )
+            .fit(X, y * scale)
+            .predict(X)
+            for scale in (1, 1024)
+        )
+        assert_allclose(large, small * 1024, rtol=1e-6)
+
+
+class OneSided:
+    """A loss of one's own: three methods, no link."""
+
+    def value(self, y, raw_prediction, sample_weight=None):
+        error = np.where(y > raw_prediction, 3, 1) * (y - raw_prediction) ** 2
+        return np.average(error.sum(axis=1), weights=sample_weight)
+
+    def pseudo_residual(self, y, raw_prediction):
+        return np.where(y > raw_prediction, 6, 2) * (y - raw_prediction)
+
+    def baseline(self, y, sample_weight=None):
+        return np.average(y, axis=0, weights=sample_weight)
+
+
+def test_a_loss_of_ones_own(diabetes, cancer):
+    X, y = diabetes
+    model = GALRegressor(loss=OneSided(), max_iter=10, random_state=0).fit(X, y)
+    plain = GALRegressor(loss=SquaredError(), max_iter=10, random_state=0).fit(X, y)
+    assert model.predict(X).mean() > plain.predict(X).mean() + 5
+    X, y = cancer
+    model = GALClassifier(loss=OneSided(), max_iter=5, random_state=0)
+    assert not hasattr(model, "predict_proba")
+    model.fit(X, y)
+    assert not hasattr(model, "predict_proba")
+    assert not hasattr(model, "staged_predict_proba")
+    assert model.decision_function(X).shape == (569,)
+
+
+# --- weights of rows and classes ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cv", [None, KFold(3)])
+def test_weight_zero_is_removal(wine, cv):
+    X, y = wine
+    X, y = np.vstack([X, X[:30] + 1]), np.append(y, y[:30][::-1])
+    weight = np.append(np.ones(178), np.zeros(30))
+    order = np.random.default_rng(0).permutation(208)
+    splits = None
+    if cv is not None:
+        folds = order % 3
+        splits = [
+            (np.flatnonzero(folds != k), np.flatnonzero(folds == k)) for k in range(3)
+        ]
+    weighted = GALClassifier(mixed(13), cv=splits, max_iter=4, random_state=0)
+    weighted.fit(X, y, weight)
+    if cv is not None:
+        folds = folds[:178]
+        splits = [
+            (np.flatnonzero(folds != k), np.flatnonzero(folds == k)) for k in range(3)
+        ]
+    removed = GALClassifier(mixed(13), cv=splits, max_iter=4, random_state=0)
+    removed.fit(X[:178], y[:178], weight[:178])
+    assert_allclose(weighted.predict_proba(X), removed.predict_proba(X))
+
+
+def test_class_of_weight_zero_is_unknown(wine):
+    X, y = wine
+    model = GALClassifier(max_iter=2).fit(X, y, (y > 0) * 1.0)
+    assert_array_equal(model.classes_, [1, 2])
+    with pytest.raises(ValueError, match="only one class, 2"):
+        GALClassifier().fit(X, y, (y > 1) * 1.0)
+
+
+def test_integer_weights_are_repetitions(diabetes):
+    X, y = diabetes
+    times = np.random.default_rng(0).integers(1, 4, len(y))
+    organizations = make_organizations(X, 3, Ridge(), random_state=0)
+    for loss in ("squared_error", "huber", "absolute_error"):
+        settings = {"loss": loss, "cv": None, "max_iter": 5}
+        weighted = GALRegressor(organizations, **settings).fit(X, y, times)
+        repeated = GALRegressor(organizations, **settings)
+        repeated.fit(X.repeat(times, axis=0), y.repeat(times))
+        assert_allclose(weighted.predict(X), repeated.predict(X), rtol=1e-7)
+
+
+def test_class_weight_is_sample_weight(wine):
+    X, y = wine
+    organizations = make_organizations(X, 3, Ridge(), random_state=0)
+    by_class = GALClassifier(organizations, class_weight={0: 3, 1: 1, 2: 1}, random_state=0)
+    by_row = GALClassifier(organizations, random_state=0)
+    assert_allclose(
+        by_class.fit(X, y).predict_proba(X),
+        by_row.fit(X, y, np.where(y == 0, 3.0, 1.0)).predict_proba(X),
+    )
+    balanced = GALClassifier(organizations, class_weight="balanced", random_state=0).fit(
+        X, y
+    )
+    assert_allclose(balanced.baseline_prediction_, np.log(1 / 3), rtol=1e-6)
+
+
+def test_class_weight_zero(wine):
+    X, y = wine
+    model = GALClassifier(class_weight={0: 0.0, 1: 1, 2: 1}, max_iter=5).fit(X, y)
+    assert_array_equal(model.classes_, [0, 1, 2])
+    assert model.predict_proba(X)[:, 0].max() < 1e-6
+
+
+# --- early stopping, bags, folds ---------------------------------------------------------
+
+
+def test_early_stopping_without_cross_fitting_sets_rows_aside(rng):
+    X, y = make_friedman1(600, noise=3, random_state=0)
+    model = GALRegressor(
+        make_organizations(X, 3, random_state=0),
+        cv=None,
+        early_stopping=True,
+        max_iter=200,
+        n_iter_no_change=5,
+        validation_fraction=0.25,
+        random_state=0,
+    ).fit(X, y)
+    assert model.n_iter_ < 200
+    losses = model.validation_loss_
+    assert losses.shape == (model.n_iter_ + 1,)
+    assert losses[:-5].min() <= losses[-5:].min()
+    assert (losses != model.train_loss_).any()
+
+
+def test_early_stopping_with_cross_fitting_needs_no_rows(wine):
+    X, y = wine
+    model = GALClassifier(
+        mixed(13), early_stopping=True, tol=0.5, n_iter_no_change=2, random_state=0
+    )
+    model.fit(X, y)
+    assert_array_equal(model.validation_loss_, model.train_loss_)
+    assert 2 <= model.n_iter_ < 5
+    assert GALClassifier(max_iter=2).fit(X, y).validation_loss_.shape == (0,)
+
+
+def test_early_stopping_keeps_every_class_in_training(wine):
+    X, y = wine
+    rare = np.where(np.arange(178) == 100, 9, y)
+    model = GALClassifier(cv=None, early_stopping=True, max_iter=2, random_state=0).fit(
+        X, rare
+    )
+    assert_array_equal(model.classes_, [0, 1, 2, 9])
+    assert np.isfinite(model.baseline_prediction_).all()
+
+
+def test_cross_fitted_values_do_not_reward_memorising(rng):
+    X = rng.normal(size=(300, 4))
+    y = X[:, 0] + 0.5 * rng.normal(size=300)
+    organizations = [
+        ("honest", Ridge(), [0]),
+        ("memoriser", DecisionTreeRegressor(random_state=0), [1, 2, 3]),
+    ]
+    plain = GALRegressor(organizations, cv=None, max_iter=5).fit(X, y)
+    crossed = GALRegressor(organizations, cv=5, max_iter=5, random_state=0).fit(X, y)
+    assert plain.weights_[0, 1] > 0.9
+    assert crossed.weights_[0, 1] < 0.1
+
+
+@pytest.mark.parametrize("settings", [{"cv": 4}, {"cv": None, "subsample": 0.6}])
+def test_models_are_fitted_to_the_rows_they_should_see(rng, settings):
+    Recorder.calls.clear()
+    X, y = rng.normal(size=(100, 2)), rng.normal(size=100)
+    model = GALRegressor(
+        [("a", Recorder(), [0, 1])], max_iter=1, random_state=0, **settings
+    )
+    model.fit(X, y + X[:, 0])
+    fits = [set(view[:, 0]) for _, method, view, _, _ in Recorder.calls if method == "fit"]
+    if "subsample" in settings:
+        assert [len(rows) for rows in fits] == [60]
+    else:
+        assert [len(rows) for rows in fits] == [75] * 4
+        seen = [sum(x in rows for rows in fits) for x in X[:, 0]]
+        assert seen == [3] * 100
+        assert len(model.estimators_[0][0].estimators) == 4
+
+
+def test_groups_for_the_splitter(diabetes):
+    X, y = diabetes
+    groups = np.arange(len(y)) // 50
+    model = GALRegressor(mixed(10), cv=GroupKFold(3), max_iter=2)
+    model.fit(X, y, groups=groups)
+    assert len(model.estimators_[0][0].estimators) == 3
+    with pytest.raises(ValueError, match="groups"):
+        model.fit(X, y)
+
+
+# --- warm start -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"cv": None},
+        {"cv": 3},
+        {"cv": None, "subsample": 0.7},
+        {"cv": None, "early_stopping": True, "n_iter_no_change": 50},
+    ],
+)
+def test_warm_start_is_one_longer_fit(wine, settings):
+    X, y = wine
+    settings = {"random_state": 0, **settings}
+    once = GALClassifier(mixed(13), max_iter=6, **settings).fit(X, y)
+    twice = GALClassifier(mixed(13), max_iter=3, warm_start=True, **settings).fit(X, y)
+    first = twice.estimators_[0][0]
+    twice = pickle.loads(pickle.dumps(twice)) if settings["cv"] else twice
+    twice.set_params(max_iter=6).fit(X, y)
+    if not settings["cv"]:
+        assert twice.estimators_[0][0] is first
+    assert twice.n_iter_ == once.n_iter_ == 6
+    assert_array_equal(twice.train_loss_, once.train_loss_)
+    assert_array_equal(twice.predict_proba(X), once.predict_proba(X))
+
+
+def test_warm_start_on_other_rows(diabetes):
+    X, y = diabetes
+    model = GALRegressor(mixed(10), max_iter=3, warm_start=True, random_state=0)
+    model.fit(X[:300], y[:300])
+    before = model.predict(X)
+    model.set_params(max_iter=5).fit(X[300:], y[300:])
+    assert model.n_iter_ == 5
+    assert_allclose(list(model.staged_predict(X))[2], before)
+
+
+def test_warm_start_with_something_else(wine):
+    X, y = wine
+    model = GALClassifier(mixed(13), max_iter=2, warm_start=True).fit(X, y)
+    with pytest.raises(ValueError, match="continues with the classes"):
+        model.fit(X, y + 1)
+    with pytest.raises(ValueError, match="'new' is new or has changed"):
+        model.set_params(organizations=[("new", None, [0])]).fit(X, y)
+    model = GALRegressor(warm_start=True, max_iter=1).fit(X, y)
+    with pytest.raises(ValueError, match="targets of shape"):
+        model.fit(X, np.column_stack([y, y]))
+
+
+def test_without_warm_start_a_fit_starts_afresh(diabetes):
+    X, y = diabetes
+    model = GALRegressor(mixed(10), max_iter=2, random_state=0)
+    first = model.fit(X, y).predict(X)
+    assert_array_equal(model.fit(X, y).predict(X), first)
+
+
+# --- in the company of scikit-learn -------------------------------------------------------
+
+
+def test_pipeline_and_cross_val_predict(cancer):
+    X, y = cancer
+    model = make_pipeline(
+        StandardScaler(), GALClassifier(mixed(30), max_iter=5, random_state=0)
+    )
+    proba = cross_val_predict(model, X, y, cv=3, method="predict_proba")
+    assert proba.shape == (569, 2)
+    assert roc_auc_score(y, proba[:, 1]) > 0.97
+
+
+def test_assistance_helps(cancer):
+    X, y = cancer
+    X, X_test, y, y_test = train_test_split(X, y, random_state=0)
+    organizations = make_organizations(X, 10, Ridge(), random_state=0)
+    alone = GALClassifier(organizations[:1], random_state=0).fit(X, y)
+    assisted = GALClassifier(organizations, random_state=0).fit(X, y)
+    assert assisted.score(X_test, y_test) > alone.score(X_test, y_test) + 0.02
+
+
+def test_label_holder(diabetes):
+    X, y = diabetes
+    assert GALRegressor(mixed(10), max_iter=1).fit(X, y).label_holder_ == "bank"
+    model = GALRegressor(mixed(10), max_iter=1, label_holder="lab").fit(X, y)
+    assert model.label_holder_ == "lab"
+    assert model.organization_names_ == ["bank", "shop", "lab"]
+
+
+def test_verbose_prints_a_line_per_round(wine, capsys):
+    X, y = wine
+    GALClassifier(mixed(13), max_iter=3, verbose=1, early_stopping=True).fit(X, y)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith("[GALClassifier] round 1/3, training loss ")
+    for word in ("validation loss", "learning rate", "bank 0.", "shop 0.", "lab 0."):
+        assert word in lines[0]
+    GALClassifier(mixed(13), max_iter=3).fit(X, y)
+    assert capsys.readouterr().out == ""

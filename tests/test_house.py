@@ -1,0 +1,82 @@
+"""The package keeps to the layout that docs/design.rst describes."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import sklearn_gal
+
+PACKAGE = Path(sklearn_gal.__file__).parent
+# module -> modules of the package that it may import
+MAY_IMPORT = {
+    "_version": set(),
+    "losses": set(),
+    "_assistance": set(),
+    "_callbacks": set(),
+    "_learners": set(),
+    "_organizations": {"_learners"},
+    "_partition": {"_organizations"},
+    "_sampling": {"_learners", "_organizations"},
+    "_validation": {"_assistance"},
+    "_composition": {"_learners", "_organizations"},
+    "_gal": {
+        "losses",
+        "_assistance",
+        "_callbacks",
+        "_composition",
+        "_learners",
+        "_organizations",
+        "_partition",
+        "_sampling",
+        "_validation",
+    },
+    "_regressor": {"_gal", "_validation", "losses"},
+    "_classifier": {"_gal", "_validation", "losses"},
+    "__init__": {"_classifier", "_partition", "_regressor", "_version", "losses"},
+}
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
+
+
+def imports(module):
+    tree = ast.parse((PACKAGE / f"{module}.py").read_text())
+    inside, outside = set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            inside |= {node.module} if node.module else {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            outside |= {(node.module, name.name) for name in node.names}
+        elif isinstance(node, ast.Import):
+            outside |= {(name.name, "") for name in node.names}
+    return inside, outside
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_who_may_import_whom(module):
+    assert imports(module)[0] <= MAY_IMPORT[module]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_public_names_of_scikit_learn(module):
+    for source, name in imports(module)[1]:
+        if source.startswith("sklearn"):
+            private = [part for part in [*source.split("."), name] if part.startswith("_")]
+            assert private in ([], ["_safe_indexing"])
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_the_packages_asked_for(module):
+    allowed = {"joblib", "lightgbm", "numpy", "scipy", "sklearn"}
+    standard = {"collections", "contextlib", "dataclasses", "numbers", "typing"}
+    packages = {source.partition(".")[0] for source, _ in imports(module)[1]}
+    assert packages <= allowed | standard
+
+
+def test_public_names():
+    assert sorted(sklearn_gal.__all__) == [
+        "GALClassifier",
+        "GALRegressor",
+        "__version__",
+        "losses",
+        "make_organizations",
+    ]
