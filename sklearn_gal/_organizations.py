@@ -53,7 +53,7 @@ class LocalOrganization:
 
     def prepare(self, X, fit_params):
         """Take one's own columns of the training rows, before the first round."""
-        with self._naming_errors("preparing"):
+        with self._naming_errors("preparing its columns"):
             self._learner = make_learner(self.estimator, self._view(X), fit_params)
 
     def fit_round(self, round_number, seed, folds, residual):
@@ -146,7 +146,7 @@ class LocalOrganization:
         try:
             yield
         except Exception as error:
-            error.add_note(f"while {task} of organization {self.name!r}")
+            error.add_note(f"while organization {self.name!r} was {task}")
             raise
 
     def _checked(self, prediction, shape):
