@@ -77,8 +77,8 @@ class GALClassifier(ClassifierMixin, BaseGAL):
           Predictions are the mean over the fold models.
         - a scikit-learn splitter or an iterable of (train, test) splits: cross-fitted on
           these folds, the same in every round. They must partition the rows.
-        - ``"auto"``: None below 100 rows and with ``subsample < 1``, three folds below
-          1,000 rows, two folds from there on.
+        - ``"auto"``: two folds; five below 200 rows; None below 20 rows and with
+          ``subsample < 1``.
     subsample : float, default=1.0
         If below 1, each round is fitted to this random share of the rows and weights and
         rate are chosen on the rest. Only without cross-fitting.
@@ -114,16 +114,16 @@ class GALClassifier(ClassifierMixin, BaseGAL):
     estimators_ : list of lists
         Fitted local models, ``estimators_[round][organization]``. Of a cross-fitted round
         each predicts the mean of its fold models, its `estimators`.
-    weights_ : ndarray of shape (n_iter_, n_organizations)
+    weights_ : ndarray of shape (n_rounds, n_organizations)
         Assistance weights.
-    learning_rates_ : ndarray of shape (n_iter_,)
+    learning_rates_ : ndarray of shape (n_rounds,)
         Assisted learning rates, shrunken.
     baseline_prediction_ : ndarray of shape (n_outputs,)
         Raw prediction before the first round, in link space.
-    train_loss_ : ndarray of shape (n_iter_ + 1,)
+    train_loss_ : ndarray of shape (n_rounds + 1,)
         Overarching loss (lower is better) on the training rows before the first round and
         after each, out-of-fold if cross-fitted.
-    validation_loss_ : ndarray of shape (n_iter_ + 1,) or (0,)
+    validation_loss_ : ndarray of shape (n_rounds + 1,) or (0,)
         The same on the rows that early stopping looks at; empty without early stopping.
     organization_names_ : list of str
         Names of the organizations.
@@ -137,7 +137,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         Class labels.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Column names of X, where all of them are strings.
 
     See Also

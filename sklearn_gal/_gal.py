@@ -323,23 +323,23 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
 
     @property
     def weights_(self):
-        """Assistance weights, (n_iter_, n_organizations)."""
+        """Assistance weights, (n_rounds, n_organizations)."""
         weights = [r.weights for r in self._rounds]
         return np.array(weights).reshape(len(weights), len(self._organizations))
 
     @property
     def learning_rates_(self):
-        """Assisted learning rates, (n_iter_,)."""
+        """Assisted learning rates, (n_rounds,)."""
         return np.array([r.learning_rate for r in self._rounds])
 
     @property
     def train_loss_(self):
-        """Overarching loss on the training rows, (n_iter_ + 1,)."""
+        """Overarching loss on the training rows, (n_rounds + 1,)."""
         return np.array([self._baseline_losses[0], *(r.train_loss for r in self._rounds)])
 
     @property
     def validation_loss_(self):
-        """Overarching loss that early stopping looks at, (n_iter_ + 1,); else empty."""
+        """Overarching loss that early stopping looks at, (n_rounds + 1,); else empty."""
         losses = [self._baseline_losses[1], *(r.validation_loss for r in self._rounds)]
         return np.array([loss for loss in losses if loss is not None])
 

@@ -12,9 +12,9 @@ from ._learners import take_rows
 from ._organizations import NO_FOLD
 
 # With cv="auto": from how many rows on a fit is cross-fitted, and from how many rows on two
-# folds do instead of three (benchmarks/defaults.py).
-CROSS_FIT_FROM = 100
-TWO_FOLDS_FROM = 1000
+# folds do instead of five (benchmarks/defaults.py).
+CROSS_FIT_FROM = 20
+TWO_FOLDS_FROM = 200
 # What the seed of a draw is for
 _FOLDS, _VALIDATION = 1, 2
 
@@ -72,7 +72,7 @@ def number_of_folds(cv, subsample, n_samples):
     if isinstance(cv, str):
         if subsample < 1 or n_samples < CROSS_FIT_FROM:
             return None
-        return 3 if n_samples < TWO_FOLDS_FROM else 2
+        return 5 if n_samples < TWO_FOLDS_FROM else 2
     if not isinstance(cv, Integral):
         return None
     if cv > n_samples:

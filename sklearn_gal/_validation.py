@@ -3,10 +3,14 @@
 from numbers import Integral, Real
 
 import numpy as np
+import sklearn
 from sklearn.utils import check_array, check_scalar
 from sklearn.utils.validation import validate_data
 
 from ._assistance import WEIGHTS
+
+# Before 1.9 scikit-learn reads column names by an interchange protocol that polars 2 lacks.
+_READS_EVERY_FRAME = tuple(map(int, sklearn.__version__.split(".")[:2])) >= (1, 9)
 
 
 def check_parameters(model):
@@ -88,13 +92,29 @@ def validate_X(model, X, reset):
             f"X is a {type(X).__module__}.{type(X).__name__}, which is not supported: pass "
             "a pandas or polars dataframe, an array or a sparse matrix."
         )
-    validate_data(model, X, skip_check_array=True, reset=reset)
+    readable = hasattr(X, "__dataframe__") or _READS_EVERY_FRAME
+    header = X if readable else _Header(X)
+    validate_data(model, header, skip_check_array=True, reset=reset)
     if 0 in X.shape:
         raise ValueError(
             f"Found an empty dataframe (shape={X.shape}) while a minimum of 1 row and 1 "
             "column is required."
         )
     return X
+
+
+class _Header:
+    """Shape and column names of a frame, as scikit-learn before 1.9 reads them."""
+
+    def __init__(self, frame):
+        self.shape = frame.shape
+        self._names = list(frame.columns)
+
+    def __dataframe__(self):
+        return self
+
+    def column_names(self):
+        return self._names
 
 
 def validate_weight(sample_weight, n_samples):

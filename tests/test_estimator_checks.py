@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 from sklearn.utils.estimator_checks import (
     check_dataframe_column_names_consistency,
-    parametrize_with_checks,
+    estimator_checks_generator,
 )
 
 from sklearn_gal import GALClassifier, GALRegressor
@@ -17,10 +17,6 @@ ESTIMATORS = [GALRegressor, GALClassifier]
 
 
 # the checks bring X with 1 to 30 columns
-def first(X):
-    return [0]
-
-
 def second(X):
     return [1 % X.shape[1]]
 
@@ -29,54 +25,50 @@ def others(X):
     return slice(min(2, X.shape[1] - 1), None)
 
 
-def defaults():
-    return None
-
-
-def two_ridges():
-    return [("a", Ridge(), slice(0, 1)), ("b", Ridge(), slice(1, None))]
-
-
-def mixed():
-    return [
-        ("a", Ridge(), first),
+ORGANIZATIONS = {
+    "defaults": None,
+    "two ridges": [("a", Ridge(), slice(0, 1)), ("b", Ridge(), slice(1, None))],
+    "mixed": [
+        ("a", Ridge(), [0]),
         ("b", LGBMRegressor(n_estimators=3, num_leaves=4, verbosity=-1), second),
         ("c", make_pipeline(StandardScaler(with_mean=False), SVR()), others),
-    ]
-
-
-def expected_failures(estimator):
-    if not estimator.organizations or len(estimator.organizations) < 3:
-        return {}
-    reason = (
-        "LightGBM bins values and limits leaves by the number of rows, whatever their "
-        "weights, so repeating a row is not the same to it as weighting it"
-    )
-    return {
-        "check_sample_weight_equivalence_on_dense_data": reason,
-        "check_sample_weight_equivalence_on_sparse_data": reason,
-    }
-
-
-@parametrize_with_checks(
-    [gal(organizations()) for gal in ESTIMATORS for organizations in (defaults, two_ridges)]
+    ],
+}
+COUNTS_ROWS = (
+    "LightGBM bins values and limits leaves by the number of rows, whatever their weights, "
+    "so repeating a row is not the same to it as weighting it"
 )
-# the checks' own: data frames with mixed column types, few rows for a class
+EXPECTED_FAILURES = {
+    "mixed": {
+        "check_sample_weight_equivalence_on_dense_data": COUNTS_ROWS,
+        "check_sample_weight_equivalence_on_sparse_data": COUNTS_ROWS,
+    }
+}
+
+
+def all_checks():
+    for name, organizations in ORGANIZATIONS.items():
+        for gal in ESTIMATORS:
+            model = gal(organizations)
+            if name == "mixed":
+                model.set_params(max_iter=5)
+            expected = EXPECTED_FAILURES.get(name)
+            for number, (estimator, check) in enumerate(estimator_checks_generator(model)):
+                check_name = getattr(check, "func", check).__name__
+                reason = (expected or {}).get(check_name)
+                marks = [pytest.mark.xfail(reason=reason, strict=True)] if reason else []
+                label = f"{gal.__name__}-{name}-{check_name}-{number}"
+                yield pytest.param(estimator, check, id=label, marks=marks)
+
+
+# the checks themselves mix data frames and arrays, and bring classes with few rows
 @pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(("estimator", "check"), list(all_checks()))
 def test_checks(estimator, check):
     check(estimator)
 
 
-@parametrize_with_checks(
-    [gal(mixed(), max_iter=5) for gal in ESTIMATORS],
-    expected_failed_checks=expected_failures,
-)
-@pytest.mark.filterwarnings("default")
-def test_checks_of_mixed_organizations(estimator, check):
-    check(estimator)
-
-
 @pytest.mark.parametrize("gal", ESTIMATORS)
-@pytest.mark.parametrize("organizations", [defaults, two_ridges, mixed])
-def test_column_names(gal, organizations):
-    check_dataframe_column_names_consistency(gal.__name__, gal(organizations()))
+@pytest.mark.parametrize("name", ORGANIZATIONS)
+def test_column_names(gal, name):
+    check_dataframe_column_names_consistency(gal.__name__, gal(ORGANIZATIONS[name]))

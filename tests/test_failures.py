@@ -51,9 +51,7 @@ def held_by(estimator):
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_nan_and_infinity(diabetes, value, cv):
     estimator = Returns(lambda X: np.full(len(X), value))
-    with pytest.raises(
-        ValueError, match="'shop' returned NaN or infinite predictions. Scale"
-    ):
+    with pytest.raises(ValueError, match="'shop' returned NaN or infinite predictions"):
         GALRegressor(held_by(estimator), cv=cv).fit(*diabetes)
 
 

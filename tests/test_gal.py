@@ -210,7 +210,7 @@ def test_a_pickle_holds_no_training_rows(diabetes):
 class Recorder(RegressorMixin, BaseEstimator):
     """A regressor that keeps everything it is ever handed."""
 
-    calls: list = []
+    calls = []  # noqa: RUF012
 
     def __init__(self, name="a"):
         self.name = name
@@ -417,7 +417,7 @@ def test_a_loss_of_ones_own(diabetes, cancer):
     assert model.decision_function(X).shape == (569,)
 
 
-# --- weights of rows and classes ------------------------------------------------------------
+# --- weights of rows and classes -----------------------------------------------------
 
 
 @pytest.mark.parametrize("cv", [None, KFold(3)])
@@ -569,7 +569,7 @@ def test_groups_for_the_splitter(diabetes):
         model.fit(X, y)
 
 
-# --- warm start -----------------------------------------------------------------------------
+# --- warm start ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

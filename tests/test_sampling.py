@@ -75,12 +75,8 @@ def test_validation_split(fraction, size):
 
 
 def test_auto_folds_depend_on_the_number_of_rows():
-    assert [number_of_folds("auto", 1.0, n) for n in (99, 100, 999, 1000)] == [
-        None,
-        3,
-        3,
-        2,
-    ]
+    folds = [number_of_folds("auto", 1.0, n) for n in (19, 20, 199, 200)]
+    assert folds == [None, 5, 5, 2]
     assert number_of_folds("auto", 0.5, 5000) is None
     assert number_of_folds(None, 1.0, 5000) is None
     assert number_of_folds(4, 1.0, 10) == 4
