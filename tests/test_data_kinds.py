@@ -37,7 +37,7 @@ def table(rng):
 
 def organizations():
     encode = make_column_transformer(
-        (OneHotEncoder(handle_unknown="ignore"), ["town", "tariff"]),
+        (OneHotEncoder(handle_unknown="ignore", sparse_output=False), ["town", "tariff"]),
         remainder="passthrough",
     )
     return [
