@@ -25,7 +25,8 @@ class GALClassifier(ClassifierMixin, BaseGAL):
     label holder sends the pseudo-residual of its overarching loss to all of them, every
     organization fits it with its own estimator on its own columns, and the label holder
     weights the fitted values and moves its raw prediction along them. No organization
-    sees another's columns, estimator or objective, nor the labels.
+    sees another's columns, estimator or objective; what the residual tells about the
+    labels is in the user guide.
 
     Parameters
     ----------
@@ -42,8 +43,9 @@ class GALClassifier(ClassifierMixin, BaseGAL):
           several outputs, an estimator that takes a two-dimensional target receives it
           whole; any other is cloned for each output.
         - *columns*: a name, a position, a list of either, a slice, a boolean mask, or a
-          callable that is called with X and returns one of them. Organizations may hold
-          the same column; a column that nobody lists is not used.
+          callable that is called with X and returns one of them. An estimator receives
+          its columns as a table, a single one too. Organizations may hold the same column;
+          a column that nobody lists is not used.
 
         None means a single organization that holds all columns, which is ordinary
         gradient boosting.
@@ -82,6 +84,13 @@ class GALClassifier(ClassifierMixin, BaseGAL):
     subsample : float, default=1.0
         If below 1, each round is fitted to this random share of the rows and weights and
         rate are chosen on the rest. Only without cross-fitting.
+    stack_contributions : bool, default=False
+        Whether the label holder's own estimator also sees what the assistors have sent:
+        their contributions so far and their fitted values of the three latest rounds, as
+        extra columns behind its own (in a pipeline, behind what its last step receives).
+        It can then model interactions between its columns and theirs. Reveals nothing to
+        anybody that is not received anyway; use it with cross-fitting, without which it
+        overfits.
     label_holder : str or None, default=None
         Name of the organization that holds y; None is the first.
     early_stopping : bool or "auto", default="auto"
@@ -132,7 +141,8 @@ class GALClassifier(ClassifierMixin, BaseGAL):
     label_holder_ : str
         Name of the organization that holds y.
     n_iter_ : int
-        Number of rounds.
+        Number of rounds; 0 if not even the first lowered the loss, and the baseline is all
+        there is.
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     n_features_in_ : int
@@ -187,6 +197,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         weights="optimal",
         cv="auto",
         subsample=1.0,
+        stack_contributions=False,
         label_holder=None,
         early_stopping="auto",
         validation_fraction=0.1,
@@ -206,6 +217,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         self.weights = weights
         self.cv = cv
         self.subsample = subsample
+        self.stack_contributions = stack_contributions
         self.label_holder = label_holder
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction

@@ -3,12 +3,17 @@
 The method is `BaseGAL._fit_round`; `fit` validates and encodes, `_fit` loops.
 """
 
+from copy import deepcopy
 from dataclasses import dataclass
 
 import joblib
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils.metadata_routing import process_routing
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    get_routing_for_object,
+    process_routing,
+)
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
@@ -19,8 +24,9 @@ from ._learners import weight_parameter
 from ._organizations import derived_seed
 from ._partition import resolve_organizations
 from ._sampling import Rows, given_folds, judging_rows, number_of_folds, round_folds
+from ._stacking import Assistance
 from ._validation import check_parameters, validate_weight, validate_X
-from .losses import get_loss, settled
+from .losses import check_link, check_output, get_loss, settled
 
 # With early_stopping="auto": from how many rows on a fit is stopped early.
 STOP_EARLY_FROM = 10_000
@@ -76,6 +82,11 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
         check_parameters(self)
         report = FitReport(self, X, y, sample_weight, self.max_iter)
         continued = self.warm_start and hasattr(self, "_rounds")
+        if continued and self.max_iter < self.n_iter_:
+            raise ValueError(
+                f"max_iter={self.max_iter} must be at least n_iter_={self.n_iter_} when "
+                "warm_start=True."
+            )
         if not continued:
             self.__dict__.pop("_rounds", None)  # a fit that fails leaves no old model
 
@@ -97,17 +108,21 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
             train = train.take(np.flatnonzero(sample_weight))
 
         names = [organization.name for organization in organizations]
-        if self.label_holder is not None and self.label_holder not in names:
+        holder = names[0] if self.label_holder is None else self.label_holder
+        if holder not in names:
             raise ValueError(
-                f"label_holder={self.label_holder!r} is none of the organizations {names}."
+                f"label_holder={holder!r} is none of the organizations {names}."
             )
         if continued:
             self._hand_over_models(organizations)
         else:
             self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self._organizations = organizations
+        self._holder = names.index(holder)
+        self._stacks = self.stack_contributions and len(organizations) > 1
         loss = get_loss(self.loss, self._losses)
         self._loss = settled(loss, train.y, train.sample_weight)
+        check_link(self._loss, train.y.shape[1], getattr(self, "classes_", None))
         report.begin()
         self._fit(train, report, continued)
         report.end()
@@ -138,12 +153,7 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
                     if rate == 0:
                         break
                     if validation is not None:
-                        validation.raw_prediction += sum(
-                            organization.predict(validation.X, [number], [rate * weight])
-                            for organization, weight in zip(
-                                organizations, weights, strict=True
-                            )
-                        )
+                        self._advance(validation, number, weights, rate)
                     losses = self._losses_of(train, validation, stops_early)
                     rounds.append(Round(weights, rate, *losses))
                     self._print_progress(rounds)
@@ -155,8 +165,11 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
                 organization.release(len(rounds))
         self._rounds = rounds
         if self.warm_start:
-            reached = None if validation is None else validation.raw_prediction
-            self._progress = (fingerprint, train.raw_prediction, reached)
+            reached = [
+                rows and (rows.raw_prediction, rows.assistance)
+                for rows in (train, validation)
+            ]
+            self._progress = (fingerprint, *reached)
 
     def _fit_round(self, number, train, folds, parallel):
         """One round of the method: weights and rate; `train` moves on by them."""
@@ -164,15 +177,13 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
         residual = loss.pseudo_residual(y, raw_prediction)
         if np.abs(residual).max() <= _FITTED * self._first_residual:
             return None, 0.0
-        fitted = np.stack(
-            parallel(
-                delayed(organization.fit_round)(
-                    number, derived_seed(self._seed, number, m), folds, residual
-                )
-                for m, organization in enumerate(self._organizations)
-            ),
-            axis=1,
-        )  # (n_samples, n_organizations, n_outputs)
+        fitted = parallel(
+            delayed(organization.fit_round)(
+                number, derived_seed(self._seed, number, m), folds, residual, columns
+            )
+            for m, (organization, columns) in enumerate(self._with_assistance(train))
+        )
+        fitted = np.stack(fitted, axis=1)  # (n_samples, n_organizations, n_outputs)
 
         # the rows that choose: held out where some are and others are not
         rows = judging_rows(folds)
@@ -185,6 +196,8 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
                 loss, y[rows], raw_prediction[rows], direction[rows], sample_weight
             )
         train.raw_prediction = raw_prediction + rate * direction
+        if train.assistance is not None:
+            train.assistance.add(fitted, rate * weights)
         return weights, rate
 
     def _assistance_weights(self, residual, fitted, sample_weight):
@@ -219,7 +232,7 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
         new = rounds[-1]
         line = f"[{type(self).__name__}] round {len(rounds)}/{self.max_iter}"
         line += f", training loss {new.train_loss:.6g}"
-        if new.validation_loss is not None:
+        if new.validation_loss not in (None, new.train_loss):
             line += f", validation loss {new.validation_loss:.6g}"
         line += f", learning rate {new.learning_rate:.4g}, weights"
         for organization, weight in zip(self._organizations, new.weights, strict=True):
@@ -232,11 +245,13 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
         """Start from the baseline."""
         baseline = self._loss.baseline(train.y, train.sample_weight)
         self.baseline_prediction_ = np.asarray(baseline, dtype=np.float64)
-        for rows in (train, validation):
-            if rows is not None:
-                rows.raw_prediction = np.tile(self.baseline_prediction_, (len(rows), 1))
-        residual = self._loss.pseudo_residual(train.y, train.raw_prediction)
+        check_output(self.baseline_prediction_, train.y.shape[1:], "baseline")
+        raw_prediction = np.tile(self.baseline_prediction_, (len(train), 1))
+        residual = self._loss.pseudo_residual(train.y, raw_prediction)
+        check_output(residual, train.y.shape, "pseudo_residual")
         self._first_residual = np.abs(residual).max()
+        for rows in filter(None, (train, validation)):
+            self._at_baseline(rows)
         self._baseline_losses = self._losses_of(train, validation, stops_early)
         return []
 
@@ -244,10 +259,13 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
         """Start from the rounds so far; the same data continues out-of-fold."""
         known_fingerprint, *reached = getattr(self, "_progress", (None, None, None))
         same = fingerprint == known_fingerprint
-        for rows, raw_prediction in zip((train, validation), reached, strict=True):
-            if rows is not None:
-                known = same and raw_prediction is not None
-                rows.raw_prediction = raw_prediction if known else self._raw(rows.X)
+        for rows, known in zip((train, validation), reached, strict=True):
+            if rows is not None and same and known is not None:
+                rows.raw_prediction, rows.assistance = deepcopy(known)
+            elif rows is not None:
+                self._at_baseline(rows)
+                for number, new in enumerate(self._rounds):
+                    self._advance(rows, number, new.weights, new.learning_rate)
         return list(self._rounds)
 
     def _hand_over_models(self, organizations):
@@ -289,6 +307,11 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
         return self._contributions(X)
 
     def _contributions(self, X):
+        if self._stacks:
+            rows = self._at_baseline(Rows.to_predict(X))
+            for number, new in enumerate(self._rounds):
+                self._advance(rows, number, new.weights, new.learning_rate)
+            return rows.assistance.contributions
         rates, weights = self.learning_rates_, self.weights_
         shares = Parallel(n_jobs=self.n_jobs, prefer="threads")(
             delayed(organization.predict)(X, range(self.n_iter_), rates * weights[:, m])
@@ -304,12 +327,37 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
     def _staged_raw(self, X):
         """Raw predictions after each round."""
         check_is_fitted(self)
-        X = validate_X(self, X, reset=False)
-        raw = np.tile(self.baseline_prediction_, (X.shape[0], 1))
+        rows = self._at_baseline(Rows.to_predict(validate_X(self, X, reset=False)))
         for number, new in enumerate(self._rounds):
-            for organization, weight in zip(self._organizations, new.weights, strict=True):
-                raw = raw + organization.predict(X, [number], [new.learning_rate * weight])
-            yield raw
+            self._advance(rows, number, new.weights, new.learning_rate)
+            yield rows.raw_prediction
+
+    def _at_baseline(self, rows):
+        """Put the rows where they are before the first round."""
+        n_samples, n_outputs = rows.X.shape[0], len(self.baseline_prediction_)
+        rows.raw_prediction = np.tile(self.baseline_prediction_, (n_samples, 1))
+        if self._stacks:
+            shape = (n_samples, len(self._organizations), n_outputs)
+            unit = self._first_residual or 1.0
+            rows.assistance = Assistance(shape, self._holder, unit)
+        return rows
+
+    def _advance(self, rows, number, weights, rate):
+        """Move rows that were not fitted to on by one round."""
+        fitted = np.zeros((rows.X.shape[0], len(weights), len(self.baseline_prediction_)))
+        for m, (organization, columns) in enumerate(self._with_assistance(rows)):
+            if weights[m] != 0 or rows.assistance is not None:
+                fitted[:, m] = organization.predict(rows.X, [number], [1.0], columns)
+        direction = np.einsum("m,nmk->nk", weights, fitted)
+        rows.raw_prediction = rows.raw_prediction + rate * direction
+        if rows.assistance is not None:
+            rows.assistance.add(fitted, rate * weights)
+
+    def _with_assistance(self, rows):
+        """Every organization, with the columns of the assistors if it shall see them."""
+        for m, organization in enumerate(self._organizations):
+            stacked = rows.assistance is not None and m == self._holder
+            yield organization, rows.assistance.columns() if stacked else None
 
     # --- what a fit leaves --------------------------------------------------------------
 
@@ -319,27 +367,31 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
     @property
     def n_iter_(self):
         """Number of rounds."""
+        check_is_fitted(self)
         return len(self._rounds)
 
     @property
     def weights_(self):
         """Assistance weights, (n_rounds, n_organizations)."""
-        weights = [r.weights for r in self._rounds]
-        return np.array(weights).reshape(len(weights), len(self._organizations))
+        shape = (self.n_iter_, len(self._organizations))
+        return np.array([r.weights for r in self._rounds]).reshape(shape)
 
     @property
     def learning_rates_(self):
         """Assisted learning rates, (n_rounds,)."""
+        check_is_fitted(self)
         return np.array([r.learning_rate for r in self._rounds])
 
     @property
     def train_loss_(self):
         """Overarching loss on the training rows, (n_rounds + 1,)."""
+        check_is_fitted(self)
         return np.array([self._baseline_losses[0], *(r.train_loss for r in self._rounds)])
 
     @property
     def validation_loss_(self):
         """Overarching loss that early stopping looks at, (n_rounds + 1,); else empty."""
+        check_is_fitted(self)
         losses = [self._baseline_losses[1], *(r.validation_loss for r in self._rounds)]
         return np.array([loss for loss in losses if loss is not None])
 
@@ -354,24 +406,29 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
     @property
     def organization_names_(self):
         """Names of the organizations."""
+        check_is_fitted(self)
         return [organization.name for organization in self._organizations]
 
     @property
     def columns_(self):
         """Positions of every organization's columns, a list of arrays."""
+        check_is_fitted(self)
         return [organization.columns for organization in self._organizations]
 
     @property
     def label_holder_(self):
         """Name of the organization that holds y."""
-        names = self.organization_names_
-        return names[0] if self.label_holder is None else self.label_holder
+        return self.organization_names_[self._holder]
 
     def _route(self, organizations, sample_weight, params):
         """Parameters of every organization's local fits, and of the splitter's `split`."""
         if routing_enabled():
             if sample_weight is not None:
                 params = {**params, "sample_weight": sample_weight}
+                for organization in organizations:
+                    takes_metadata = get_routing_for_object(organization.estimator)
+                    if not isinstance(takes_metadata, MetadataRouter):
+                        _weight_parameter(organization)
             routed = process_routing(self, "fit", **params)
             split_params = routed.splitter.split if "splitter" in routed else {}
             return [dict(routed[o.name].fit) for o in organizations], dict(split_params)
@@ -382,15 +439,24 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
                 "metadata on to the organizations' estimators, enable metadata routing: "
                 "sklearn.set_config(enable_metadata_routing=True)."
             )
-        local_params = []
-        for organization in organizations:
-            name = weight_parameter(organization.estimator)
-            if sample_weight is not None and name is None:
-                raise ValueError(
-                    f"The estimator of organization {organization.name!r}, "
-                    f"{type(organization.estimator).__name__}, does not support sample "
-                    "weights. Give it one that does, or fit without sample_weight and "
-                    "class_weight."
-                )
-            local_params.append({} if sample_weight is None else {name: sample_weight})
-        return local_params, params
+        if params and not hasattr(self.cv, "split"):
+            raise ValueError(
+                f"groups are for a splitter given as cv, e.g. GroupKFold(), not for cv="
+                f"{self.cv!r}."
+            )
+        if sample_weight is None:
+            return [{} for _ in organizations], params
+        return [{_weight_parameter(each): sample_weight} for each in organizations], params
+
+
+def _weight_parameter(organization):
+    """Name under which its estimator takes sample weights."""
+    name = weight_parameter(organization.estimator)
+    if name is None:
+        raise ValueError(
+            f"The estimator of organization {organization.name!r}, "
+            f"{type(organization.estimator).__name__}, does not support sample weights. "
+            "Give it one that does, fit without sample_weight and class_weight, or, if it "
+            "passes weights on to an estimator of its own, enable metadata routing."
+        )
+    return name

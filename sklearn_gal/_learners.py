@@ -3,6 +3,8 @@
 Nothing here knows of rounds, weights or y: an estimator, a view, a residual.
 """
 
+from numbers import Real
+
 import numpy as np
 from scipy import linalg, sparse
 from sklearn.base import BaseEstimator, RegressorMixin, clone
@@ -10,6 +12,8 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, check_array, get_tags
 from sklearn.utils.validation import has_fit_parameter
+
+from ._stacking import AssistedView, with_columns
 
 
 class OutputRegressors(RegressorMixin, BaseEstimator):
@@ -116,7 +120,7 @@ class Learner:
         view, fit_params = self.view, self.fit_params
         if rows is not None:
             n_samples = len(residual)
-            view = _safe_indexing(view, rows)
+            view = self._cut(rows)
             residual = residual[rows]
             fit_params = take_rows(fit_params, rows, n_samples)
         estimator = with_seed(self.estimator, seed)
@@ -131,8 +135,18 @@ class Learner:
 
     def predict(self, model, rows):
         """Predictions of `model` for `rows` (None: all of them) of the view."""
-        view = self.view if rows is None else _safe_indexing(self.view, rows)
+        view = self.view if rows is None else self._cut(rows)
         return as_outputs(model.predict(view))
+
+    def with_assistance(self, columns):
+        """The learner that sees `columns` of the assistors beside its own."""
+        estimator, view = with_columns(self.estimator, AssistedView(self.view, columns))
+        return Learner(estimator, view, self.fit_params)
+
+    def _cut(self, rows):
+        if isinstance(self.view, AssistedView):
+            return self.view.take(rows)
+        return _safe_indexing(self.view, rows)
 
 
 class RidgeLearner(Learner):
@@ -150,7 +164,7 @@ class RidgeLearner(Learner):
         return (
             estimator.solver in ("auto", "cholesky")
             and not estimator.positive
-            and np.ndim(estimator.alpha) == 0
+            and isinstance(estimator.alpha, Real)
             and view.shape[1] <= min(cls.MAX_COLUMNS, view.shape[0])
         )
 
@@ -159,6 +173,9 @@ class RidgeLearner(Learner):
         self.matrix = check_array(
             view, accept_sparse="csr", dtype=np.float64, estimator=estimator
         )
+        # two rows tell whether the parameters are valid, in scikit-learn's own words
+        probe = clone(estimator).set_params(alpha=estimator.alpha or 1.0)
+        probe.fit(self.matrix[:2], np.zeros(min(2, self.matrix.shape[0])))
         self._factor_of_all = None
 
     def fit(self, residual, rows, seed):
@@ -251,9 +268,9 @@ def _check_readable_by_lightgbm(frame):
             unreadable.append(f"{name!r} ({dtype})")
     if unreadable:
         raise ValueError(
-            f"LightGBM cannot read the columns {', '.join(unreadable)}. Encode them in a "
-            "pipeline, e.g. make_pipeline(OrdinalEncoder(), LGBMRegressor()), or convert "
-            "them to pandas' 'category'."
+            f"LightGBM cannot read the columns {', '.join(unreadable)}. Turn them into "
+            "numbers in a pipeline, e.g. strings by make_pipeline(OrdinalEncoder(), "
+            "LGBMRegressor()); categories of pandas (dtype 'category') it does read."
         )
 
 

@@ -13,6 +13,7 @@ from scipy import sparse
 from sklearn.utils import _safe_indexing
 
 from ._learners import FoldRegressors, as_outputs, make_learner
+from ._stacking import AssistedView, with_columns
 
 # Fold number of a row that every model of the round is fitted to.
 NO_FOLD = -1
@@ -56,7 +57,7 @@ class LocalOrganization:
         with self._naming_errors("preparing its columns"):
             self._learner = make_learner(self.estimator, self._view(X), fit_params)
 
-    def fit_round(self, round_number, seed, folds, residual):
+    def fit_round(self, round_number, seed, folds, residual, assistance=None):
         """Fit `residual` as round `round_number` and return one's fitted values.
 
         Parameters
@@ -71,6 +72,8 @@ class LocalOrganization:
             model, fitted to all rows.
         residual : ndarray of shape (n_samples, n_outputs)
             What to fit.
+        assistance : ndarray of shape (n_samples, n_columns), default=None
+            For the label holder, columns of the assistors that its estimator shall see.
 
         Returns
         -------
@@ -79,10 +82,12 @@ class LocalOrganization:
             the mean over models.
         """
         with self._naming_errors(f"fitting round {round_number + 1}"):
-            return self._fit_folds(round_number, seed, folds, residual)
+            learner = self._learner
+            if assistance is not None:
+                learner = learner.with_assistance(assistance)
+            return self._fit_folds(learner, round_number, seed, folds, residual)
 
-    def _fit_folds(self, round_number, seed, folds, residual):
-        learner = self._learner
+    def _fit_folds(self, learner, round_number, seed, folds, residual):
         if folds is None:
             model = learner.fit(residual, None, seed)
             self.models[round_number] = model
@@ -104,7 +109,7 @@ class LocalOrganization:
         self.models[round_number] = model
         return fitted
 
-    def predict(self, X, rounds, coefficients):
+    def predict(self, X, rounds, coefficients, assistance=None):
         """Sum over `rounds` of `coefficients` times one's predictions for the rows of X.
 
         Parameters
@@ -115,6 +120,8 @@ class LocalOrganization:
             Round numbers.
         coefficients : sequence of float
             One coefficient per round.
+        assistance : ndarray of shape (n_samples, n_columns), default=None
+            As in `fit_round`, for a single round.
 
         Returns
         -------
@@ -122,6 +129,8 @@ class LocalOrganization:
             The sum, in the order of `rounds`; 0.0 if no coefficient differs from 0.
         """
         view, total = self._view(X), 0.0
+        if assistance is not None:
+            _, view = with_columns(self.estimator, AssistedView(view, assistance))
         for round_number, coefficient in zip(rounds, coefficients, strict=True):
             if coefficient != 0:
                 with self._naming_errors("predicting"):

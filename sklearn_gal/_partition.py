@@ -3,7 +3,7 @@
 from numbers import Integral
 
 import numpy as np
-from sklearn.base import is_classifier
+from sklearn.base import is_classifier, is_clusterer, is_regressor
 from sklearn.utils import check_random_state
 
 from ._organizations import SOLE_ORGANIZATION, LocalOrganization, default_estimator
@@ -47,7 +47,9 @@ def make_organizations(X, n_organizations=8, estimator=None, *, random_state=Non
     [('organization_0', None, [2, 3]), ('organization_1', None, [0, 1])]
     """
     names = column_names(X)
-    n_features = np.shape(X)[1]
+    if len(getattr(X, "shape", np.shape(X))) != 2:
+        raise ValueError(f"X must be two-dimensional, got {X!r}.")
+    n_features = getattr(X, "shape", np.shape(X))[1]
     if not isinstance(n_organizations, Integral) or n_organizations < 1:
         raise ValueError(
             f"n_organizations must be a positive int, got {n_organizations!r}."
@@ -58,6 +60,8 @@ def make_organizations(X, n_organizations=8, estimator=None, *, random_state=Non
             "every organization needs at least one."
         )
     estimators = list(estimator) if isinstance(estimator, (list, tuple)) else [estimator]
+    for given in estimators:
+        _check_estimator("estimator", given)
     order = check_random_state(random_state).permutation(n_features)
     organizations = []
     for i, part in enumerate(np.array_split(order, n_organizations)):
@@ -168,10 +172,12 @@ def _check_estimator(name, estimator):
             f"{type(estimator).__name__}. Organizations fit pseudo-residuals, which are "
             "real numbers: give it a regressor, for a classification target too."
         )
-    if not hasattr(estimator, "predict"):
+    if is_clusterer(estimator) or not (
+        hasattr(estimator, "predict") or is_regressor(estimator)
+    ):
         raise ValueError(
-            f"The estimator of organization {name!r}, {type(estimator).__name__}, has no "
-            "'predict': give it a regressor, or a pipeline that ends in one."
+            f"The estimator of organization {name!r}, {type(estimator).__name__}, is "
+            "not a regressor: give it one, or a pipeline that ends in one."
         )
 
 

@@ -28,15 +28,21 @@ class Rows:
     """
 
     X: Any
-    y: np.ndarray
+    y: np.ndarray | None
     sample_weight: np.ndarray | None
-    strata: np.ndarray
+    strata: np.ndarray | None
     folds: np.ndarray | None
     local_params: list[dict]
     raw_prediction: np.ndarray | None = None
+    assistance: Any = None
+
+    @classmethod
+    def to_predict(cls, X):
+        """Rows of which nothing but X is known."""
+        return cls(X, None, None, None, None, [])
 
     def __len__(self):
-        return len(self.y)
+        return self.X.shape[0]
 
     def take(self, rows):
         """A selection of the rows."""
@@ -62,6 +68,11 @@ class Rows:
     def split(self, fraction, seed):
         """Training rows and a random part to validate on."""
         size = fraction if isinstance(fraction, Integral) else round(fraction * len(self))
+        if size > len(self) - len(np.unique(self.strata)):
+            raise ValueError(
+                f"validation_fraction={fraction} of {len(self)} rows leaves too few rows "
+                "to fit: lower it, or set early_stopping=False."
+            )
         rng = np.random.default_rng([seed, _VALIDATION])
         part = draw_part(self.strata, max(1, size), rng)
         return self.take(np.flatnonzero(~part)), self.take(np.flatnonzero(part))
@@ -137,19 +148,22 @@ def given_folds(cv, X, y, **split_params):
         return None
     folds = np.full(len(y), NO_FOLD)
     times_held_out = np.zeros(len(y), dtype=np.intp)
+    shown = cv if hasattr(cv, "split") else "the iterable"
     for fold, (train, test) in enumerate(check_cv(cv).split(X, y, **split_params)):
+        if max(np.max(train, initial=0), np.max(test, initial=0)) >= len(y):
+            raise ValueError(f"cv={shown!r} splits more than the {len(y)} rows of X.")
         outside = np.ones(len(y), dtype=bool)
         outside[test] = False
         if not np.array_equal(np.flatnonzero(outside), np.unique(train)):
             raise ValueError(
-                f"cv={cv!r} does not train split {fold} on all rows outside its test set. "
-                "Cross-fitting needs a partition of the rows, like KFold's."
+                f"cv={shown!r} does not train split {fold} on all rows outside its test "
+                "set. Cross-fitting needs a partition of the rows, like KFold's."
             )
         times_held_out[test] += 1
         folds[test] = fold
     if (times_held_out != 1).any():
         raise ValueError(
-            f"cv={cv!r} must put every row into exactly one test set, but "
+            f"cv={shown!r} must put every row into exactly one test set, but "
             f"{np.count_nonzero(times_held_out != 1)} of {len(y)} rows are in none or in "
             "several. Use a partition, like KFold's."
         )

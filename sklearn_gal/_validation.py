@@ -25,7 +25,7 @@ def check_parameters(model):
     check_scalar(model.n_iter_no_change, "n_iter_no_change", Integral, min_val=1)
     check_scalar(model.tol, "tol", Real, min_val=0)
     check_scalar(model.verbose, "verbose", Integral, min_val=0)
-    for name in ("line_search", "warm_start"):
+    for name in ("line_search", "stack_contributions", "warm_start"):
         check_scalar(getattr(model, name), name, (bool, np.bool_))
     _check_share(model, "learning_rate", max_val=None)
     _check_share(model, "subsample", include_boundaries="right")

@@ -4,8 +4,9 @@ A loss is any object with three methods, ``value``, ``pseudo_residual`` and ``ba
 Targets and raw predictions are always two-dimensional, (n_samples, n_outputs); a binary
 target is one column of zeros and ones, a multiclass target is one-hot encoded.
 
-Two further methods are optional. ``inverse_link`` maps raw predictions to predictions
-(default: the identity; a classifier without it has no ``predict_proba``).
+Two further methods are optional. ``inverse_link`` maps raw predictions to predictions or
+class probabilities (a regressor takes the identity; a classifier without it has no
+``predict_proba``).
 ``for_target`` checks the target and returns the loss to use, with any constant that
 depends on the target settled.
 """
@@ -132,22 +133,6 @@ class Loss:
             Raw prediction before the first round, in link space.
         """
         raise NotImplementedError
-
-    def inverse_link(self, raw_prediction):
-        """Map raw predictions to predictions; the identity unless a loss says otherwise.
-
-        Parameters
-        ----------
-        raw_prediction : ndarray of shape (n_samples, n_outputs)
-            Raw predictions, in link space.
-
-        Returns
-        -------
-        prediction : ndarray
-            Predicted target of shape (n_samples, n_outputs), or class probabilities of
-            shape (n_samples, n_classes).
-        """
-        return raw_prediction
 
     def for_target(self, y, sample_weight=None):
         """Check the target, and settle constants that depend on it.
@@ -405,6 +390,35 @@ REGRESSION_LOSSES = {
     "gamma": GammaLoss,
 }
 CLASSIFICATION_LOSSES = {"log_loss": LogLoss, "exponential": ExponentialLoss}
+
+
+def check_output(array, shape, method):
+    """Refuse what a loss of the user's own should not have returned."""
+    if np.shape(array) != shape or not np.isfinite(array).all():
+        raise ValueError(
+            f"The method {method!r} of the overarching loss must return finite numbers of "
+            f"shape {shape}, but returned an array of shape {np.shape(array)}"
+            + (" with NaN or infinity." if np.shape(array) == shape else ".")
+        )
+
+
+def check_link(loss, n_outputs, classes=None):
+    """Refuse a loss whose `inverse_link` does not give predictions, or probabilities."""
+    if not hasattr(loss, "inverse_link"):
+        return
+    prediction = np.asarray(loss.inverse_link(np.zeros((1, n_outputs))))
+    if classes is None and prediction.shape != (1, n_outputs):
+        raise ValueError(
+            f"loss={loss!r} predicts something else than a number per output: it is not "
+            "for a regressor."
+        )
+    if classes is not None and (
+        prediction.shape != (1, len(classes)) or not np.allclose(prediction.sum(), 1)
+    ):
+        raise ValueError(
+            f"loss={loss!r} does not predict probabilities of {len(classes)} classes: it "
+            "is not for this classifier."
+        )
 
 
 def settled(loss, y, sample_weight):

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.cluster import KMeans
+from sklearn.ensemble import StackingRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.neighbors import KNeighborsRegressor
 
-from sklearn_gal import GALClassifier, GALRegressor
+from sklearn_gal import GALClassifier, GALRegressor, losses
 
 
 class Returns(RegressorMixin, BaseEstimator):
@@ -170,3 +172,77 @@ def test_target_outside_the_loss(diabetes):
     X, y = diabetes
     with pytest.raises(ValueError, match="loss='poisson' requires"):
         GALRegressor(loss="poisson").fit(X, y - 200)
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"alpha": -1}, {"alpha": "a"}, {"fit_intercept": "no"}]
+)
+def test_bad_parameters_of_a_fast_learner(diabetes, parameters):
+    with pytest.raises(ValueError, match="parameter of Ridge must be") as info:
+        GALRegressor([("bank", Ridge(**parameters), [0, 2])]).fit(*diabetes)
+    assert "organization 'bank'" in info.value.__notes__[0]
+
+
+@pytest.mark.parametrize("loss", [losses.LogLoss(), losses.ExponentialLoss()])
+def test_class_losses_are_not_for_regressors(diabetes, loss):
+    X, y = diabetes
+    with pytest.raises(ValueError, match="not for a regressor"):
+        GALRegressor(loss=loss).fit(X, y > 100)
+
+
+def test_regression_losses_have_no_probabilities(cancer):
+    model = GALClassifier(loss=losses.SquaredError(), max_iter=2).fit(*cancer)
+    assert not hasattr(model, "predict_proba")
+    with pytest.raises(ValueError, match="probabilities of 2 classes"):
+        GALClassifier(loss=losses.PoissonLoss()).fit(*cancer)
+
+
+@pytest.mark.parametrize("value", [np.nan, "flat"])
+def test_what_a_loss_of_ones_own_returns_is_checked(diabetes, value):
+    class Wrong(losses.SquaredError):
+        def pseudo_residual(self, y, raw_prediction):
+            return y[:, 0] if value == "flat" else y * value
+
+    with pytest.raises(ValueError, match="'pseudo_residual' of the overarching loss must"):
+        GALRegressor(loss=Wrong()).fit(*diabetes)
+
+
+def test_nothing_left_to_fit(diabetes):
+    model = GALRegressor(cv=None, early_stopping=True, validation_fraction=442)
+    with pytest.raises(ValueError, match="leaves too few rows"):
+        model.fit(*diabetes)
+
+
+def test_groups_without_a_splitter(diabetes):
+    with pytest.raises(ValueError, match="groups are for a splitter"):
+        GALRegressor(cv=3).fit(*diabetes, groups=np.arange(442))
+
+
+def test_warm_start_with_fewer_rounds(diabetes):
+    model = GALRegressor(max_iter=3, warm_start=True).fit(*diabetes)
+    with pytest.raises(ValueError, match="max_iter=2 must be at least n_iter_=3"):
+        model.set_params(max_iter=2).fit(*diabetes)
+
+
+def test_clusterers_are_no_regressors(diabetes):
+    with pytest.raises(ValueError, match="'shop', KMeans, is not a regressor"):
+        GALRegressor(held_by(KMeans(3))).fit(*diabetes)
+
+
+def test_regressors_that_show_it_only_once_fitted(diabetes):
+    estimator = StackingRegressor([("ridge", Ridge())])
+    GALRegressor(held_by(estimator), max_iter=1).fit(*diabetes)
+
+
+def test_unfitted_attributes():
+    model = GALRegressor()
+    for name in ("weights_", "n_iter_", "columns_", "train_loss_", "label_holder_"):
+        assert not hasattr(model, name)
+        with pytest.raises(NotFittedError):
+            getattr(model, name)
+
+
+def test_splits_of_other_data(diabetes):
+    X, y = diabetes
+    with pytest.raises(ValueError, match=r"split.* more than the 442 rows"):
+        GALRegressor(cv=[(np.arange(400), np.arange(400, 500))]).fit(X, y)

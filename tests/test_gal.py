@@ -657,7 +657,7 @@ def test_label_holder(diabetes):
 
 def test_verbose_prints_a_line_per_round(wine, capsys):
     X, y = wine
-    GALClassifier(mixed(13), max_iter=3, verbose=1, early_stopping=True).fit(X, y)
+    GALClassifier(mixed(13), cv=None, max_iter=3, verbose=1, early_stopping=True).fit(X, y)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
     assert lines[0].startswith("[GALClassifier] round 1/3, training loss ")

@@ -14,8 +14,9 @@ MAY_IMPORT = {
     "losses": set(),
     "_assistance": set(),
     "_callbacks": set(),
-    "_learners": set(),
-    "_organizations": {"_learners"},
+    "_stacking": set(),
+    "_learners": {"_stacking"},
+    "_organizations": {"_learners", "_stacking"},
     "_partition": {"_organizations"},
     "_sampling": {"_learners", "_organizations"},
     "_validation": {"_assistance"},
@@ -29,6 +30,7 @@ MAY_IMPORT = {
         "_organizations",
         "_partition",
         "_sampling",
+        "_stacking",
         "_validation",
     },
     "_regressor": {"_gal", "_validation", "losses"},
@@ -67,7 +69,7 @@ def test_only_public_names_of_scikit_learn(module):
 @pytest.mark.parametrize("module", MODULES)
 def test_only_the_packages_asked_for(module):
     allowed = {"joblib", "lightgbm", "numpy", "scipy", "sklearn"}
-    standard = {"collections", "contextlib", "dataclasses", "numbers", "typing"}
+    standard = {"collections", "contextlib", "copy", "dataclasses", "numbers", "typing"}
     packages = {source.partition(".")[0] for source, _ in imports(module)[1]}
     assert packages <= allowed | standard
 

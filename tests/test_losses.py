@@ -106,7 +106,8 @@ def test_extreme_raw_predictions_stay_finite(case):
     for raw in (np.full(y.shape, 1e4), np.full(y.shape, -1e4)):
         assert np.isfinite(loss.value(y, raw))
         assert np.isfinite(loss.pseudo_residual(y, raw)).all()
-        assert np.isfinite(loss.inverse_link(raw)).all()
+        if hasattr(loss, "inverse_link"):
+            assert np.isfinite(loss.inverse_link(raw)).all()
 
 
 @pytest.mark.parametrize(

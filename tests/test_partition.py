@@ -90,7 +90,7 @@ def test_names_need_a_frame():
         ([("loss", Ridge(), 0)], "'loss' is that of a parameter: rename it"),
         ([("a", Ridge(), 0), ("a", Ridge(), 1)], "Two organizations have the name 'a'"),
         ([("a", LogisticRegression(), 0)], "'a' is a classifier, LogisticRegression"),
-        ([("a", StandardScaler(), 0)], "'a', StandardScaler, has no 'predict'"),
+        ([("a", StandardScaler(), 0)], "'a', StandardScaler, is not a regressor"),
         ([("a", Ridge, 0)], "'a' must be a regressor instance or None"),
         ([("a", "ridge", 0)], "'a' must be a regressor instance or None"),
     ],

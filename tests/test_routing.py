@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import sklearn
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold, cross_validate
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -94,3 +96,23 @@ def test_groups_reach_the_splitter_and_through_cross_validate(diabetes, rng):
 def test_default_estimator_takes_weights(diabetes):
     X, y = diabetes
     GALRegressor(max_iter=1).fit(X, y, sample_weight=np.ones(len(y)))
+
+
+def test_estimators_that_take_no_weights_are_an_error(diabetes):
+    X, y = diabetes
+    held = [("a", None, [0]), ("b", KNeighborsRegressor(), [1])]
+    with pytest.raises(ValueError, match="'b', KNeighborsRegressor, does not support"):
+        GALRegressor(held).fit(X, y, sample_weight=np.ones(len(y)))
+    with pytest.raises(ValueError, match="'b', KNeighborsRegressor, does not support"):
+        GALClassifier(held, class_weight="balanced").fit(X, y > 100)
+
+
+def test_weights_pass_through_meta_estimators(diabetes):
+    X, y = diabetes
+    inner = Ridge().set_fit_request(sample_weight=True)
+    held = [("a", TransformedTargetRegressor(inner), slice(None))]
+    weight = np.arange(len(y)) + 1.0
+    model = GALRegressor(held, cv=None, max_iter=1).fit(X, y, sample_weight=weight)
+    residual = y - np.average(y, weights=weight)
+    expected = Ridge().fit(X, residual, weight).coef_
+    np.testing.assert_allclose(model.estimators_[0][0].regressor_.coef_.ravel(), expected)

@@ -1,0 +1,161 @@
+"""Interactions between organizations: how much of the gap to joint training is closed.
+
+    python benchmarks/interactions.py [--splits 3] [--quick] [--output FILE]
+
+Plain GAL is a sum over organizations and cannot see a product of two organizations'
+columns. With ``stack_contributions=True`` the label holder's own estimator sees what the
+assistors have sent so far. All three methods use the same learner; joint is LightGBM on all
+columns in one place. The share closed is (stacked - plain) / (joint - plain).
+
+What limits it: an assistor's fitted values are functions of its columns that predict the
+residual. If the interacting column is alone in its organization, the sum of them tells the
+column; if it is mixed with others, it has to be unmixed from a few different sums. XOR is
+the honest limit: neither column alone predicts anything, the assistor has nothing to send,
+and there is nothing to stack.
+"""
+
+import argparse
+import time
+
+import numpy as np
+from _datasets import make_adult_like
+from lightgbm import LGBMClassifier, LGBMRegressor
+from sklearn.datasets import make_classification, make_friedman1
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import train_test_split
+
+from sklearn_gal import GALClassifier, GALRegressor
+
+
+def friedman(n, seed):
+    """Friedman-1; the pair of sin(pi x0 x1) is in two organizations."""
+    X, y = make_friedman1(n, n_features=10, noise=1.0, random_state=seed)
+    return X, y, [[0, 2, 3, 4], [1], [5, 6, 7, 8, 9]]
+
+
+def friedman_mixed(n, seed):
+    """The same; x1 is mixed with x3 and others."""
+    X, y = make_friedman1(n, n_features=10, noise=1.0, random_state=seed)
+    return X, y, [[0, 2, 4, 6, 8], [1, 3, 5, 7, 9]]
+
+
+def products(n, seed):
+    """Three products of positive columns of two organizations."""
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(size=(n, 6))
+    return (
+        X,
+        (X[:, :3] * X[:, 3:]).sum(axis=1) + 0.1 * rng.normal(size=n),
+        [[0, 1, 2], [3, 4, 5]],
+    )
+
+
+def xor(n, seed):
+    """The sign of a product of centred columns: no column tells anything alone."""
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(-1, 1, size=(n, 4))
+    return X, (X[:, 0] * X[:, 2] > 0).astype(int), [[0, 1], [2, 3]]
+
+
+def multiclass(n, seed):
+    """Five classes of two clusters each, twenty columns in four organizations."""
+    X, y = make_classification(
+        n,
+        20,
+        n_informative=12,
+        n_redundant=4,
+        n_classes=5,
+        shuffle=False,
+        random_state=seed,
+    )
+    order = np.random.default_rng(seed).permutation(20)
+    return X, y, np.array_split(order, 4)
+
+
+def adult_like(n, seed):
+    """Nearly additive."""
+    X, y = make_adult_like(n, seed)
+    order = np.random.default_rng(seed).permutation(X.shape[1])
+    return X, y, np.array_split(order, 4)
+
+
+# name -> data, rows, score
+CASES = {
+    "Friedman-1, x1 alone": (friedman, 4000, "R2"),
+    "Friedman-1, x1 mixed": (friedman_mixed, 4000, "R2"),
+    "products": (products, 4000, "R2"),
+    "XOR": (xor, 4000, "accuracy"),
+    "5 classes": (multiclass, 10_000, "accuracy"),
+    "adult-like": (adult_like, 20_000, "AUC"),
+}
+
+
+def learner():
+    return LGBMRegressor(
+        n_estimators=10, learning_rate=0.2, num_leaves=8, min_child_samples=24, verbosity=-1
+    )
+
+
+def measure(case, split, quick):
+    """Score and seconds of joint, in-sample, plain and stacked."""
+    make, n, score = CASES[case]
+    X, y, parts = make(n // 4 if quick else n, split)
+    X, X_test, y, y_test = train_test_split(X, y, test_size=0.25, random_state=split)
+    regression = score == "R2"
+    gal = GALRegressor if regression else GALClassifier
+    joint = LGBMRegressor if regression else LGBMClassifier
+    held = [(f"organization {m}", learner(), part) for m, part in enumerate(parts)]
+    max_iter = 20 if quick else 100
+    models = {
+        "joint": joint(
+            n_estimators=200, learning_rate=0.1, num_leaves=15, n_jobs=1, verbosity=-1
+        ),
+        "in-sample": gal(held, max_iter=20, cv=None, early_stopping=False),
+        "plain": gal(held, max_iter=max_iter, random_state=split),
+        "stacked": gal(
+            held, max_iter=max_iter, stack_contributions=True, random_state=split
+        ),
+    }
+    result = []
+    for model in models.values():
+        start = time.perf_counter()
+        model.fit(X, y)
+        rounds = getattr(model, "n_iter_", 1)
+        seconds = (time.perf_counter() - start) / max(rounds, 1)
+        if score == "AUC":
+            value = roc_auc_score(y_test, model.predict_proba(X_test)[:, 1])
+        else:
+            value = model.score(X_test, y_test)
+        result.append((value, rounds, seconds))
+    return result
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--splits", type=int, default=3)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--output")
+    parser.add_argument("--cases", nargs="*", default=list(CASES))
+    arguments = parser.parse_args()
+    lines = [
+        f"{'case':24}{'score':>10}{'joint':>9}{'plain':>9}{'stacked':>9}{'closed':>8}"
+        f"{'rounds':>8}{'time per round, in-sample = 1: plain, stacked':>48}"
+    ]
+    for case in arguments.cases:
+        runs = [measure(case, split, arguments.quick) for split in range(arguments.splits)]
+        joint, in_sample, plain, stacked = np.mean(runs, axis=0)
+        gap = joint[0] - plain[0]
+        closed = f"{(stacked[0] - plain[0]) / gap:.0%}" if gap > 0.005 else "-"
+        lines.append(
+            f"{case:24}{CASES[case][2]:>10}{joint[0]:9.4f}{plain[0]:9.4f}{stacked[0]:9.4f}"
+            f"{closed:>8}{stacked[1]:8.0f}"
+            f"{plain[2] / in_sample[2]:38.2f}{stacked[2] / in_sample[2]:10.2f}"
+        )
+        print(lines[-1] if len(lines) > 2 else "\n".join(lines), flush=True)
+    if arguments.output:
+        with open(arguments.output, "w") as file:
+            file.write("\n".join([__doc__.strip(), "", *lines]) + "\n")
+
+
+if __name__ == "__main__":
+    main()

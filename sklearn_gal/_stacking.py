@@ -1,0 +1,142 @@
+"""The label holder's own estimator with the assistors' contributions as extra columns."""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin, clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing, get_tags
+
+# Beside their contributions, the label holder's estimator sees the assistors' fitted values
+# of the latest rounds: different functions of the same columns, which the sum has mixed. As
+# many rounds as give about so many columns, but at least one (benchmarks/interactions.py).
+RECENT_COLUMNS = 16
+
+
+class Assistance:
+    """What the organizations have sent the label holder about some rows.
+
+    Parameters
+    ----------
+    shape : tuple (n_samples, n_organizations, n_outputs)
+        Rows, organizations and outputs.
+    label_holder : int
+        Position of the label holder among the organizations.
+    unit : float
+        What counts as one in the columns, for estimators that mind the scale.
+    """
+
+    def __init__(self, shape, label_holder, unit):
+        self.contributions = np.zeros(shape)
+        n_columns = (shape[1] - 1) * shape[2]
+        self._recent = deque(maxlen=max(1, RECENT_COLUMNS // n_columns))
+        self._label_holder = label_holder
+        self._unit = unit
+
+    def add(self, fitted, coefficients):
+        """Add the fitted values of a round, which enter with `coefficients`."""
+        self.contributions = self.contributions + coefficients[:, None] * fitted
+        self._recent.append(fitted)
+
+    def columns(self):
+        """Columns for the label holder's estimator, (n_samples, n_columns)."""
+        sent = np.stack([self.contributions, *self._recent], axis=-1) / self._unit
+        return np.delete(sent, self._label_holder, axis=1).reshape(len(sent), -1)
+
+
+def with_columns(estimator, view):
+    """The estimator and the view of it that `view`, an `AssistedView`, amounts to.
+
+    A pipeline keeps its own columns apart, so that no column selection in it is disturbed.
+    """
+    if isinstance(estimator, Pipeline):
+        return StackedPipeline(estimator), view
+    return estimator, append_columns(view.own, view.columns)
+
+
+@dataclass(frozen=True)
+class AssistedView:
+    """A view and, for the same rows, the columns that the assistors have sent."""
+
+    own: Any
+    columns: np.ndarray
+
+    def take(self, rows):
+        """A selection of the rows."""
+        return AssistedView(_safe_indexing(self.own, rows), self.columns[rows])
+
+
+class StackedPipeline(RegressorMixin, BaseEstimator):
+    """A pipeline whose last step also receives the columns of an `AssistedView`.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        Pipeline ending in a regressor.
+
+    Attributes
+    ----------
+    pipeline_ : Pipeline
+        The fitted pipeline, with an additional step ``"assistance"`` before its last.
+    """
+
+    def __init__(self, pipeline):
+        self.pipeline = pipeline
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.pipeline).target_tags
+        tags.target_tags.multi_output = inner.multi_output
+        return tags
+
+    def fit(self, X, y, **fit_params):
+        """Fit to X, an `AssistedView`."""
+        *transformers, last = clone(self.pipeline).steps
+        append = AppendColumns(X.columns)
+        steps = [*transformers, ("assistance", append), last]
+        self.pipeline_ = clone(self.pipeline).set_params(steps=steps)
+        self.pipeline_.fit(X.own, y, **fit_params)
+        self.pipeline_.set_params(assistance=AppendColumns())  # without training rows
+        return self
+
+    def predict(self, X):
+        """Predict from X, an `AssistedView`."""
+        *transformers, _, (_, regressor) = self.pipeline_.steps
+        view = X.own
+        for _, transformer in transformers:
+            if transformer not in (None, "passthrough"):
+                view = transformer.transform(view)
+        return regressor.predict(append_columns(view, X.columns))
+
+
+class AppendColumns(TransformerMixin, BaseEstimator):
+    """Puts given columns behind those that it receives."""
+
+    def __init__(self, columns=None):
+        self.columns = columns
+
+    def fit(self, X, y=None):
+        """Nothing to learn."""
+        return self
+
+    def transform(self, X):
+        """X and the columns."""
+        return append_columns(X, self.columns)
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+
+def append_columns(view, columns):
+    """`columns` behind those of an array, a sparse matrix or a dataframe."""
+    if sparse.issparse(view):
+        return sparse.csr_matrix(sparse.hstack([view, columns]))
+    if not hasattr(view, "columns"):
+        return np.hstack([view, columns])
+    named = {f"assistance_{j}": column for j, column in enumerate(columns.T)}
+    if hasattr(view, "hstack"):  # polars
+        return view.hstack(type(view)(named))
+    return view.assign(**named)

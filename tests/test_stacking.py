@@ -1,0 +1,216 @@
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from lightgbm import LGBMRegressor
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.svm import SVR
+from sklearn.tree import DecisionTreeRegressor
+
+from sklearn_gal import GALClassifier, GALRegressor
+from sklearn_gal._stacking import Assistance, AssistedView, StackedPipeline, append_columns
+
+
+def product(rng, n=600):
+    X = rng.uniform(size=(n, 4))
+    return X, 4 * X[:, 0] * X[:, 2] + 0.1 * rng.normal(size=n)
+
+
+def halves(estimator=None):
+    return [("holder", estimator, [0, 1]), ("partner", None, [2, 3])]
+
+
+def stacked(organizations, gal=GALRegressor, **settings):
+    settings = {"max_iter": 12, "random_state": 0, **settings}
+    return gal(organizations, stack_contributions=True, **settings)
+
+
+def test_interactions_between_organizations(rng):
+    X, y = product(rng, 1600)
+    plain = GALRegressor(halves(), random_state=0).fit(X[:1000], y[:1000])
+    model = stacked(halves(), max_iter=100).fit(X[:1000], y[:1000])
+    lost = 1 - plain.score(X[1000:], y[1000:])
+    assert 1 - model.score(X[1000:], y[1000:]) < 0.8 * lost
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        Ridge(),
+        None,
+        DecisionTreeRegressor(max_depth=3),
+        make_pipeline(StandardScaler(), SVR()),
+        make_pipeline(StandardScaler(), make_pipeline(StandardScaler(), Ridge())),
+        make_pipeline("passthrough", Ridge()),
+    ],
+)
+@pytest.mark.parametrize("cv", [None, 3])
+def test_all_predictions_agree(rng, estimator, cv):
+    X, y = product(rng, 150)
+    model = stacked(halves(estimator), cv=cv, max_iter=5).fit(X, y)
+    shares = model.contributions(X)
+    raw = model.baseline_prediction_ + shares.sum(axis=1)
+    assert_allclose(model.predict(X), raw[:, 0], atol=1e-10)
+    stages = list(model.staged_predict(X))
+    assert len(stages) == model.n_iter_
+    assert_allclose(stages[-1], model.predict(X), atol=1e-10)
+    assert_allclose(model.predict(X[:7]), model.predict(X)[:7])
+    assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), model.predict(X))
+    if cv is None:
+        assert_allclose(model.train_loss_[-1], np.mean((y - model.predict(X)) ** 2) / 2)
+
+
+def test_classes(wine):
+    X, y = wine
+    organizations = [("a", None, slice(0, 6)), ("b", Ridge(), slice(6, 13))]
+    model = stacked(organizations, GALClassifier).fit(X, y)
+    assert model.contributions(X).shape == (178, 2, 3)
+    assert_allclose(list(model.staged_predict_proba(X))[-1], model.predict_proba(X))
+    assert model.score(X, y) > 0.95
+
+
+def test_another_label_holder(rng):
+    X, y = product(rng, 200)
+    model = stacked(halves(Ridge()), label_holder="partner", max_iter=2).fit(X, y)
+    first, second = model.estimators_[1]
+    assert first.estimators[0].n_features_in_ == 2
+    # its own two, the contribution and the fitted values of the round before
+    assert second.estimators[0].n_features_in_ == 4
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+def test_column_selections_survive(rng, frame):
+    X, y = product(rng, 300)
+    table = {"x": X[:, 0], "town": np.where(X[:, 1] > 0.5, "here", "there"), "z": X[:, 2]}
+    by_name = make_column_transformer(
+        (OneHotEncoder(sparse_output=False), ["town"]), ("passthrough", ["x"])
+    )
+    by_type = make_column_transformer(
+        (StandardScaler(), make_column_selector(dtype_include=float)), remainder="drop"
+    )
+    transformers = [by_name, by_type] if frame is pd.DataFrame else [by_name]
+    for transformer in transformers:
+        own = make_pipeline(transformer, DecisionTreeRegressor(max_depth=3, random_state=0))
+        organizations = [("holder", own, ["x", "town"]), ("partner", None, ["z"])]
+        model = stacked(organizations, max_iter=4).fit(frame(table), y)
+        last = model.estimators_[-1][0].estimators[0].pipeline_[-1]
+        assert last.n_features_in_ > transformer.fit_transform(frame(table)).shape[1]
+        plain = GALRegressor(organizations, max_iter=4, random_state=0).fit(frame(table), y)
+        assert model.train_loss_[-1] < plain.train_loss_[-1]
+
+
+def test_categories_of_a_bare_lightgbm(rng):
+    X, y = product(rng, 300)
+    table = pd.DataFrame(X, columns=list("abcd"))
+    table["b"] = pd.Categorical(np.where(X[:, 1] > 0.5, "here", "there"))
+    own = LGBMRegressor(n_estimators=3, verbosity=-1)
+    organizations = [("holder", own, ["a", "b"]), ("partner", None, ["c", "d"])]
+    model = stacked(organizations, max_iter=3).fit(table, y)
+    assert model.predict(table).shape == (300,)
+
+
+def test_sparse(rng):
+    X, y = product(rng, 200)
+    for estimator in (Ridge(), None):
+        dense = stacked(halves(estimator), max_iter=3).fit(X, y).predict(X)
+        model = stacked(halves(estimator), max_iter=3).fit(sparse.csr_array(X), y)
+        assert_allclose(model.predict(sparse.csr_array(X)), dense)
+
+
+def test_sample_weights_reach_the_last_step(rng):
+    X, y = product(rng, 200)
+    own = make_pipeline(StandardScaler(), Ridge())
+    weight = rng.integers(0, 2, 200)
+    model = stacked(halves(own), max_iter=3).fit(X, y, weight)
+    removed = stacked(halves(own), max_iter=3).fit(
+        X[weight > 0], y[weight > 0], weight[weight > 0]
+    )
+    assert_allclose(model.predict(X), removed.predict(X))
+
+
+def test_early_stopping_on_rows_set_aside(rng):
+    X, y = product(rng, 300)
+    model = stacked(halves(), cv=None, early_stopping=True, n_iter_no_change=3).fit(X, y)
+    assert np.isfinite(model.validation_loss_).all()
+    assert model.validation_loss_[-1] < model.validation_loss_[0]
+
+
+@pytest.mark.parametrize("cv", [None, 3])
+def test_warm_start_is_one_longer_fit(rng, cv):
+    X, y = product(rng, 200)
+    once = stacked(halves(), cv=cv, max_iter=6).fit(X, y)
+    twice = stacked(halves(), cv=cv, max_iter=3, warm_start=True).fit(X, y)
+    twice.set_params(max_iter=6).fit(X, y)
+    assert_array_equal(once.predict(X), twice.predict(X))
+    other = twice.set_params(max_iter=8).fit(X[:150], y[:150])
+    assert other.n_iter_ > 6
+
+
+def test_one_organization_has_nothing_to_stack(diabetes):
+    X, y = diabetes
+    plain = GALRegressor(max_iter=3, random_state=0).fit(X, y).predict(X)
+    assert_array_equal(stacked(None, max_iter=3).fit(X, y).predict(X), plain)
+
+
+class Recorder(RegressorMixin, BaseEstimator):
+    seen = []  # noqa: RUF012
+
+    def fit(self, X, y):
+        Recorder.seen.append(np.array(X))
+        self.mean_ = y.mean()
+        return self
+
+    def predict(self, X):
+        Recorder.seen.append(np.array(X))
+        return X[:, 0] + self.mean_
+
+
+def test_assistors_see_nothing_more(rng):
+    Recorder.seen.clear()
+    X, y = product(rng, 200)
+    model = stacked([("holder", None, [0, 1]), ("partner", Recorder(), [2, 3])], max_iter=3)
+    model.fit(X, y).predict(X)
+    assert all(np.isin(view, X[:, 2:]).all() for view in Recorder.seen)
+
+
+def test_no_training_rows_stay(rng):
+    X = rng.normal(size=(50, 2))
+    view = AssistedView(X, rng.normal(size=(50, 3)))
+    own = make_pipeline(StandardScaler(), Ridge())
+    model = StackedPipeline(own).fit(view, X[:, 0])
+    assert model.pipeline_.named_steps["assistance"].columns is None
+    assert model.predict(view.take(np.arange(5))).shape == (5,)
+    assert [name for name, _ in own.steps] == ["standardscaler", "ridge"]
+
+
+def test_columns_of_the_assistance(rng):
+    assistance = Assistance((5, 3, 2), 1, 2.0)
+    assert_array_equal(assistance.columns(), np.zeros((5, 4)))
+    fitted = rng.normal(size=(5, 3, 2))
+    assistance.add(fitted, np.array([0.5, 1.0, 0.0]))
+    assert_allclose(assistance.contributions[:, 0], 0.5 * fitted[:, 0])
+    columns = assistance.columns().reshape(5, 2, 2, 2)
+    assert_allclose(columns[:, 0, :, 0], 0.25 * fitted[:, 0])
+    assert_allclose(columns[:, 1, :, 1], 0.5 * fitted[:, 2])
+    for _ in range(9):
+        assistance.add(fitted, np.zeros(3))
+    assert assistance.columns().shape == (5, 4 * (1 + 16 // 4))
+
+
+@pytest.mark.parametrize(
+    "kind", [np.asarray, sparse.csr_matrix, pd.DataFrame, pl.DataFrame]
+)
+def test_append_columns(rng, kind):
+    X, columns = rng.normal(size=(6, 2)), rng.normal(size=(6, 3))
+    result = append_columns(kind(X), columns)
+    assert type(result) is type(kind(X))
+    result = result.toarray() if sparse.issparse(result) else np.asarray(result)
+    assert_allclose(result, np.hstack([X, columns]))
