@@ -14,8 +14,8 @@ is Assisted Learning (Xian et al. 2020): the organizations fit in turn what the 
 left over. GB is LightGBM with 100 trees, SVM an RBF SVR, GB-SVM the two dealt out in turn,
 default this package's default learner.
 
-BostonHousing and QSAR are read from ``boston.csv`` and ``qsar.csv`` (header, target last) in
-DIR; without ``--data`` they are fetched from OpenML if it can be reached, else left out.
+BostonHousing and QSAR are read from ``boston.csv`` and ``qsar.csv`` (header, target last)
+in DIR; without ``--data`` they are fetched from OpenML if it can be reached, else left out.
 """
 
 import argparse
@@ -91,7 +91,9 @@ def load(name, folder):
         X, y = table[:, :-1].astype(float), table[:, -1]
     else:
         try:
-            X, y = fetch_openml(**openml, return_X_y=True, as_frame=False, n_retries=0)
+            X, y = fetch_openml(
+                **openml, return_X_y=True, as_frame=False, n_retries=1, delay=0.0
+            )
         except OSError:
             return None
         X = X.astype(float)

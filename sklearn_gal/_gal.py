@@ -95,14 +95,14 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
                 f"This {type(self).__name__} estimator requires y to be passed, but the "
                 "target y is None."
             )
-        y = self._validate_target(y)
+        target = self._validate_target(y)
         X = validate_X(self, X, reset=not continued)
-        check_consistent_length(X, y)
-        sample_weight = validate_weight(sample_weight, len(y))
-        y, strata, sample_weight = self._encode_target(y, sample_weight, continued)
+        check_consistent_length(X, target)
+        sample_weight = validate_weight(sample_weight, len(target))
+        y, strata, sample_weight = self._encode_target(target, sample_weight, continued)
         organizations = resolve_organizations(self, X)
         local_params, split_params = self._route(organizations, sample_weight, params)
-        folds = given_folds(self.cv, X, strata, **split_params)
+        folds = given_folds(self.cv, X, target, **split_params)
         train = Rows(X, y, sample_weight, strata, folds, local_params)
         if sample_weight is not None and not sample_weight.all():
             train = train.take(np.flatnonzero(sample_weight))
@@ -113,13 +113,19 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
             raise ValueError(
                 f"label_holder={holder!r} is none of the organizations {names}."
             )
+        holder = names.index(holder)
+        stacks = bool(self.stack_contributions) and len(organizations) > 1
         if continued:
             self._hand_over_models(organizations)
+            if (holder, stacks) != (self._holder, self._stacks):
+                raise ValueError(
+                    "warm_start=True continues with the same label_holder and "
+                    "stack_contributions."
+                )
         else:
             self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self._organizations = organizations
-        self._holder = names.index(holder)
-        self._stacks = self.stack_contributions and len(organizations) > 1
+        self._holder, self._stacks = holder, stacks
         loss = get_loss(self.loss, self._losses)
         self._loss = settled(loss, train.y, train.sample_weight)
         check_link(self._loss, train.y.shape[1], getattr(self, "classes_", None))

@@ -559,6 +559,18 @@ def test_models_are_fitted_to_the_rows_they_should_see(rng, settings):
         assert len(model.estimators_[0][0].estimators) == 4
 
 
+def test_splitters_see_the_target(diabetes):
+    class Halves(KFold):
+        def split(self, X, y, groups=None):
+            low = y < np.median(y)
+            yield np.flatnonzero(low), np.flatnonzero(~low)
+            yield np.flatnonzero(~low), np.flatnonzero(low)
+
+    X, y = diabetes
+    model = GALRegressor(mixed(10), cv=Halves(), line_search=False, max_iter=1).fit(X, y)
+    assert len(model.estimators_[0][0].estimators) == 2
+
+
 def test_groups_for_the_splitter(diabetes):
     X, y = diabetes
     groups = np.arange(len(y)) // 50

@@ -154,6 +154,15 @@ def test_warm_start_is_one_longer_fit(rng, cv):
     assert other.n_iter_ > 6
 
 
+def test_warm_start_keeps_to_stacking_and_label_holder(rng):
+    X, y = product(rng, 100)
+    model = stacked(halves(), max_iter=2, warm_start=True).fit(X, y)
+    for change in ({"stack_contributions": False}, {"label_holder": "partner"}):
+        other = pickle.loads(pickle.dumps(model)).set_params(**change)
+        with pytest.raises(ValueError, match="same label_holder and stack_contributions"):
+            other.fit(X, y)
+
+
 def test_one_organization_has_nothing_to_stack(diabetes):
     X, y = diabetes
     plain = GALRegressor(max_iter=3, random_state=0).fit(X, y).predict(X)
