@@ -92,7 +92,7 @@ def load(name, folder):
     else:
         try:
             X, y = fetch_openml(
-                **openml, return_X_y=True, as_frame=False, n_retries=1, delay=0.0
+                **openml, return_X_y=True, as_frame=False, n_retries=1, delay=0.1
             )
         except OSError:
             return None

@@ -77,8 +77,8 @@ class GALRegressor(RegressorMixin, BaseGAL):
         rate are chosen on the rest. Only without cross-fitting.
     stack_contributions : bool, default=False
         Whether the label holder's own estimator also sees what the assistors have sent:
-        their contributions so far and their fitted values of the three latest rounds, as
-        extra columns behind its own (in a pipeline, behind what its last step receives).
+        their contributions so far and their fitted values of the latest rounds, as extra
+        columns behind its own (in a pipeline, behind what its last step receives).
         It can then model interactions between its columns and theirs. Reveals nothing to
         anybody that is not received anyway; use it with cross-fitting, without which it
         overfits.
