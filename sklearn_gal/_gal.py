@@ -152,24 +152,31 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
             organization.prepare(train.X, params)
         try:
             with Parallel(n_jobs=self.n_jobs, prefer="threads") as parallel:
+                ended = "max_iter is reached"
                 while len(rounds) < self.max_iter:
                     number = len(rounds)
                     folds = round_folds(train, n_folds, self.subsample, self._seed, number)
                     weights, rate = self._fit_round(number, train, folds, parallel)
                     if rate == 0:
+                        ended = "no step along the assisted direction lowers the loss"
                         break
                     if validation is not None:
                         self._advance(validation, number, weights, rate)
                     losses = self._losses_of(train, validation, stops_early)
                     rounds.append(Round(weights, rate, *losses))
                     self._print_progress(rounds)
-                    asked_to_stop = report.round(lambda: {"_rounds": list(rounds)})
-                    if asked_to_stop or (stops_early and self._has_converged(rounds)):
+                    if report.round(lambda: {"_rounds": list(rounds)}):
+                        ended = "a callback asked for it"
+                        break
+                    if stops_early and self._has_converged(rounds):
+                        ended = "the validation loss no longer improves"
                         break
         finally:
             for organization in organizations:
                 organization.release(len(rounds))
         self._rounds = rounds
+        if self.verbose:
+            print(f"[{type(self).__name__}] ends after {len(rounds)} rounds: {ended}")
         if self.warm_start:
             reached = [
                 rows and (rows.raw_prediction, rows.assistance)

@@ -671,9 +671,12 @@ def test_verbose_prints_a_line_per_round(wine, capsys):
     X, y = wine
     GALClassifier(mixed(13), cv=None, max_iter=3, verbose=1, early_stopping=True).fit(X, y)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3
+    assert len(lines) == 4
+    assert lines[3] == "[GALClassifier] ends after 3 rounds: max_iter is reached"
     assert lines[0].startswith("[GALClassifier] round 1/3, training loss ")
     for word in ("validation loss", "learning rate", "bank 0.", "shop 0.", "lab 0."):
         assert word in lines[0]
+    GALRegressor(verbose=1).fit(X, np.ones(178))
+    assert "ends after 0 rounds: no step" in capsys.readouterr().out
     GALClassifier(mixed(13), max_iter=3).fit(X, y)
     assert capsys.readouterr().out == ""
