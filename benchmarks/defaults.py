@@ -43,6 +43,7 @@ SETTINGS = {
     "cv=3": {"cv": 3},
     "cv=5": {"cv": 5},
     "subsample=0.7": {"cv": None, "subsample": 0.7},
+    "stack_contributions=True": {"stack_contributions": True},
     "learning_rate=0.1": {"learning_rate": 0.1},
     "learning_rate=0.5": {"learning_rate": 0.5},
     "learning_rate=1": {"learning_rate": 1.0},
@@ -124,11 +125,11 @@ def main():
     lines = []
     for name in names:
         score = "R2" if name in REGRESSION else "log loss (accuracy %)"
-        lines += ["", name, f"{'setting':24}{score:>24}{'rounds':>8}{'seconds':>9}"]
+        lines += ["", name, f"{'setting':26}{score:>24}{'rounds':>8}{'seconds':>9}"]
         for setting in settings:
             value, accuracy, rounds, seconds = results[cells.index((name, setting))]
             shown = f"{value:.4f}" + ("" if np.isnan(accuracy) else f" ({accuracy:.1f})")
-            lines.append(f"{setting:24}{shown:>24}{rounds:>8.0f}{seconds:>9.2f}")
+            lines.append(f"{setting:26}{shown:>24}{rounds:>8.0f}{seconds:>9.2f}")
     table = "\n".join(lines).lstrip("\n") + "\n"
     print(table)
     if arguments.output:
