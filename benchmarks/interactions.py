@@ -10,9 +10,9 @@ columns in one place. The share closed is (stacked - plain) / (joint - plain).
 What limits it: an assistor's fitted values are functions of its columns that predict the
 residual. If the interacting column is alone in its organization, the sum of them tells the
 column; if it is mixed with others, it has to be unmixed from a few different sums. XOR is
-the honest limit: neither column alone predicts anything, so what the assistor sends is noise
-that it fitted to the residual. It is still a function of its columns, from which the label
-holder's trees recover a part.
+the honest limit: neither column alone predicts anything, so what the assistor sends is
+noise that it fitted to the residual. It is still a function of its columns, from which the
+label holder's trees recover a part.
 """
 
 import argparse
