@@ -14,7 +14,7 @@ _FLAT = 1e-10
 _SLOPE_AT_BOUND = 1e-2
 # A slope below this share of the slope at rate 0 counts as level.
 _LEVEL = 1e-6
-_MAX_EXPANSIONS = 40
+_MAX_EXPANSIONS = 200
 
 
 def uniform_weights(residual, fitted, sample_weight=None):
@@ -41,7 +41,7 @@ def optimal_weights(residual, fitted, sample_weight=None):
     weights = np.zeros(len(involved))
     error = fitted[:, involved] - residual[:, None]
     gram = error.T @ error
-    eigenvalues, eigenvectors = linalg.eigh(gram / np.trace(gram))
+    eigenvalues, eigenvectors = linalg.eigh(gram / (np.trace(gram) or 1.0))
     root = np.sqrt(np.maximum(eigenvalues, 0))[:, None] * eigenvectors.T
     n_involved = len(gram)
     solution, _ = optimize.nnls(
@@ -65,7 +65,7 @@ def optimal_absolute_weights(residual, fitted, sample_weight=None):
     weights = np.zeros(len(involved))
     n_rows, n_involved = len(residual), np.count_nonzero(involved)
     cost = np.ones(n_rows) if scale is None else scale / scale.mean()
-    unit = np.abs(residual).max()  # the solver's tolerances are absolute
+    unit = np.abs(residual).max() or 1.0  # the solver's tolerances are absolute
     identity = sparse.eye_array(n_rows)
     result = optimize.linprog(
         np.concatenate([np.zeros(n_involved), cost, cost]),
@@ -135,7 +135,7 @@ def line_search(loss, y, raw_prediction, direction, sample_weight=None, start=1.
     )
     before = loss.value(y, raw_prediction, sample_weight)
     after = loss.value(y, raw_prediction + rate * direction, sample_weight)
-    return rate if after <= before else 0.0
+    return rate if after < before else 0.0
 
 
 def _bracket(slope, slope_at_0, high):
@@ -150,7 +150,7 @@ def _bracket(slope, slope_at_0, high):
                 f"{high:.3g}: its 'pseudo_residual' must be finite."
             )
         if slope_at_high > level:
-            return high, True
+            return _lowered(slope, high), True
         is_level = slope_at_high >= -level
         if is_level and was_level:
             return high, False
@@ -162,3 +162,12 @@ def _bracket(slope, slope_at_0, high):
         "The overarching loss falls without bound along the assisted direction: its "
         "'pseudo_residual' must be the negative gradient of a loss bounded from below."
     )
+
+
+def _lowered(slope, high):
+    """`high`, lowered while the loss still rises there: rates have the scale of y."""
+    for _ in range(_MAX_EXPANSIONS):
+        if not slope(high / 4) > 0:
+            break
+        high /= 4
+    return high

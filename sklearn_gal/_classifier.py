@@ -255,6 +255,11 @@ class GALClassifier(ClassifierMixin, BaseGAL):
             class_weight[weighted] = compute_sample_weight(self.class_weight, y[weighted])
             given = 1.0 if sample_weight is None else sample_weight
             sample_weight = class_weight * given
+            if (sample_weight < 0).any() or not sample_weight.any():
+                raise ValueError(
+                    f"class_weight={self.class_weight!r} must not be negative, nor 0 for "
+                    "all classes."
+                )
         # rows of weight 0 may be of other classes; they are left out
         codes = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
         if len(classes) == 2:

@@ -8,6 +8,9 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from ._learners import weight_parameter
 from ._organizations import SOLE_ORGANIZATION, default_estimator
 
+# Key of the splitter in the routing; no organization's name contains "__".
+SPLITTER = "cv__splitter"
+
 
 def routing_enabled():
     """Whether the user has switched metadata routing on."""
@@ -128,5 +131,5 @@ class OrganizationsEstimator(BaseEstimator):
             router.add(**{name: estimator}, method_mapping=to_fit)
         if hasattr(self.cv, "get_metadata_routing"):
             to_split = MethodMapping().add(caller="fit", callee="split")
-            router.add(splitter=self.cv, method_mapping=to_split)
+            router.add(**{SPLITTER: self.cv}, method_mapping=to_split)
         return router

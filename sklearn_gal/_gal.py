@@ -5,6 +5,7 @@ The method is `BaseGAL._fit_round`; `fit` validates and encodes, `_fit` loops.
 
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import joblib
 import numpy as np
@@ -19,7 +20,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from ._assistance import WEIGHTS, line_search
 from ._callbacks import CallbackSupportMixin, FitReport, with_callbacks
-from ._composition import OrganizationsEstimator, routing_enabled
+from ._composition import SPLITTER, OrganizationsEstimator, routing_enabled
 from ._learners import weight_parameter
 from ._organizations import derived_seed
 from ._partition import resolve_organizations
@@ -88,7 +89,8 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
                 "warm_start=True."
             )
         if not continued:
-            self.__dict__.pop("_rounds", None)  # a fit that fails leaves no old model
+            for name in ("_rounds", "_progress"):  # a fit that fails leaves no old model
+                self.__dict__.pop(name, None)
 
         if y is None:
             raise ValueError(
@@ -124,11 +126,15 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
                 )
         else:
             self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        loss = get_loss(self.loss, self._losses)
+        if continued and loss is not self._given_loss and loss != self._given_loss:
+            raise ValueError("warm_start=True continues with the same loss.")
+        if not continued:
+            settled_loss = settled(loss, train.y, train.sample_weight)
+            check_link(settled_loss, train.y.shape[1], getattr(self, "classes_", None))
+            self._given_loss, self._loss = loss, settled_loss
         self._organizations = organizations
         self._holder, self._stacks = holder, stacks
-        loss = get_loss(self.loss, self._losses)
-        self._loss = settled(loss, train.y, train.sample_weight)
-        check_link(self._loss, train.y.shape[1], getattr(self, "classes_", None))
         report.begin()
         self._fit(train, report, continued)
         report.end()
@@ -137,7 +143,6 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
     def _fit(self, train, report, continued):
         """Loop over the rounds."""
         organizations = self._organizations
-        fingerprint = joblib.hash(train) if self.warm_start else None
         n_folds = number_of_folds(self.cv, self.subsample, len(train))
         stops_early = self.early_stopping
         if isinstance(stops_early, str):
@@ -146,12 +151,15 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
         if stops_early and n_folds is None and train.folds is None:
             train, validation = train.split(self.validation_fraction, self._seed)
 
+        fingerprint = joblib.hash((train, validation)) if self.warm_start else None
+        if continued and stops_early != (self._baseline_losses[1] is not None):
+            raise ValueError("warm_start=True continues with the same early_stopping.")
         begin = self._continue if continued else self._begin
         rounds = begin(train, validation, stops_early, fingerprint)
-        for organization, params in zip(organizations, train.local_params, strict=True):
-            organization.prepare(train.X, params)
         try:
-            with Parallel(n_jobs=self.n_jobs, prefer="threads") as parallel:
+            for organization, params in zip(organizations, train.local_params, strict=True):
+                organization.prepare(train.X, params)
+            with Parallel(n_jobs=self.n_jobs, require="sharedmem") as parallel:
                 ended = "max_iter is reached"
                 while len(rounds) < self.max_iter:
                     number = len(rounds)
@@ -208,6 +216,8 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
             rate *= line_search(
                 loss, y[rows], raw_prediction[rows], direction[rows], sample_weight
             )
+        if rate == 0:
+            return weights, rate
         train.raw_prediction = raw_prediction + rate * direction
         if train.assistance is not None:
             train.assistance.add(fitted, rate * weights)
@@ -283,19 +293,16 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
 
     def _hand_over_models(self, organizations):
         """Give organizations resolved anew the models of the rounds so far."""
-        previous = {organization.name: organization for organization in self._organizations}
-        for new in organizations:
-            old = previous.get(new.name)
-            if (
-                old is None
-                or len(previous) != len(organizations)
-                or not np.array_equal(old.columns, new.columns)
-            ):
+        pairs = list(zip_longest(self._organizations, organizations))
+        for old, new in pairs:
+            same = old is not None and new is not None and old.name == new.name
+            if not same or not np.array_equal(old.columns, new.columns):
                 raise ValueError(
-                    "warm_start=True continues with the same organizations and columns; "
-                    f"organization {new.name!r} is new or has changed. Fit with "
-                    "warm_start=False first."
+                    "warm_start=True continues with the same organizations and columns in "
+                    f"the same order; organization {(new or old).name!r} is new, has "
+                    "changed or is gone. Fit with warm_start=False first."
                 )
+        for old, new in pairs:
             new.models = dict(old.models)
 
     # --- predicting -------------------------------------------------------------------
@@ -326,7 +333,7 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
                 self._advance(rows, number, new.weights, new.learning_rate)
             return rows.assistance.contributions
         rates, weights = self.learning_rates_, self.weights_
-        shares = Parallel(n_jobs=self.n_jobs, prefer="threads")(
+        shares = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
             delayed(organization.predict)(X, range(self.n_iter_), rates * weights[:, m])
             for m, organization in enumerate(self._organizations)
         )
@@ -443,7 +450,8 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
                     if not isinstance(takes_metadata, MetadataRouter):
                         _weight_parameter(organization)
             routed = process_routing(self, "fit", **params)
-            split_params = routed.splitter.split if "splitter" in routed else {}
+            splits = params and hasattr(self.cv, "get_metadata_routing")
+            split_params = routed[SPLITTER].split if splits else {}
             return [dict(routed[o.name].fit) for o in organizations], dict(split_params)
         unknown = sorted(params.keys() - {"groups"})
         if unknown:

@@ -79,6 +79,8 @@ def with_seed(estimator, seed):
             settings[name] = rng.randint(np.iinfo(np.int32).max)
         elif value is None and key == "n_jobs":
             settings[name] = 1
+        elif value is False and key in ("copy", "copy_X"):
+            settings[name] = True  # the next round needs the view as it is
     return estimator.set_params(**settings)
 
 
@@ -173,6 +175,11 @@ class RidgeLearner(Learner):
         self.matrix = check_array(
             view, accept_sparse="csr", dtype=np.float64, estimator=estimator
         )
+        # large means would cancel in the Gram matrix; sparse columns stay sparse
+        self.shift = np.zeros(self.matrix.shape[1])
+        if estimator.fit_intercept is True and not sparse.issparse(self.matrix):
+            self.shift = self.matrix.mean(axis=0)
+            self.matrix = self.matrix - self.shift
         # two rows tell whether the parameters are valid, in scikit-learn's own words
         probe = clone(estimator).set_params(alpha=estimator.alpha or 1.0)
         probe.fit(self.matrix[:2], np.zeros(min(2, self.matrix.shape[0])))
@@ -198,12 +205,13 @@ class RidgeLearner(Learner):
         weighted = weight[:, None] * (residual - offset)
         right = matrix.T @ weighted - np.outer(centre, weighted.sum(axis=0))
         coefficients = factor(right)
-        return self._model(coefficients, offset - centre @ coefficients)
+        return self._model(coefficients, offset - (centre + self.shift) @ coefficients)
 
     def predict(self, model, rows):
         """Predictions of `model` for `rows` (None: all of them) of the view."""
         matrix = self.matrix if rows is None else self.matrix[rows]
-        return as_outputs(matrix @ model.coef_.T + model.intercept_)
+        intercept = model.intercept_ + self.shift @ model.coef_.T
+        return as_outputs(matrix @ model.coef_.T + intercept)
 
     def _factor(self, matrix, weight, centre):
         """The function that solves (G + alpha I) b = right."""
@@ -228,8 +236,9 @@ class RidgeLearner(Learner):
         if self.estimator.fit_intercept:
             model.intercept_ = intercept[0] if single else intercept
         model.n_features_in_ = self.matrix.shape[1]
-        if hasattr(self.view, "columns"):
-            model.feature_names_in_ = np.asarray(self.view.columns, dtype=object)
+        names = getattr(self.view, "columns", None)
+        if names is not None and all(isinstance(name, str) for name in names):
+            model.feature_names_in_ = np.asarray(names, dtype=object)
         model.n_iter_ = None
         model.solver_ = "cholesky"
         return model

@@ -56,7 +56,7 @@ class Rows:
             y=self.y[rows],
             sample_weight=cut(self.sample_weight),
             strata=self.strata[rows],
-            folds=cut(self.folds),
+            folds=_renumbered(cut(self.folds)),
             local_params=[take_rows(each, rows, len(self)) for each in self.local_params],
             raw_prediction=cut(self.raw_prediction),
         )
@@ -76,6 +76,11 @@ class Rows:
         rng = np.random.default_rng([seed, _VALIDATION])
         part = draw_part(self.strata, max(1, size), rng)
         return self.take(np.flatnonzero(~part)), self.take(np.flatnonzero(part))
+
+
+def _renumbered(folds):
+    """Fold numbers without gaps, where a fold has lost all its rows."""
+    return None if folds is None else np.unique(folds, return_inverse=True)[1]
 
 
 def number_of_folds(cv, subsample, n_samples):

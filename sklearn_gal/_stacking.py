@@ -96,10 +96,13 @@ class StackedPipeline(RegressorMixin, BaseEstimator):
         """Fit to X, an `AssistedView`."""
         *transformers, last = clone(self.pipeline).steps
         append = AppendColumns(X.columns)
-        steps = [*transformers, ("assistance", append), last]
+        name = "assistance"
+        while name in dict(self.pipeline.steps):
+            name += "_"
+        steps = [*transformers, (name, append), last]
         self.pipeline_ = clone(self.pipeline).set_params(steps=steps)
         self.pipeline_.fit(X.own, y, **fit_params)
-        self.pipeline_.set_params(assistance=AppendColumns())  # without training rows
+        self.pipeline_.set_params(**{name: AppendColumns()})  # without training rows
         return self
 
     def predict(self, X):
@@ -136,7 +139,18 @@ def append_columns(view, columns):
         return sparse.csr_matrix(sparse.hstack([view, columns]))
     if not hasattr(view, "columns"):
         return np.hstack([view, columns])
-    named = {f"assistance_{j}": column for j, column in enumerate(columns.T)}
+    if all(isinstance(name, str) for name in view.columns):
+        prefix = "assistance_"
+        while any(name.startswith(prefix) for name in view.columns):
+            prefix += "_"
+        names = [f"{prefix}{j}" for j in range(columns.shape[1])]
+    else:  # positions, in pandas
+        names = range(len(view.columns) + columns.shape[1])
+        names = [name for name in names if name not in view.columns][: columns.shape[1]]
+    named = dict(zip(names, columns.T, strict=True))
     if hasattr(view, "hstack"):  # polars
         return view.hstack(type(view)(named))
-    return view.assign(**named)
+    view = view.copy()
+    for name, column in named.items():
+        view[name] = column
+    return view

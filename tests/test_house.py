@@ -69,7 +69,15 @@ def test_only_public_names_of_scikit_learn(module):
 @pytest.mark.parametrize("module", MODULES)
 def test_only_the_packages_asked_for(module):
     allowed = {"joblib", "lightgbm", "numpy", "scipy", "sklearn"}
-    standard = {"collections", "contextlib", "copy", "dataclasses", "numbers", "typing"}
+    standard = {
+        "collections",
+        "contextlib",
+        "copy",
+        "dataclasses",
+        "itertools",
+        "numbers",
+        "typing",
+    }
     packages = {source.partition(".")[0] for source, _ in imports(module)[1]}
     assert packages <= allowed | standard
 
