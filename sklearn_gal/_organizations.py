@@ -135,7 +135,7 @@ class LocalOrganization:
             if coefficient != 0:
                 with self._naming_errors("predicting"):
                     prediction = as_outputs(self.models[round_number].predict(view))
-                    self._checked(prediction, (len(prediction), prediction.shape[1]))
+                    self._checked(prediction, (X.shape[0], *prediction.shape[1:]))
                 total = total + coefficient * prediction
         return total
 

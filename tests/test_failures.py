@@ -86,6 +86,16 @@ def test_a_local_prediction_that_raises(diabetes):
     assert info.value.__notes__ == ["while organization 'shop' was predicting"]
 
 
+def test_a_prediction_with_missing_rows(diabetes):
+    X, y = diabetes
+    estimator = Returns(lambda X: X[: 440 if len(X) == 441 else None, 0])
+    model = GALRegressor(
+        held_by(estimator), max_iter=1, cv=None, weights="uniform", line_search=False
+    ).fit(X, y)
+    with pytest.raises(ValueError, match="'shop' returned predictions of shape"):
+        model.predict(X[:441])
+
+
 def test_a_fit_that_fails_leaves_no_old_model(diabetes):
     X, y = diabetes
     model = GALRegressor(held_by(Ridge()), max_iter=2).fit(X, y)
