@@ -3,7 +3,12 @@
 from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.utils import get_tags
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    get_routing_for_object,
+    process_routing,
+)
 
 from ._learners import weight_parameter
 from ._organizations import SOLE_ORGANIZATION, default_estimator
@@ -133,3 +138,45 @@ class OrganizationsEstimator(BaseEstimator):
             to_split = MethodMapping().add(caller="fit", callee="split")
             router.add(**{SPLITTER: self.cv}, method_mapping=to_split)
         return router
+
+    def _route(self, organizations, sample_weight, params):
+        """Parameters of every organization's local fits, and of the splitter's `split`."""
+        if routing_enabled():
+            if sample_weight is not None:
+                params = {**params, "sample_weight": sample_weight}
+                for organization in organizations:
+                    takes_metadata = get_routing_for_object(organization.estimator)
+                    if not isinstance(takes_metadata, MetadataRouter):
+                        _weight_parameter(organization)
+            routed = process_routing(self, "fit", **params)
+            splits = params and hasattr(self.cv, "get_metadata_routing")
+            split_params = routed[SPLITTER].split if splits else {}
+            return [dict(routed[o.name].fit) for o in organizations], dict(split_params)
+        unknown = sorted(params.keys() - {"groups"})
+        if unknown:
+            raise TypeError(
+                f"{type(self).__name__}.fit() got unexpected arguments {unknown}. To pass "
+                "metadata on to the organizations' estimators, enable metadata routing: "
+                "sklearn.set_config(enable_metadata_routing=True)."
+            )
+        if params and not hasattr(self.cv, "split"):
+            raise ValueError(
+                f"groups are for a splitter given as cv, e.g. GroupKFold(), not for cv="
+                f"{self.cv!r}."
+            )
+        if sample_weight is None:
+            return [{} for _ in organizations], params
+        return [{_weight_parameter(each): sample_weight} for each in organizations], params
+
+
+def _weight_parameter(organization):
+    """Name under which its estimator takes sample weights."""
+    name = weight_parameter(organization.estimator)
+    if name is None:
+        raise ValueError(
+            f"The estimator of organization {organization.name!r}, "
+            f"{type(organization.estimator).__name__}, does not support sample weights. "
+            "Give it one that does, fit without sample_weight and class_weight, or, if it "
+            "passes weights on to an estimator of its own, enable metadata routing."
+        )
+    return name

@@ -4,29 +4,28 @@ The method is `BaseGAL._fit_round`; `fit` validates and encodes, `_fit` loops.
 """
 
 from copy import deepcopy
-from dataclasses import dataclass
-from itertools import zip_longest
 
 import joblib
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils.metadata_routing import (
-    MetadataRouter,
-    get_routing_for_object,
-    process_routing,
-)
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from ._assistance import WEIGHTS, line_search
 from ._callbacks import CallbackSupportMixin, FitReport, with_callbacks
-from ._composition import SPLITTER, OrganizationsEstimator, routing_enabled
-from ._learners import weight_parameter
+from ._composition import OrganizationsEstimator
+from ._fitted import FittedRounds, Round
 from ._organizations import derived_seed
 from ._partition import resolve_organizations
 from ._sampling import Rows, given_folds, judging_rows, number_of_folds, round_folds
 from ._stacking import Assistance
 from ._validation import check_parameters, validate_weight, validate_X
+from ._warm_start import (
+    check_same_setting,
+    continues,
+    hand_over_models,
+    unchanged_on_failure,
+)
 from .losses import check_link, check_output, get_loss, settled
 
 # With early_stopping="auto": from how many rows on a fit is stopped early.
@@ -35,17 +34,7 @@ STOP_EARLY_FROM = 10_000
 _FITTED = 1e-10
 
 
-@dataclass(frozen=True)
-class Round:
-    """What the label holder keeps of one round; the organizations keep the models."""
-
-    weights: np.ndarray
-    learning_rate: float
-    train_loss: float
-    validation_loss: float
-
-
-class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
+class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
     """Base class of the two estimators.
 
     A subclass names its losses in `_losses`, checks its target in `_validate_target` and
@@ -82,16 +71,22 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
         """
         check_parameters(self)
         report = FitReport(self, X, y, sample_weight, self.max_iter)
-        continued = self.warm_start and hasattr(self, "_rounds")
-        if continued and self.max_iter < self.n_iter_:
-            raise ValueError(
-                f"max_iter={self.max_iter} must be at least n_iter_={self.n_iter_} when "
-                "warm_start=True."
-            )
-        if not continued:
-            for name in ("_rounds", "_progress"):  # a fit that fails leaves no old model
-                self.__dict__.pop(name, None)
+        continued = continues(self)
+        with unchanged_on_failure(self):
+            X, target, sample_weight = self._validate(X, y, sample_weight, continued)
+            y, strata, sample_weight = self._encode_target(target, sample_weight, continued)
+            organizations = resolve_organizations(self, X)
+            local_params, split_params = self._route(organizations, sample_weight, params)
+            folds = given_folds(self.cv, X, target, **split_params)
+            train = Rows(X, y, sample_weight, strata, folds, local_params).of_any_weight()
+            self._settle(train, organizations, continued)
+            report.begin()
+            self._fit(train, report, continued)
+            report.end()
+        return self
 
+    def _validate(self, X, y, sample_weight, continued):
+        """X, target and weights of the rows, checked."""
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but the "
@@ -100,45 +95,33 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
         target = self._validate_target(y)
         X = validate_X(self, X, reset=not continued)
         check_consistent_length(X, target)
-        sample_weight = validate_weight(sample_weight, len(target))
-        y, strata, sample_weight = self._encode_target(target, sample_weight, continued)
-        organizations = resolve_organizations(self, X)
-        local_params, split_params = self._route(organizations, sample_weight, params)
-        folds = given_folds(self.cv, X, target, **split_params)
-        train = Rows(X, y, sample_weight, strata, folds, local_params)
-        if sample_weight is not None and not sample_weight.all():
-            train = train.take(np.flatnonzero(sample_weight))
+        return X, target, validate_weight(sample_weight, len(target))
 
+    def _settle(self, train, organizations, continued):
+        """Settle what stays the same in all rounds, also of a fit that is continued."""
         names = [organization.name for organization in organizations]
         holder = names[0] if self.label_holder is None else self.label_holder
         if holder not in names:
             raise ValueError(
                 f"label_holder={holder!r} is none of the organizations {names}."
             )
-        holder = names.index(holder)
-        stacks = bool(self.stack_contributions) and len(organizations) > 1
+        loss = get_loss(self.loss, self._losses)
+        setting = {
+            "loss": loss,
+            "label_holder": holder,
+            "stack_contributions": bool(self.stack_contributions),
+        }
         if continued:
-            self._hand_over_models(organizations)
-            if (holder, stacks) != (self._holder, self._stacks):
-                raise ValueError(
-                    "warm_start=True continues with the same label_holder and "
-                    "stack_contributions."
-                )
+            hand_over_models(self._organizations, organizations)
+            check_same_setting(self._setting, setting)
         else:
             self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        loss = get_loss(self.loss, self._losses)
-        if continued and loss is not self._given_loss and loss != self._given_loss:
-            raise ValueError("warm_start=True continues with the same loss.")
-        if not continued:
-            settled_loss = settled(loss, train.y, train.sample_weight)
-            check_link(settled_loss, train.y.shape[1], getattr(self, "classes_", None))
-            self._given_loss, self._loss = loss, settled_loss
+            self._loss = settled(loss, train.y, train.sample_weight)
+            check_link(self._loss, train.y.shape[1], getattr(self, "classes_", None))
+        self._setting = setting
         self._organizations = organizations
-        self._holder, self._stacks = holder, stacks
-        report.begin()
-        self._fit(train, report, continued)
-        report.end()
-        return self
+        self._holder = names.index(holder)
+        self._stacks = setting["stack_contributions"] and len(organizations) > 1
 
     def _fit(self, train, report, continued):
         """Loop over the rounds."""
@@ -152,8 +135,6 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
             train, validation = train.split(self.validation_fraction, self._seed)
 
         fingerprint = joblib.hash((train, validation)) if self.warm_start else None
-        if continued and stops_early != (self._baseline_losses[1] is not None):
-            raise ValueError("warm_start=True continues with the same early_stopping.")
         begin = self._continue if continued else self._begin
         rounds = begin(train, validation, stops_early, fingerprint)
         try:
@@ -280,6 +261,8 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
 
     def _continue(self, train, validation, stops_early, fingerprint):
         """Start from the rounds so far; the same data continues out-of-fold."""
+        if stops_early != (self._baseline_losses[1] is not None):
+            raise ValueError("warm_start=True continues with the same early_stopping.")
         known_fingerprint, *reached = getattr(self, "_progress", (None, None, None))
         same = fingerprint == known_fingerprint
         for rows, known in zip((train, validation), reached, strict=True):
@@ -290,20 +273,6 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
                 for number, new in enumerate(self._rounds):
                     self._advance(rows, number, new.weights, new.learning_rate)
         return list(self._rounds)
-
-    def _hand_over_models(self, organizations):
-        """Give organizations resolved anew the models of the rounds so far."""
-        pairs = list(zip_longest(self._organizations, organizations))
-        for old, new in pairs:
-            same = old is not None and new is not None and old.name == new.name
-            if not same or not np.array_equal(old.columns, new.columns):
-                raise ValueError(
-                    "warm_start=True continues with the same organizations and columns in "
-                    f"the same order; organization {(new or old).name!r} is new, has "
-                    "changed or is gone. Fit with warm_start=False first."
-                )
-        for old, new in pairs:
-            new.models = dict(old.models)
 
     # --- predicting -------------------------------------------------------------------
 
@@ -378,106 +347,3 @@ class BaseGAL(CallbackSupportMixin, OrganizationsEstimator):
         for m, organization in enumerate(self._organizations):
             stacked = rows.assistance is not None and m == self._holder
             yield organization, rows.assistance.columns() if stacked else None
-
-    # --- what a fit leaves --------------------------------------------------------------
-
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "_rounds")
-
-    @property
-    def n_iter_(self):
-        """Number of rounds."""
-        check_is_fitted(self)
-        return len(self._rounds)
-
-    @property
-    def weights_(self):
-        """Assistance weights, (n_rounds, n_organizations)."""
-        shape = (self.n_iter_, len(self._organizations))
-        return np.array([r.weights for r in self._rounds]).reshape(shape)
-
-    @property
-    def learning_rates_(self):
-        """Assisted learning rates, (n_rounds,)."""
-        check_is_fitted(self)
-        return np.array([r.learning_rate for r in self._rounds])
-
-    @property
-    def train_loss_(self):
-        """Overarching loss on the training rows, (n_rounds + 1,)."""
-        check_is_fitted(self)
-        return np.array([self._baseline_losses[0], *(r.train_loss for r in self._rounds)])
-
-    @property
-    def validation_loss_(self):
-        """Overarching loss that early stopping looks at, (n_rounds + 1,); else empty."""
-        check_is_fitted(self)
-        losses = [self._baseline_losses[1], *(r.validation_loss for r in self._rounds)]
-        return np.array([loss for loss in losses if loss is not None])
-
-    @property
-    def estimators_(self):
-        """Fitted local models, ``[round][organization]``."""
-        return [
-            [organization.models[number] for organization in self._organizations]
-            for number in range(self.n_iter_)
-        ]
-
-    @property
-    def organization_names_(self):
-        """Names of the organizations."""
-        check_is_fitted(self)
-        return [organization.name for organization in self._organizations]
-
-    @property
-    def columns_(self):
-        """Positions of every organization's columns, a list of arrays."""
-        check_is_fitted(self)
-        return [organization.columns for organization in self._organizations]
-
-    @property
-    def label_holder_(self):
-        """Name of the organization that holds y."""
-        return self.organization_names_[self._holder]
-
-    def _route(self, organizations, sample_weight, params):
-        """Parameters of every organization's local fits, and of the splitter's `split`."""
-        if routing_enabled():
-            if sample_weight is not None:
-                params = {**params, "sample_weight": sample_weight}
-                for organization in organizations:
-                    takes_metadata = get_routing_for_object(organization.estimator)
-                    if not isinstance(takes_metadata, MetadataRouter):
-                        _weight_parameter(organization)
-            routed = process_routing(self, "fit", **params)
-            splits = params and hasattr(self.cv, "get_metadata_routing")
-            split_params = routed[SPLITTER].split if splits else {}
-            return [dict(routed[o.name].fit) for o in organizations], dict(split_params)
-        unknown = sorted(params.keys() - {"groups"})
-        if unknown:
-            raise TypeError(
-                f"{type(self).__name__}.fit() got unexpected arguments {unknown}. To pass "
-                "metadata on to the organizations' estimators, enable metadata routing: "
-                "sklearn.set_config(enable_metadata_routing=True)."
-            )
-        if params and not hasattr(self.cv, "split"):
-            raise ValueError(
-                f"groups are for a splitter given as cv, e.g. GroupKFold(), not for cv="
-                f"{self.cv!r}."
-            )
-        if sample_weight is None:
-            return [{} for _ in organizations], params
-        return [{_weight_parameter(each): sample_weight} for each in organizations], params
-
-
-def _weight_parameter(organization):
-    """Name under which its estimator takes sample weights."""
-    name = weight_parameter(organization.estimator)
-    if name is None:
-        raise ValueError(
-            f"The estimator of organization {organization.name!r}, "
-            f"{type(organization.estimator).__name__}, does not support sample weights. "
-            "Give it one that does, fit without sample_weight and class_weight, or, if it "
-            "passes weights on to an estimator of its own, enable metadata routing."
-        )
-    return name

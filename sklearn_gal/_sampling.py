@@ -44,6 +44,12 @@ class Rows:
     def __len__(self):
         return self.X.shape[0]
 
+    def of_any_weight(self):
+        """The rows without those of weight 0."""
+        if self.sample_weight is None or self.sample_weight.all():
+            return self
+        return self.take(np.flatnonzero(self.sample_weight))
+
     def take(self, rows):
         """A selection of the rows."""
 

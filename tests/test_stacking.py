@@ -159,7 +159,9 @@ def test_warm_start_keeps_to_stacking_and_label_holder(rng):
     model = stacked(halves(), max_iter=2, warm_start=True).fit(X, y)
     for change in ({"stack_contributions": False}, {"label_holder": "partner"}):
         other = pickle.loads(pickle.dumps(model)).set_params(**change)
-        with pytest.raises(ValueError, match="same label_holder and stack_contributions"):
+        with pytest.raises(
+            ValueError, match=f"continues with the same {next(iter(change))}"
+        ):
             other.fit(X, y)
 
 

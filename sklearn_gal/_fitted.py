@@ -1,0 +1,79 @@
+"""What a fit leaves behind: the record of its rounds, and the attributes that show it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+
+@dataclass(frozen=True)
+class Round:
+    """What the label holder keeps of one round; the organizations keep the models."""
+
+    weights: np.ndarray
+    learning_rate: float
+    train_loss: float
+    validation_loss: float
+
+
+class FittedRounds:
+    """Attributes of a fitted estimator: views of its rounds and organizations."""
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "_rounds")
+
+    @property
+    def n_iter_(self):
+        """Number of rounds."""
+        check_is_fitted(self)
+        return len(self._rounds)
+
+    @property
+    def weights_(self):
+        """Assistance weights, (n_rounds, n_organizations)."""
+        shape = (self.n_iter_, len(self._organizations))
+        return np.array([r.weights for r in self._rounds]).reshape(shape)
+
+    @property
+    def learning_rates_(self):
+        """Assisted learning rates, (n_rounds,)."""
+        check_is_fitted(self)
+        return np.array([r.learning_rate for r in self._rounds])
+
+    @property
+    def train_loss_(self):
+        """Overarching loss on the training rows, (n_rounds + 1,)."""
+        check_is_fitted(self)
+        return np.array([self._baseline_losses[0], *(r.train_loss for r in self._rounds)])
+
+    @property
+    def validation_loss_(self):
+        """Overarching loss that early stopping looks at, (n_rounds + 1,); else empty."""
+        check_is_fitted(self)
+        losses = [self._baseline_losses[1], *(r.validation_loss for r in self._rounds)]
+        return np.array([loss for loss in losses if loss is not None])
+
+    @property
+    def estimators_(self):
+        """Fitted local models, ``[round][organization]``."""
+        return [
+            [organization.models[number] for organization in self._organizations]
+            for number in range(self.n_iter_)
+        ]
+
+    @property
+    def organization_names_(self):
+        """Names of the organizations."""
+        check_is_fitted(self)
+        return [organization.name for organization in self._organizations]
+
+    @property
+    def columns_(self):
+        """Positions of every organization's columns, a list of arrays."""
+        check_is_fitted(self)
+        return [organization.columns for organization in self._organizations]
+
+    @property
+    def label_holder_(self):
+        """Name of the organization that holds y."""
+        return self.organization_names_[self._holder]
