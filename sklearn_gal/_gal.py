@@ -75,7 +75,7 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
         with unchanged_on_failure(self):
             X, target, sample_weight = self._validate(X, y, sample_weight, continued)
             y, strata, sample_weight = self._encode_target(target, sample_weight, continued)
-            organizations = resolve_organizations(self, X)
+            organizations = self._resolve_organizations(X)
             local_params, split_params = self._route(organizations, sample_weight, params)
             folds = given_folds(self.cv, X, target, **split_params)
             train = Rows(X, y, sample_weight, strata, folds, local_params).of_any_weight()
@@ -93,9 +93,21 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
                 "target y is None."
             )
         target = self._validate_target(y)
-        X = validate_X(self, X, reset=not continued)
+        X = self._validate_X(X, reset=not continued)
         check_consistent_length(X, target)
         return X, target, validate_weight(sample_weight, len(target))
+
+    # what estimators whose organizations are elsewhere do in another way
+
+    def _validate_X(self, X, reset):
+        return validate_X(self, X, reset)
+
+    def _resolve_organizations(self, X):
+        return resolve_organizations(self, X)
+
+    def _side_by_side(self):
+        """Calls several organizations at once, in threads."""
+        return Parallel(n_jobs=self.n_jobs, require="sharedmem")
 
     def _settle(self, train, organizations, continued):
         """Settle what stays the same in all rounds, also of a fit that is continued."""
@@ -138,9 +150,13 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
         begin = self._continue if continued else self._begin
         rounds = begin(train, validation, stops_early, fingerprint)
         try:
-            for organization, params in zip(organizations, train.local_params, strict=True):
-                organization.prepare(train.X, params)
-            with Parallel(n_jobs=self.n_jobs, require="sharedmem") as parallel:
+            with self._side_by_side() as parallel:
+                parallel(
+                    delayed(organization.prepare)(train.X, params)
+                    for organization, params in zip(
+                        organizations, train.local_params, strict=True
+                    )
+                )
                 ended = "max_iter is reached"
                 while len(rounds) < self.max_iter:
                     number = len(rounds)
@@ -292,7 +308,7 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
             prediction.
         """
         check_is_fitted(self)
-        X = validate_X(self, X, reset=False)
+        X = self._validate_X(X, reset=False)
         return self._contributions(X)
 
     def _contributions(self, X):
@@ -302,7 +318,7 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
                 self._advance(rows, number, new.weights, new.learning_rate)
             return rows.assistance.contributions
         rates, weights = self.learning_rates_, self.weights_
-        shares = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
+        shares = self._side_by_side()(
             delayed(organization.predict)(X, range(self.n_iter_), rates * weights[:, m])
             for m, organization in enumerate(self._organizations)
         )
@@ -316,7 +332,7 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
     def _staged_raw(self, X):
         """Raw predictions after each round."""
         check_is_fitted(self)
-        rows = self._at_baseline(Rows.to_predict(validate_X(self, X, reset=False)))
+        rows = self._at_baseline(Rows.to_predict(self._validate_X(X, reset=False)))
         for number, new in enumerate(self._rounds):
             self._advance(rows, number, new.weights, new.learning_rate)
             yield rows.raw_prediction

@@ -36,8 +36,8 @@ MAY_IMPORT = {
         "_validation",
         "_warm_start",
     },
-    "_regressor": {"_gal", "_validation", "losses"},
-    "_classifier": {"_gal", "_validation", "losses"},
+    "_regressor": {"_gal", "losses"},
+    "_classifier": {"_gal", "losses"},
     "__init__": {"_classifier", "_partition", "_regressor", "_version", "losses"},
 }
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
