@@ -12,7 +12,7 @@ from lightgbm import LGBMRegressor
 from scipy import sparse
 from sklearn.utils import _safe_indexing
 
-from ._learners import FoldRegressors, as_outputs, make_learner
+from ._learners import FoldRegressors, as_outputs, column_major, make_learner
 from ._stacking import AssistedView, with_columns
 
 # Fold number of a row that every model of the round is fitted to.
@@ -81,6 +81,7 @@ class LocalOrganization:
             Fitted values: of the model that did not see the row where there is one, else
             the mean over models.
         """
+        residual = np.ascontiguousarray(residual)
         with self._naming_errors(f"fitting round {round_number + 1}"):
             learner = self._learner
             if assistance is not None:
@@ -147,7 +148,7 @@ class LocalOrganization:
     def _view(self, X):
         view = _safe_indexing(X, self.columns, axis=1)
         # LightGBM reads sparse matrices, but not yet sparse arrays
-        return sparse.csr_matrix(view) if sparse.issparse(view) else view
+        return sparse.csr_matrix(view) if sparse.issparse(view) else column_major(view)
 
     @contextmanager
     def _naming_errors(self, task):

@@ -1,0 +1,439 @@
+"""The label holder's side: organizations on other hosts, as the rounds loop sees them."""
+
+import secrets
+import threading
+import time
+import warnings
+from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from . import _wire
+from ._keys import check_secret, digests
+
+ON_FAILURE = ("continue", "wait", "fail")
+# Seconds between two tries to reach an organization that did not answer.
+_RETRY_AFTER = 1.0
+# Predictions of single rounds are asked for so many bytes at a time.
+_FETCH_BYTES = 2**26
+
+Exchange = namedtuple(
+    "Exchange", "organization call round bytes_sent bytes_received seconds error"
+)
+
+
+class OrganizationError(RuntimeError):
+    """An organization did not answer, or not with what the contract asks for."""
+
+
+class OrganizationWarning(UserWarning):
+    """An organization did not answer and is left out."""
+
+
+class Federation:
+    """The organizations that a label holder can reach, and how.
+
+    Parameters
+    ----------
+    channel : object
+        Moves bytes: `organizations`, a list of names, and
+        ``call(organization, request, timeout)``, which returns the reply within `timeout`
+        seconds or raises. :class:`LocalChannel` for services in this process,
+        :class:`FlareChannel` for NVIDIA FLARE, or one of your own.
+    secret : str or bytes
+        The secret that all organizations share, at least 16 bytes.
+
+    Attributes
+    ----------
+    organizations : list of str
+        Names of the organizations, in the order of the channel.
+
+    Raises
+    ------
+    ValueError
+        If the secret is too short.
+    """
+
+    def __init__(self, channel, secret):
+        self.channel = channel
+        self._secret = check_secret(secret)
+
+    def __sklearn_clone__(self):
+        return self  # connections are shared between an estimator and its clones
+
+    def __repr__(self):
+        return f"Federation({self.organizations})"
+
+    @property
+    def organizations(self):
+        """Names of the organizations."""
+        return list(self.channel.organizations)
+
+    def overlap(self, ids, timeout=60.0):
+        """Which rows every organization has.
+
+        Parameters
+        ----------
+        ids : array-like of shape (n_samples,)
+            Row ids, strings or whole numbers.
+        timeout : float, default=60.0
+            Seconds to wait for each organization.
+
+        Returns
+        -------
+        present : dict of str to ndarray of shape (n_samples,), bool
+            For every organization, whether it has the row.
+
+        Raises
+        ------
+        OrganizationError
+            If an organization does not answer.
+        """
+        link = Link(self, new_fit_id())
+        keys = digests(np.asarray(ids), self._secret, link.fit_id)
+
+        def ask(name):
+            fields = {"row_ids": keys, "rounds": np.empty(0, dtype=np.int64)}
+            return link.call(name, "predict", timeout, **fields)["present"]
+
+        with ThreadPoolExecutor(len(self.organizations) or 1) as pool:
+            answers = list(pool.map(ask, self.organizations))
+        return dict(zip(self.organizations, answers, strict=True))
+
+
+class LocalChannel:
+    """Organizations in this process: for tests, and to try a federation out.
+
+    Parameters
+    ----------
+    services : list of OrganizationService
+        The organizations.
+    """
+
+    def __init__(self, services):
+        self._services = {service.name: service for service in services}
+        self._threads = ThreadPoolExecutor(4 * len(self._services))
+
+    @property
+    def organizations(self):
+        """Names of the organizations."""
+        return list(self._services)
+
+    def call(self, organization, request, timeout):
+        """Reply of an organization, within `timeout` seconds."""
+        answer = self._services[organization].answer
+        return self._threads.submit(answer, request).result(timeout)
+
+
+def new_fit_id():
+    """A name for a fit that says nothing about it."""
+    return secrets.token_hex(16)
+
+
+class Link:
+    """One fit over a federation: names it, keys its rows and keeps account of it."""
+
+    def __init__(self, federation, fit_id):
+        self.federation = federation
+        self.fit_id = fit_id
+        self.exchanges = []
+        self._lock = threading.Lock()
+        self._keyed = (None, None)
+
+    def __getstate__(self):
+        return self.__dict__ | {"_lock": None, "_keyed": (None, None)}
+
+    def __setstate__(self, state):
+        self.__dict__ |= state | {"_lock": threading.Lock()}
+
+    def keys(self, X, column):
+        """Digests of the row ids, the same for every organization of the fit."""
+        with self._lock:
+            if self._keyed[0] is not X:
+                ids = id_column(X, column)
+                found = digests(ids, self.federation._secret, self.fit_id)
+                self._keyed = (X, found)
+            return self._keyed[1]
+
+    def forget_rows(self):
+        """Let go of the rows of the last call."""
+        self._keyed = (None, None)
+
+    def call(self, organization, call, timeout, round_number=-1, **fields):
+        """Fields of the reply of an organization.
+
+        Raises
+        ------
+        OrganizationError
+            If there is none within `timeout` seconds, or if it is an error.
+        """
+        fields = {key: value for key, value in fields.items() if value is not None}
+        request = _wire.encode(call, {"fit_id": self.fit_id, **fields})
+        begin, received, problem = time.perf_counter(), 0, ""
+        try:
+            reply = self.federation.channel.call(organization, request, timeout)
+            received = len(reply)
+            name, result = _wire.decode(reply)
+            if name != "ok":
+                problem = str(result.get("type"))[:80]
+        except Exception as error:  # whatever a channel raises
+            problem = type(error).__name__
+        seconds = time.perf_counter() - begin
+        exchange = Exchange(
+            organization, call, round_number, len(request), received, seconds, problem
+        )
+        with self._lock:
+            self.exchanges.append(exchange)
+        if problem:
+            raise OrganizationError(problem)
+        return result
+
+
+class RemoteOrganization:
+    """An organization on another host, with the calls of a `LocalOrganization`.
+
+    Parameters
+    ----------
+    name : str
+        Name of the organization in the federation.
+    link : Link
+        The fit it takes part in.
+    columns : ndarray of int
+        Position of the row ids in X.
+    deadline : float
+        Seconds that it has for each answer.
+    on_failure : {"continue", "wait", "fail"}
+        What to do when it does not answer.
+    """
+
+    estimator = None
+
+    def __init__(self, name, link, columns, deadline, on_failure):
+        self.name = name
+        self.columns = columns
+        self.models = {}  # they are on the organization's own disk
+        self.link = link
+        self.deadline = deadline
+        self.on_failure = on_failure
+        self.answered = False  # whether it took part in the latest round
+        self.left_out = set()  # rounds that it took no part in
+        self._training = None
+        self._returning = None
+        self._away = False
+        self._fetched = (None, {})
+
+    def __getstate__(self):
+        dropped = {"_training": None, "_returning": None, "_fetched": (None, {})}
+        return self.__dict__ | dropped
+
+    def prepare(self, X, fit_params):
+        """Tell it the training rows, before the first round."""
+        row_ids = self.link.keys(X, self.columns[0])
+        self._training = {"row_ids": row_ids, **fit_params}
+        self._away = self._attempt(self._call_prepare) is None
+
+    def _call_prepare(self):
+        reply = self.link.call(self.name, "prepare", self.deadline, **self._training)
+        present = reply.get("present")
+        expected = (len(self._training["row_ids"]),)
+        if not _is_array(present, np.bool_, expected):
+            raise OrganizationError("wrong shape")
+        check_all_present(self.name, present)
+        return present
+
+    def fit_round(self, round_number, seed, folds, residual, assistance=None):
+        """Have `residual` fitted as round `round_number`; zeros if it does not answer.
+
+        Whether it did is in `answered`; the parameters are those of `LocalOrganization`.
+        """
+        if self._away and self._is_back():
+            self._away = False
+
+        def fit():
+            return self._call_fit(round_number, seed, folds, residual)
+
+        fitted = None if self._away else self._attempt(fit)
+        self.answered = fitted is not None
+        if self.answered:
+            self.left_out.discard(round_number)
+            return fitted
+        self._away = True
+        self.left_out.add(round_number)
+        self._look_for()
+        return np.zeros_like(residual)
+
+    def _call_fit(self, round_number, seed, folds, residual):
+        fields = {
+            "round": round_number,
+            "seed": seed,
+            "folds": None if folds is None else folds.astype(np.int64),
+            "residual": residual,
+        }
+        call = (self.name, "fit_round", self.deadline, round_number)
+        try:
+            reply = self.link.call(*call, **fields)
+        except OrganizationError as error:
+            if str(error) != "NotPrepared":
+                raise
+            self._call_prepare()  # it has been started anew since
+            reply = self.link.call(*call, **fields)
+        fitted = reply.get("fitted")
+        if not _is_array(fitted, np.float64, residual.shape):
+            raise OrganizationError("wrong shape")
+        if not np.isfinite(fitted).all():
+            raise OrganizationError("NaN or infinite fitted values")
+        return fitted
+
+    def _attempt(self, call):
+        """The result of a call, or what is to be done without: wait, continue or fail."""
+        while True:
+            try:
+                return call()
+            except OrganizationError as error:
+                if self.on_failure == "fail":
+                    error.add_note(f"while asking organization {self.name!r}")
+                    raise
+                waits = self.on_failure == "wait"
+                warnings.warn(
+                    f"Organization {self.name!r} did not answer ({error}): "
+                    + ("waiting for it." if waits else "going on without it."),
+                    OrganizationWarning,
+                    stacklevel=2,
+                )
+                if not waits:
+                    return None
+                time.sleep(_RETRY_AFTER)
+
+    def _look_for(self):
+        """Prepare it again, beside the rounds, as soon as it answers."""
+        if self._returning is not None and self._returning.is_alive():
+            return
+        self._returning = threading.Thread(target=self._return, daemon=True)
+        self._returning.start()
+
+    def _return(self):
+        while self._training is not None:
+            try:
+                self._call_prepare()
+                return
+            except OrganizationError:
+                time.sleep(_RETRY_AFTER)
+
+    def _is_back(self):
+        returned = self._returning is not None and not self._returning.is_alive()
+        if returned:
+            self._returning = None
+        return returned
+
+    def predict(self, X, rounds, coefficients, assistance=None):
+        """Sum of its predictions for the rows of X, as of `LocalOrganization`.
+
+        0.0 with a warning if it does not answer and `on_failure` is ``"continue"``.
+        """
+        asked = [
+            (number, coefficient)
+            for number, coefficient in zip(rounds, coefficients, strict=True)
+            if coefficient != 0 and number not in self.left_out
+        ]
+        if not asked:
+            return 0.0
+        if self._fetched[0] is X and all(n in self._fetched[1] for n, _ in asked):
+            total = 0.0
+            for number, coefficient in asked:
+                total = total + coefficient * self._fetched[1][number]
+            return total
+        numbers, coefficients = zip(*asked, strict=True)
+        prediction = self._predict(X, numbers, np.array(coefficients, dtype=np.float64))
+        return 0.0 if prediction is None else prediction
+
+    def has_fetched(self, X, round_number):
+        """Whether the predictions of a round are here."""
+        known = round_number in self.left_out or round_number in self._fetched[1]
+        return self._fetched[0] is X and known
+
+    def fetch(self, X, rounds, n_outputs):
+        """Get the predictions of single rounds, to be handed out by `predict`."""
+        at_once = max(1, _FETCH_BYTES // (8 * X.shape[0] * n_outputs))
+        rounds = list(rounds)[:at_once]
+        asked = [number for number in rounds if number not in self.left_out]
+        each = self._predict(X, asked, None) if asked else None
+        if each is None:
+            self._fetched = X, dict.fromkeys(rounds, 0.0)
+        else:
+            self._fetched = X, {n: each[:, i] for i, n in enumerate(asked)}
+
+    def _predict(self, X, rounds, coefficients):
+        row_ids = self.link.keys(X, self.columns[0])
+        rounds = np.array(rounds, dtype=np.int64)
+
+        def call():
+            reply = self.link.call(
+                self.name,
+                "predict",
+                self.deadline,
+                row_ids=row_ids,
+                rounds=rounds,
+                coefficients=coefficients,
+            )
+            present, prediction = reply.get("present"), reply.get("prediction")
+            if not _is_array(present, np.bool_, (len(row_ids),)):
+                raise OrganizationError("wrong shape")
+            check_all_present(self.name, present)
+            ndim = 3 if coefficients is None else 2
+            shape = (len(row_ids), len(rounds))[: ndim - 1]
+            if not _is_array(prediction, np.float64, (*shape, prediction.shape[-1])):
+                raise OrganizationError("wrong shape")
+            if not np.isfinite(prediction).all():
+                raise OrganizationError("NaN or infinite predictions")
+            return prediction
+
+        return self._attempt(call)
+
+    def forget_rows(self):
+        """Let go of predictions that were fetched."""
+        self._fetched = (None, {})
+
+    def release(self, n_rounds):
+        """Tell it to let go of the training rows, and of rounds from `n_rounds` on."""
+        self._training = None
+        self.left_out = {number for number in self.left_out if number < n_rounds}
+        self.forget_rows()
+        if self._away:
+            return
+        try:
+            self.link.call(self.name, "release", self.deadline, n_rounds=n_rounds)
+        except OrganizationError as error:
+            warnings.warn(
+                f"Organization {self.name!r} did not answer ({error}) when the fit ended; "
+                "it will let go of the rows of this fit when others need the space.",
+                OrganizationWarning,
+                stacklevel=2,
+            )
+
+
+def check_all_present(name, present):
+    """Refuse rows that an organization does not have."""
+    if not present.all():
+        missing = np.flatnonzero(~present)
+        raise MissingRows(
+            f"Organization {name!r} does not have {len(missing)} of the {len(present)} "
+            f"rows, the first at position {missing[0]}. Ask Federation.overlap(ids) for "
+            "the rows that everybody has, and use those."
+        )
+
+
+class MissingRows(ValueError):
+    """Rows that an organization does not have."""
+
+
+def id_column(X, position):
+    """The column of row ids of a dataframe or an array."""
+    if hasattr(X, "columns"):
+        name = X.columns[position]
+        return X[name].to_numpy()
+    return X[:, position]
+
+
+def _is_array(value, dtype, shape):
+    return isinstance(value, np.ndarray) and value.dtype == dtype and value.shape == shape
