@@ -1,5 +1,6 @@
 """Gradient Assisted Learning with organizations on other hosts, as estimators."""
 
+from contextlib import contextmanager
 from numbers import Real
 
 import numpy as np
@@ -70,7 +71,7 @@ class FederatedGAL:
         try:
             return super().fit(X, y, sample_weight)
         finally:
-            self._forget_rows()
+            self._link.forget_rows()
             del self._running
 
     def _validate_X(self, X, reset):
@@ -143,7 +144,7 @@ class FederatedGAL:
         super()._settle(train, organizations, continued)
         for each in organizations[n_own:]:
             if continued:
-                each.left_out = before[each.name].left_out
+                each.continues(before[each.name])
         self._has_own_columns = n_own > 0
         self._stacks = self._stacks and self._has_own_columns
 
@@ -223,27 +224,30 @@ class FederatedGAL:
             if is_remote(each) and (weight != 0 or rows.assistance is not None)
         ]
         missing = [each for each in remote if not each.has_fetched(rows.X, number)]
-        n_outputs = len(self.baseline_prediction_)
         with self._side_by_side() as parallel:
-            parallel(delayed(each.fetch)(rows.X, rounds, n_outputs) for each in missing)
+            parallel(delayed(each.fetch)(rows.X, rounds) for each in missing)
         super()._advance(rows, number, weights, rate)
 
     def _contributions(self, X):
-        try:
+        with self._asking():
             return super()._contributions(X)
-        finally:
-            self._forget_rows()
 
     def _staged_raw(self, X):
-        try:
+        with self._asking():
             yield from super()._staged_raw(X)
-        finally:
-            self._forget_rows()
 
-    def _forget_rows(self):
-        self._link.forget_rows()
-        for each in getattr(self, "_organizations", ()):
-            if is_remote(each):
+    @contextmanager
+    def _asking(self):
+        """Ask by the parameters as they are now, and keep no rows afterwards."""
+        self._link.federation = self.federation
+        remote = [each for each in self._organizations if is_remote(each)]
+        for each in remote:
+            each.deadline, each.on_failure = self.deadline, self.on_failure
+        try:
+            yield
+        finally:
+            self._link.forget_rows()
+            for each in remote:
                 each.forget_rows()
 
     @property
@@ -299,7 +303,8 @@ class FederatedGALClassifier(FederatedGAL, GALClassifier):
         yourself.
     loss, max_iter, learning_rate, line_search, weights, cv, subsample, \
     stack_contributions, label_holder, early_stopping, validation_fraction, \
-    n_iter_no_change, tol, class_weight, warm_start, n_jobs, verbose, random_state : optional
+    n_iter_no_change, tol, class_weight, warm_start, n_jobs, verbose, \
+    random_state : optional
         As of :class:`~sklearn_gal.GALClassifier`. The organizations of the federation are
         asked at once, whatever `n_jobs` is. Without own columns `stack_contributions` has
         nobody to stack for.

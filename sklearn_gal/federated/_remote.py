@@ -94,8 +94,11 @@ class Federation:
         keys = digests(np.asarray(ids), self._secret, link.fit_id)
 
         def ask(name):
+            def present(reply):
+                return array_of(reply, "present", np.bool_, (len(keys),))
+
             fields = {"row_ids": keys, "rounds": np.empty(0, dtype=np.int64)}
-            return link.call(name, "predict", timeout, **fields)["present"]
+            return link.call(name, "predict", timeout, present, **fields)
 
         with ThreadPoolExecutor(len(self.organizations) or 1) as pool:
             answers = list(pool.map(ask, self.organizations))
@@ -160,23 +163,28 @@ class Link:
         """Let go of the rows of the last call."""
         self._keyed = (None, None)
 
-    def call(self, organization, call, timeout, round_number=-1, **fields):
-        """Fields of the reply of an organization.
+    def call(self, organization, call, timeout, check, round_number=-1, **fields):
+        """What `check` makes of the fields of an organization's reply.
 
         Raises
         ------
         OrganizationError
-            If there is none within `timeout` seconds, or if it is an error.
+            If there is no reply within `timeout` seconds, or not what was asked for.
         """
         fields = {key: value for key, value in fields.items() if value is not None}
         request = _wire.encode(call, {"fit_id": self.fit_id, **fields})
-        begin, received, problem = time.perf_counter(), 0, ""
+        begin, received, problem, result = time.perf_counter(), 0, "", None
         try:
             reply = self.federation.channel.call(organization, request, timeout)
             received = len(reply)
-            name, result = _wire.decode(reply)
+            name, answer = _wire.decode(reply)
             if name != "ok":
-                problem = str(result.get("type"))[:80]
+                raise OrganizationError(str(answer.get("type"))[:80])
+            result = check(answer)
+        except OrganizationError as error:
+            problem = str(error)
+        except MissingRows:
+            raise
         except Exception as error:  # whatever a channel raises
             problem = type(error).__name__
         seconds = time.perf_counter() - begin
@@ -221,11 +229,16 @@ class RemoteOrganization:
         self._training = None
         self._returning = None
         self._away = False
+        self._n_outputs = None
         self._fetched = (None, {})
 
     def __getstate__(self):
         dropped = {"_training": None, "_returning": None, "_fetched": (None, {})}
         return self.__dict__ | dropped
+
+    def continues(self, before):
+        """Take over what is known of the rounds before."""
+        self.left_out, self._n_outputs = set(before.left_out), before._n_outputs
 
     def prepare(self, X, fit_params):
         """Tell it the training rows, before the first round."""
@@ -234,13 +247,15 @@ class RemoteOrganization:
         self._away = self._attempt(self._call_prepare) is None
 
     def _call_prepare(self):
-        reply = self.link.call(self.name, "prepare", self.deadline, **self._training)
-        present = reply.get("present")
-        expected = (len(self._training["row_ids"]),)
-        if not _is_array(present, np.bool_, expected):
-            raise OrganizationError("wrong shape")
-        check_all_present(self.name, present)
-        return present
+        training = self._training
+
+        def check(reply):
+            expected = (len(training["row_ids"]),)
+            present = array_of(reply, "present", np.bool_, expected)
+            check_all_present(self.name, present)
+            return present
+
+        return self.link.call(self.name, "prepare", self.deadline, check, **training)
 
     def fit_round(self, round_number, seed, folds, residual, assistance=None):
         """Have `residual` fitted as round `round_number`; zeros if it does not answer.
@@ -249,6 +264,8 @@ class RemoteOrganization:
         """
         if self._away and self._is_back():
             self._away = False
+
+        self._n_outputs = residual.shape[1]
 
         def fit():
             return self._call_fit(round_number, seed, folds, residual)
@@ -270,20 +287,19 @@ class RemoteOrganization:
             "folds": None if folds is None else folds.astype(np.int64),
             "residual": residual,
         }
-        call = (self.name, "fit_round", self.deadline, round_number)
+
+        def check(reply):
+            fitted = array_of(reply, "fitted", np.float64, residual.shape)
+            return finite(fitted)
+
+        call = (self.name, "fit_round", self.deadline, check, round_number)
         try:
-            reply = self.link.call(*call, **fields)
+            return self.link.call(*call, **fields)
         except OrganizationError as error:
             if str(error) != "NotPrepared":
                 raise
-            self._call_prepare()  # it has been started anew since
-            reply = self.link.call(*call, **fields)
-        fitted = reply.get("fitted")
-        if not _is_array(fitted, np.float64, residual.shape):
-            raise OrganizationError("wrong shape")
-        if not np.isfinite(fitted).all():
-            raise OrganizationError("NaN or infinite fitted values")
-        return fitted
+        self._call_prepare()  # it has been started anew since
+        return self.link.call(*call, **fields)
 
     def _attempt(self, call):
         """The result of a call, or what is to be done without: wait, continue or fail."""
@@ -352,9 +368,9 @@ class RemoteOrganization:
         known = round_number in self.left_out or round_number in self._fetched[1]
         return self._fetched[0] is X and known
 
-    def fetch(self, X, rounds, n_outputs):
+    def fetch(self, X, rounds):
         """Get the predictions of single rounds, to be handed out by `predict`."""
-        at_once = max(1, _FETCH_BYTES // (8 * X.shape[0] * n_outputs))
+        at_once = max(1, _FETCH_BYTES // (8 * X.shape[0] * self._n_outputs))
         rounds = list(rounds)[:at_once]
         asked = [number for number in rounds if number not in self.left_out]
         each = self._predict(X, asked, None) if asked else None
@@ -367,26 +383,17 @@ class RemoteOrganization:
         row_ids = self.link.keys(X, self.columns[0])
         rounds = np.array(rounds, dtype=np.int64)
 
-        def call():
-            reply = self.link.call(
-                self.name,
-                "predict",
-                self.deadline,
-                row_ids=row_ids,
-                rounds=rounds,
-                coefficients=coefficients,
-            )
-            present, prediction = reply.get("present"), reply.get("prediction")
-            if not _is_array(present, np.bool_, (len(row_ids),)):
-                raise OrganizationError("wrong shape")
+        fields = {"row_ids": row_ids, "rounds": rounds, "coefficients": coefficients}
+
+        def check(reply):
+            present = array_of(reply, "present", np.bool_, (len(row_ids),))
             check_all_present(self.name, present)
-            ndim = 3 if coefficients is None else 2
-            shape = (len(row_ids), len(rounds))[: ndim - 1]
-            if not _is_array(prediction, np.float64, (*shape, prediction.shape[-1])):
-                raise OrganizationError("wrong shape")
-            if not np.isfinite(prediction).all():
-                raise OrganizationError("NaN or infinite predictions")
-            return prediction
+            each_round = () if coefficients is not None else (len(rounds),)
+            shape = (len(row_ids), *each_round, self._n_outputs)
+            return finite(array_of(reply, "prediction", np.float64, shape))
+
+        def call():
+            return self.link.call(self.name, "predict", self.deadline, check, **fields)
 
         return self._attempt(call)
 
@@ -401,8 +408,9 @@ class RemoteOrganization:
         self.forget_rows()
         if self._away:
             return
+        call = (self.name, "release", self.deadline, lambda reply: reply)
         try:
-            self.link.call(self.name, "release", self.deadline, n_rounds=n_rounds)
+            self.link.call(*call, n_rounds=n_rounds)
         except OrganizationError as error:
             warnings.warn(
                 f"Organization {self.name!r} did not answer ({error}) when the fit ended; "
@@ -435,5 +443,16 @@ def id_column(X, position):
     return X[:, position]
 
 
-def _is_array(value, dtype, shape):
-    return isinstance(value, np.ndarray) and value.dtype == dtype and value.shape == shape
+def array_of(reply, key, dtype, shape):
+    """An array of a reply, of just this type and shape."""
+    array = reply.get(key)
+    if not isinstance(array, np.ndarray) or (array.dtype, array.shape) != (dtype, shape):
+        raise OrganizationError("a reply of the wrong shape")
+    return array
+
+
+def finite(array):
+    """The array, if it would not spoil everybody's model."""
+    if not np.isfinite(array).all():
+        raise OrganizationError("NaN or infinite values")
+    return array
