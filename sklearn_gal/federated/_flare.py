@@ -6,6 +6,7 @@ organization, `Relay` passes them on from a process beside the label holder's, w
 reaches over the loopback interface.
 """
 
+import io
 import json
 import logging
 import os
@@ -13,6 +14,7 @@ import secrets
 import tempfile
 import threading
 import time
+from contextlib import contextmanager, redirect_stdout
 from multiprocessing.connection import Client, Listener
 from pathlib import Path
 
@@ -125,9 +127,7 @@ class FlareChannel:
         self._admin = federation["admin"]
         self._connect()
         deadline = time.monotonic() + timeout
-        for name in self.organizations:
-            if self._address(name) is None:
-                self._start(name)
+        self._start(*(name for name in self.organizations if not self._address(name)))
         for name in self.organizations:
             self._wait_for(name, deadline)
 
@@ -145,7 +145,6 @@ class FlareChannel:
         self._lock = threading.Lock()
         self._jobs = {}  # submitted, not yet seen to run
         self._suspects = set()  # who did not answer when last asked
-        self._session = None
 
     def call(self, organization, request, timeout):
         """Reply of an organization, within `timeout` seconds."""
@@ -173,12 +172,9 @@ class FlareChannel:
 
     def close(self):
         """End the jobs of this channel at all organizations."""
-        with self._lock:
+        with self._lock, self._server() as server:
             for name in self.organizations:
-                self._end(name)
-            if self._session is not None:
-                self._session.close()
-                self._session = None
+                self._end(name, server)
 
     def __enter__(self):
         return self
@@ -186,39 +182,44 @@ class FlareChannel:
     def __exit__(self, *exception):
         self.close()
 
-    def _start(self, name):
-        """Submit the job of an organization, unless one is waiting to be run."""
-        with self._lock:
-            if name in self._jobs and self._address(name) is None:
-                return
-            self._end(name)
-            with tempfile.TemporaryDirectory() as folder:
-                job = write_job(Path(folder), name)
-                self._jobs[name] = self._server().submit_job(str(job))
-            self._suspects.discard(name)
+    def _start(self, *names):
+        """Submit the jobs of organizations, unless they are waiting to be run."""
+        with self._lock, self._server() as server:
+            for name in names:
+                if name in self._jobs and self._address(name) is None:
+                    continue
+                self._end(name, server)
+                with tempfile.TemporaryDirectory() as folder:
+                    job = write_job(Path(folder), name)
+                    self._jobs[name] = server.submit_job(str(job))
+                self._suspects.discard(name)
 
-    def _end(self, name):
+    def _end(self, name, server):
         """Abort the job of an organization."""
         address = self._address(name)
         for job in {self._jobs.pop(name, None), address and address["job"]} - {None}:
             try:
-                self._server().abort_job(job)
+                server.abort_job(job)
             except Exception as error:  # FLARE's, also for a job that has ended by itself
                 log.info("could not abort the job of %s: %s", name, error)
         (self._relays / f"{name}.json").unlink(missing_ok=True)
 
+    @contextmanager
     def _server(self):
-        """The session with the label holder's FLARE server."""
-        if self._session is None:
-            kit = str(self.kit / "admin")
-            try:
-                self._session = new_secure_session(self._admin, kit, timeout=30.0)
-            except Exception as error:
-                raise ConnectionError(
-                    f"The FLARE server of {self.kit} does not answer: start it by "
-                    f"`sklearn-gal label-holder --kit {self.kit}`."
-                ) from error
-        return self._session
+        """A session with the label holder's FLARE server; its threads end with it."""
+        kit = str(self.kit / "admin")
+        try:
+            with redirect_stdout(io.StringIO()):  # FLARE reports to the terminal
+                session = new_secure_session(self._admin, kit, timeout=30.0)
+        except Exception as error:
+            raise ConnectionError(
+                f"The FLARE server of {self.kit} does not answer: start it by "
+                f"`sklearn-gal label-holder --kit {self.kit}`."
+            ) from error
+        try:
+            yield session
+        finally:
+            session.close()
 
     def _address(self, name):
         """Where the relay to an organization listens; None if there is none."""
@@ -234,29 +235,6 @@ class FlareChannel:
             if address is not None or time.monotonic() >= deadline:
                 return address
             time.sleep(_LOOK_EVERY)
-
-
-def connect(kit, organizations=None, timeout=120.0):
-    """The federation of a start-up kit, over NVIDIA FLARE.
-
-    Parameters
-    ----------
-    kit : path-like
-        The label holder's start-up kit; its server runs on this host.
-    organizations : list of str, default=None
-        Whom to ask, in this order; None is everybody in the kit.
-    timeout : float, default=120.0
-        Seconds to wait until everybody can be reached.
-
-    Returns
-    -------
-    federation : Federation
-        Close it by ``federation.channel.close()`` when it is no longer needed.
-    """
-    from ._remote import Federation
-
-    secret = read_federation(Path(kit))["secret"]
-    return Federation(FlareChannel(kit, organizations, timeout), secret)
 
 
 def write_job(folder, organization):

@@ -152,7 +152,9 @@ def restrict_site(site):
 
 def restrict_server(server, n_organizations):
     """Let the label holder's server run our jobs, and store them in its own folder."""
-    rights = _NOTHING | dict.fromkeys(("submit_job", "manage_job", "view", "operate"), "any")
+    rights = _NOTHING | dict.fromkeys(
+        ("submit_job", "manage_job", "view", "operate"), "any"
+    )
     _write_rights(server, rights)
     resources = _default_resources(server)
     resources["class_allow_list"] = ALLOWED_CLASSES
