@@ -93,6 +93,16 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         overfits.
     label_holder : str or None, default=None
         Name of the organization that holds y; None is the first.
+    missing_rows : {"error", "abstain", "pass"}, default="error"
+        What to do, in `fit` and when predicting, about rows in which all columns of an
+        organization are missing (NaN; None, NA and null in data frames).
+
+        - ``"error"``: raise an error. A single column that is missing cannot be told from
+          a missing value, so that an organization with one column passes it on.
+        - ``"abstain"``: the organization does not have the row. Its estimator never sees
+          it, and the row is predicted from those who have it, with weights and rates of
+          their own, see `patterns_`.
+        - ``"pass"``: leave such rows to its estimator, as any other missing value.
     early_stopping : bool or "auto", default="auto"
         Whether to stop when the validation loss no longer improves. Cross-fitted values
         validate by themselves; else a part of the rows is set aside. ``"auto"``: from
@@ -134,6 +144,15 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         after each, out-of-fold if cross-fitted.
     validation_loss_ : ndarray of shape (n_rounds + 1,) or (0,)
         The same on the rows that early stopping looks at; empty without early stopping.
+    patterns_ : ndarray of bool of shape (n_patterns, n_organizations)
+        Combinations of organizations that have assistance weights and rates of their own:
+        everybody first, whose weights and rates are `weights_` and `learning_rates_`. Only
+        that one, unless ``missing_rows="abstain"``. A row is predicted by the combination
+        of all that have it, or else by the largest of some of them.
+    pattern_weights_ : ndarray of shape (n_rounds, n_patterns, n_organizations)
+        Assistance weights of every combination.
+    pattern_learning_rates_ : ndarray of shape (n_rounds, n_patterns)
+        Assisted learning rates of every combination, shrunken.
     organization_names_ : list of str
         Names of the organizations.
     columns_ : list of ndarray of int
@@ -199,6 +218,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         subsample=1.0,
         stack_contributions=False,
         label_holder=None,
+        missing_rows="error",
         early_stopping="auto",
         validation_fraction=0.1,
         n_iter_no_change=10,
@@ -219,6 +239,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         self.subsample = subsample
         self.stack_contributions = stack_contributions
         self.label_holder = label_holder
+        self.missing_rows = missing_rows
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change

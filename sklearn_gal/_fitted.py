@@ -10,8 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 class Round:
     """What the label holder keeps of one round; the organizations keep the models."""
 
-    weights: np.ndarray
-    learning_rate: float
+    weights: np.ndarray  # (n_paths, n_organizations)
+    learning_rates: np.ndarray  # (n_paths,)
     train_loss: float
     validation_loss: float
 
@@ -32,13 +32,31 @@ class FittedRounds:
     def weights_(self):
         """Assistance weights, (n_rounds, n_organizations)."""
         shape = (self.n_iter_, len(self._organizations))
-        return np.array([r.weights for r in self._rounds]).reshape(shape)
+        return np.array([r.weights[0] for r in self._rounds]).reshape(shape)
 
     @property
     def learning_rates_(self):
         """Assisted learning rates, (n_rounds,)."""
         check_is_fitted(self)
-        return np.array([r.learning_rate for r in self._rounds])
+        return np.array([r.learning_rates[0] for r in self._rounds])
+
+    @property
+    def patterns_(self):
+        """Who takes part in each path, (n_patterns, n_organizations)."""
+        check_is_fitted(self)
+        return self._paths.members
+
+    @property
+    def pattern_weights_(self):
+        """Assistance weights, (n_rounds, n_patterns, n_organizations)."""
+        shape = (self.n_iter_, *self.patterns_.shape)
+        return np.array([r.weights for r in self._rounds]).reshape(shape)
+
+    @property
+    def pattern_learning_rates_(self):
+        """Assisted learning rates, (n_rounds, n_patterns)."""
+        shape = (self.n_iter_, len(self.patterns_))
+        return np.array([r.learning_rates for r in self._rounds]).reshape(shape)
 
     @property
     def train_loss_(self):

@@ -3,15 +3,13 @@
 The method is `BaseGAL._fit_round`; `fit` validates and encodes, `_fit` loops.
 """
 
-from copy import deepcopy
-
-import joblib
 import numpy as np
-from sklearn.utils import check_random_state
+from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from ._assistance import WEIGHTS, line_search
+from ._availability import Paths, shared_among
 from ._callbacks import CallbackSupportMixin, FitReport, with_callbacks
 from ._composition import OrganizationsEstimator
 from ._fitted import FittedRounds, Round
@@ -23,6 +21,7 @@ from ._validation import check_parameters, validate_weight, validate_X
 from ._warm_start import (
     check_same_setting,
     continues,
+    fingerprint,
     hand_over_models,
     unchanged_on_failure,
 )
@@ -110,6 +109,7 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
             "loss": loss,
             "label_holder": holder,
             "stack_contributions": bool(self.stack_contributions),
+            "missing_rows": self.missing_rows,
         }
         if continued:
             hand_over_models(self._organizations, organizations)
@@ -134,25 +134,26 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
         if stops_early and n_folds is None and train.folds is None:
             train, validation = train.split(self.validation_fraction, self._seed)
 
-        fingerprint = joblib.hash((train, validation)) if self.warm_start else None
-        begin = self._continue if continued else self._begin
-        rounds = begin(train, validation, stops_early, fingerprint)
+        rounds = list(self._rounds) if continued else []
         try:
-            for organization, params in zip(organizations, train.local_params, strict=True):
-                organization.prepare(train.X, params)
+            self._prepare(train, validation)
+            if continued:
+                self._continue(rounds, train, validation, stops_early)
+            else:
+                self._begin(train, validation, stops_early)
             with Parallel(n_jobs=self.n_jobs, require="sharedmem") as parallel:
                 ended = "max_iter is reached"
                 while len(rounds) < self.max_iter:
                     number = len(rounds)
                     folds = round_folds(train, n_folds, self.subsample, self._seed, number)
-                    weights, rate = self._fit_round(number, train, folds, parallel)
-                    if rate == 0:
+                    weights, rates = self._fit_round(number, train, folds, parallel)
+                    if not rates[train.path].any():
                         ended = "no step along the assisted direction lowers the loss"
                         break
                     if validation is not None:
-                        self._advance(validation, number, weights, rate)
+                        self._advance(validation, number, weights, rates)
                     losses = self._losses_of(train, validation, stops_early)
-                    rounds.append(Round(weights, rate, *losses))
+                    rounds.append(Round(weights, rates, *losses))
                     self._print_progress(rounds)
                     if report.round(lambda: {"_rounds": list(rounds)}):
                         ended = "a callback asked for it"
@@ -167,41 +168,62 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
         if self.verbose:
             print(f"[{type(self).__name__}] ends after {len(rounds)} rounds: {ended}")
         if self.warm_start:
-            reached = [
-                rows and (rows.raw_prediction, rows.assistance)
-                for rows in (train, validation)
-            ]
-            self._progress = (fingerprint, *reached)
+            self._reached = [rows and rows.reached for rows in (train, validation)]
+
+    def _prepare(self, train, validation):
+        """Let everybody prepare for the rows; who has them decides on the paths."""
+        for rows in filter(None, (train, validation)):
+            if self.warm_start:
+                rows.fingerprint = fingerprint(rows, self._organizations)
+            rows.present = self._presence(rows.X)
+        for organization, params in zip(
+            self._organizations, train.local_params, strict=True
+        ):
+            organization.prepare(train.X, params)
+        self._paths = Paths.of_everybody(len(self._organizations))
+        if self.missing_rows == "abstain":
+            self._paths = Paths.among(train.present, self._holder)
 
     def _fit_round(self, number, train, folds, parallel):
-        """One round of the method: weights and rate; `train` moves on by them."""
-        loss, y, raw_prediction = self._loss, train.y, train.raw_prediction
-        residual = loss.pseudo_residual(y, raw_prediction)
+        """One round of the method: weights and rates; `train` moves on by them."""
+        residuals = [
+            self._loss.pseudo_residual(train.y, raw) for raw in train.raw_predictions
+        ]
+        residual = train.on_own_path(residuals)
+        weights, rates = self._paths.standstill()
         if np.abs(residual).max() <= _FITTED * self._first_residual:
-            return None, 0.0
+            return weights, rates
         fitted = parallel(
             delayed(organization.fit_round)(
                 number, derived_seed(self._seed, number, m), folds, residual, columns
             )
             for m, (organization, columns) in enumerate(self._with_assistance(train))
         )
-        fitted = np.stack(fitted, axis=1)  # (n_samples, n_organizations, n_outputs)
+        # (n_samples, n_organizations, n_outputs); who abstains contributes nothing
+        fitted = np.nan_to_num(np.stack(fitted, axis=1), copy=False)
+        for path, rows in self._paths.judged(train.present, judging_rows(folds)):
+            weights[path], rates[path] = self._step(
+                self._paths.members[path],
+                train.y[rows],
+                train.raw_predictions[path][rows],
+                residuals[path][rows],
+                fitted[rows],
+                None if train.sample_weight is None else train.sample_weight[rows],
+            )
+        if rates[train.path].any():
+            train.move(fitted, weights, rates)
+        return weights, rates
 
-        # the rows that choose: held out where some are and others are not
-        rows = judging_rows(folds)
-        sample_weight = None if train.sample_weight is None else train.sample_weight[rows]
-        weights = self._assistance_weights(residual[rows], fitted[rows], sample_weight)
+    def _step(self, members, y, raw_prediction, residual, fitted, sample_weight):
+        """Assistance weights of some organizations and rate, chosen on some rows."""
+        if not members.all():
+            fitted = np.where(members[:, None], fitted, 0.0)
+        weights = self._assistance_weights(residual, fitted, sample_weight)
+        weights = shared_among(members, weights)
         direction = np.einsum("m,nmk->nk", weights, fitted)
         rate = self.learning_rate
         if self.line_search:
-            rate *= line_search(
-                loss, y[rows], raw_prediction[rows], direction[rows], sample_weight
-            )
-        if rate == 0:
-            return weights, rate
-        train.raw_prediction = raw_prediction + rate * direction
-        if train.assistance is not None:
-            train.assistance.add(fitted, rate * weights)
+            rate *= line_search(self._loss, y, raw_prediction, direction, sample_weight)
         return weights, rate
 
     def _assistance_weights(self, residual, fitted, sample_weight):
@@ -238,14 +260,14 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
         line += f", training loss {new.train_loss:.6g}"
         if new.validation_loss not in (None, new.train_loss):
             line += f", validation loss {new.validation_loss:.6g}"
-        line += f", learning rate {new.learning_rate:.4g}, weights"
-        for organization, weight in zip(self._organizations, new.weights, strict=True):
+        line += f", learning rate {new.learning_rates[0]:.4g}, weights"
+        for organization, weight in zip(self._organizations, new.weights[0], strict=True):
             line += f" {organization.name} {weight:.3f}"
         print(line)
 
     # --- the first round and the next ---------------------------------------------------
 
-    def _begin(self, train, validation, stops_early, fingerprint):
+    def _begin(self, train, validation, stops_early):
         """Start from the baseline."""
         baseline = self._loss.baseline(train.y, train.sample_weight)
         self.baseline_prediction_ = np.asarray(baseline, dtype=np.float64)
@@ -257,22 +279,18 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
         for rows in filter(None, (train, validation)):
             self._at_baseline(rows)
         self._baseline_losses = self._losses_of(train, validation, stops_early)
-        return []
 
-    def _continue(self, train, validation, stops_early, fingerprint):
-        """Start from the rounds so far; the same data continues out-of-fold."""
+    def _continue(self, rounds, train, validation, stops_early):
+        """Start from the rounds so far; the same rows continue out-of-fold."""
         if stops_early != (self._baseline_losses[1] is not None):
             raise ValueError("warm_start=True continues with the same early_stopping.")
-        known_fingerprint, *reached = getattr(self, "_progress", (None, None, None))
-        same = fingerprint == known_fingerprint
+        reached = getattr(self, "_reached", (None, None))
         for rows, known in zip((train, validation), reached, strict=True):
-            if rows is not None and same and known is not None:
-                rows.raw_prediction, rows.assistance = deepcopy(known)
-            elif rows is not None:
+            if rows is not None:
                 self._at_baseline(rows)
-                for number, new in enumerate(self._rounds):
-                    self._advance(rows, number, new.weights, new.learning_rate)
-        return list(self._rounds)
+                if not rows.resume(known):
+                    for number, new in enumerate(rounds):
+                        self._advance(rows, number, new.weights, new.learning_rates)
 
     # --- predicting -------------------------------------------------------------------
 
@@ -299,15 +317,36 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
         if self._stacks:
             rows = self._at_baseline(Rows.to_predict(X))
             for number, new in enumerate(self._rounds):
-                self._advance(rows, number, new.weights, new.learning_rate)
+                self._advance(rows, number, new.weights, new.learning_rates)
             return rows.assistance.contributions
-        rates, weights = self.learning_rates_, self.weights_
+        path_of_row = self._paths.serving(self._presence(X))
+        paths = np.unique(path_of_row)
+        shape = (X.shape[0], len(self._organizations), len(self.baseline_prediction_))
+        contributions = np.zeros(shape)
+        for path in paths:
+            rows, part = slice(None), X
+            if len(paths) > 1:
+                rows = np.flatnonzero(path_of_row == path)
+                part = _safe_indexing(X, rows)
+            contributions[rows] = self._contributions_on(path, part)
+        return contributions
+
+    def _contributions_on(self, path, X):
+        coefficients = np.array(
+            [r.learning_rates[path] * r.weights[path] for r in self._rounds]
+        )
+        coefficients = coefficients.reshape(self.n_iter_, len(self._organizations))
         shares = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
-            delayed(organization.predict)(X, range(self.n_iter_), rates * weights[:, m])
+            delayed(organization.predict)(X, range(self.n_iter_), coefficients[:, m])
             for m, organization in enumerate(self._organizations)
         )
         shape = (X.shape[0], len(self.baseline_prediction_))
-        return np.stack([np.broadcast_to(share, shape) for share in shares], axis=1)
+        shares = np.stack([np.broadcast_to(share, shape) for share in shares], axis=1)
+        return np.nan_to_num(shares, copy=False)
+
+    def _presence(self, X):
+        """Which organizations have which rows, (n_samples, n_organizations)."""
+        return np.column_stack([each.presence(X) for each in self._organizations])
 
     def _raw(self, X):
         """Raw predictions (n_samples, n_outputs) of validated X."""
@@ -318,29 +357,32 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
         check_is_fitted(self)
         rows = self._at_baseline(Rows.to_predict(validate_X(self, X, reset=False)))
         for number, new in enumerate(self._rounds):
-            self._advance(rows, number, new.weights, new.learning_rate)
+            self._advance(rows, number, new.weights, new.learning_rates)
             yield rows.raw_prediction
 
     def _at_baseline(self, rows):
         """Put the rows where they are before the first round."""
-        n_samples, n_outputs = rows.X.shape[0], len(self.baseline_prediction_)
-        rows.raw_prediction = np.tile(self.baseline_prediction_, (n_samples, 1))
+        if rows.present is None:
+            rows.present = self._presence(rows.X)
+        rows.path = self._paths.serving(rows.present)
+        n_samples, n_outputs = len(rows), len(self.baseline_prediction_)
+        raw_prediction = np.tile(self.baseline_prediction_, (n_samples, 1))
+        rows.raw_predictions = [raw_prediction] * len(self._paths)
         if self._stacks:
             shape = (n_samples, len(self._organizations), n_outputs)
             unit = self._first_residual or 1.0
             rows.assistance = Assistance(shape, self._holder, unit)
         return rows
 
-    def _advance(self, rows, number, weights, rate):
+    def _advance(self, rows, number, weights, rates):
         """Move rows that were not fitted to on by one round."""
-        fitted = np.zeros((rows.X.shape[0], len(weights), len(self.baseline_prediction_)))
+        fitted = np.zeros(
+            (len(rows), len(self._organizations), len(self.baseline_prediction_))
+        )
         for m, (organization, columns) in enumerate(self._with_assistance(rows)):
-            if weights[m] != 0 or rows.assistance is not None:
+            if weights[:, m].any() or rows.assistance is not None:
                 fitted[:, m] = organization.predict(rows.X, [number], [1.0], columns)
-        direction = np.einsum("m,nmk->nk", weights, fitted)
-        rows.raw_prediction = rows.raw_prediction + rate * direction
-        if rows.assistance is not None:
-            rows.assistance.add(fitted, rate * weights)
+        rows.move(np.nan_to_num(fitted, copy=False), weights, rates)
 
     def _with_assistance(self, rows):
         """Every organization, with the columns of the assistors if it shall see them."""

@@ -103,7 +103,8 @@ def resolve_organizations(model, X):
     feature_names = getattr(model, "feature_names_in_", None)
     if organizations is None:
         everything = np.arange(n_features)
-        return [LocalOrganization(SOLE_ORGANIZATION, default_estimator(), everything)]
+        sole = SOLE_ORGANIZATION, default_estimator(), everything
+        return [LocalOrganization(*sole, model.missing_rows)]
     check_organizations(organizations, reserved=model.get_params(deep=False))
     resolved = []
     for name, estimator, columns in organizations:
@@ -116,7 +117,7 @@ def resolve_organizations(model, X):
                 "repetition."
             )
         estimator = default_estimator() if estimator is None else estimator
-        resolved.append(LocalOrganization(name, estimator, positions))
+        resolved.append(LocalOrganization(name, estimator, positions, model.missing_rows))
     return resolved
 
 

@@ -1,5 +1,6 @@
 """Which rows a round is fitted to and which it is judged on: folds, bags, validation."""
 
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any
@@ -24,7 +25,8 @@ class Rows:
     """Training or validation rows, with all that has one entry per row.
 
     `strata` are class codes, or zeros; `folds` are fold numbers if the user gave a
-    splitter; `local_params` are the parameters of the local fits, a dict per organization.
+    splitter; `local_params` are the parameters of the local fits, a dict per organization;
+    `present` says which organizations have the row, `path` whose weights predict it.
     """
 
     X: Any
@@ -33,8 +35,11 @@ class Rows:
     strata: np.ndarray | None
     folds: np.ndarray | None
     local_params: list[dict]
-    raw_prediction: np.ndarray | None = None
+    present: np.ndarray | None = None
+    path: np.ndarray | None = None
+    raw_predictions: list | None = None  # per path, (n_samples, n_outputs)
     assistance: Any = None
+    fingerprint: Any = None
 
     @classmethod
     def to_predict(cls, X):
@@ -44,11 +49,43 @@ class Rows:
     def __len__(self):
         return self.X.shape[0]
 
+    @property
+    def raw_prediction(self):
+        """Raw predictions of the rows, each on its own path."""
+        return self.on_own_path(self.raw_predictions)
+
+    def on_own_path(self, values):
+        """Of values (n_paths, n_samples, ...) those of every row's own path."""
+        if len(values) == 1:
+            return values[0]
+        return np.stack(values)[self.path, np.arange(len(self))]
+
     def of_any_weight(self):
         """The rows without those of weight 0."""
         if self.sample_weight is None or self.sample_weight.all():
             return self
         return self.take(np.flatnonzero(self.sample_weight))
+
+    def move(self, fitted, weights, rates):
+        """Move raw predictions on by a round, on every path by its weights and rate."""
+        self.raw_predictions = [
+            raw + rate * np.einsum("m,nmk->nk", weight, fitted) if rate else raw
+            for raw, weight, rate in zip(self.raw_predictions, weights, rates, strict=True)
+        ]
+        if self.assistance is not None:
+            self.assistance.add(fitted, rates[0] * weights[0])
+
+    @property
+    def reached(self):
+        """Where the rounds have led these rows, and what tells that they are the same."""
+        return self.fingerprint, self.raw_predictions, deepcopy(self.assistance)
+
+    def resume(self, reached):
+        """Go where `reached` is, if that is of the same rows; whether it is."""
+        if reached is None or reached[0] != self.fingerprint:
+            return False
+        _, self.raw_predictions, self.assistance = deepcopy(reached)
+        return True
 
     def take(self, rows):
         """A selection of the rows."""
@@ -64,7 +101,7 @@ class Rows:
             strata=self.strata[rows],
             folds=_renumbered(cut(self.folds)),
             local_params=[take_rows(each, rows, len(self)) for each in self.local_params],
-            raw_prediction=cut(self.raw_prediction),
+            present=cut(self.present),
         )
 
     def loss(self, loss):

@@ -9,6 +9,7 @@ from sklearn.utils.validation import validate_data
 
 from ._assistance import WEIGHTS
 
+MISSING_ROWS = ("error", "abstain", "pass")
 # Before 1.9 scikit-learn reads column names by an interchange protocol that polars 2 lacks.
 _READS_EVERY_FRAME = tuple(map(int, sklearn.__version__.split(".")[:2])) >= (1, 9)
 
@@ -43,6 +44,15 @@ def check_parameters(model):
         raise ValueError(
             f"weights={weights!r} is not known. Use one of {sorted(WEIGHTS)}, or a "
             "callable (residual, fitted, sample_weight) -> weights."
+        )
+    if not _is_one_of(model.missing_rows, MISSING_ROWS):
+        raise ValueError(
+            f"missing_rows must be one of {list(MISSING_ROWS)}, got {model.missing_rows!r}."
+        )
+    if model.missing_rows == "abstain" and model.stack_contributions:
+        raise ValueError(
+            "stack_contributions=True needs what every organization sends for every row: "
+            "it does not go with missing_rows='abstain'."
         )
     _check_cv(model.cv, model.subsample)
 

@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 from itertools import zip_longest
 
+import joblib
 import numpy as np
 
 
@@ -15,7 +16,7 @@ def continues(model):
         If there are more rounds already than `max_iter`.
     """
     if not (model.warm_start and hasattr(model, "_rounds")):
-        for name in ("_rounds", "_progress"):  # a fit that fails leaves no old model
+        for name in ("_rounds", "_reached"):  # a fit that fails leaves no old model
             vars(model).pop(name, None)
         return False
     if model.max_iter < model.n_iter_:
@@ -36,6 +37,12 @@ def unchanged_on_failure(model):
         vars(model).clear()
         vars(model).update(before)
         raise
+
+
+def fingerprint(rows, organizations):
+    """What tells whether `rows` are the same, for y and for each organization."""
+    known = {"y": joblib.hash((rows.y, rows.sample_weight, rows.strata, rows.folds))}
+    return known | {each.name: each.fingerprint(rows.X) for each in organizations}
 
 
 def check_same_setting(before, setting):

@@ -114,6 +114,7 @@ def test_grid_search_over_parameters_and_estimators(diabetes):
         ("verbose", -1),
         ("loss", "cross"),
         ("label_holder", "mint"),
+        ("missing_rows", "drop"),
         ("random_state", "seed"),
     ],
 )
