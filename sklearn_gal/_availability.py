@@ -10,7 +10,7 @@ from sklearn.utils import _safe_indexing
 MAX_PATHS = 64
 # Weights and rate of a combination are chosen on the rows that all of it have, if they are
 # so many; else on all rows, where those who are absent contribute zero.
-MIN_ROWS = 30
+MIN_ROWS = 50
 
 
 def missing_rows(X, columns):

@@ -117,6 +117,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         Weights of the classes, multiplied with the sample weights.
     warm_start : bool, default=False
         If True, `fit` continues from the rounds of the previous call up to `max_iter`.
+        Organizations may join, behind those before and with columns behind theirs.
     n_jobs : int or None, default=None
         Number of organizations that fit or predict at once, in threads; None is 1 (or
         that of a :obj:`joblib.parallel_backend` context), -1 all processors. Results do
@@ -132,7 +133,8 @@ class GALClassifier(ClassifierMixin, BaseGAL):
     ----------
     estimators_ : list of lists
         Fitted local models, ``estimators_[round][organization]``. Of a cross-fitted round
-        each predicts the mean of its fold models, its `estimators`.
+        each predicts the mean of its fold models, its `estimators`. None in rounds that an
+        organization was not in: it had too few rows, or joined later.
     weights_ : ndarray of shape (n_rounds, n_organizations)
         Assistance weights.
     learning_rates_ : ndarray of shape (n_rounds,)
@@ -267,8 +269,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
             )
         if continued and not np.array_equal(classes, self.classes_):
             raise ValueError(
-                f"warm_start=True continues with the classes {self.classes_}, got "
-                f"{classes}."
+                f"The rounds so far are for the classes {self.classes_}, got {classes}."
             )
         self.classes_ = classes
         if self.class_weight is not None:

@@ -75,7 +75,7 @@ class FittedRounds:
     def estimators_(self):
         """Fitted local models, ``[round][organization]``."""
         return [
-            [organization.models[number] for organization in self._organizations]
+            [organization.models.get(number) for organization in self._organizations]
             for number in range(self.n_iter_)
         ]
 

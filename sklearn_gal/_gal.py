@@ -3,8 +3,10 @@
 The method is `BaseGAL._fit_round`; `fit` validates and encodes, `_fit` loops.
 """
 
+from copy import copy
+
 import numpy as np
-from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
@@ -15,14 +17,24 @@ from ._composition import OrganizationsEstimator
 from ._fitted import FittedRounds, Round
 from ._organizations import derived_seed
 from ._partition import resolve_organizations
-from ._sampling import Rows, given_folds, judging_rows, number_of_folds, round_folds
-from ._stacking import Assistance
+from ._prediction import AdditivePrediction
+from ._sampling import (
+    FittedTo,
+    Rows,
+    given_folds,
+    judging_rows,
+    number_of_folds,
+    round_folds,
+)
 from ._validation import check_parameters, validate_weight, validate_X
 from ._warm_start import (
+    brings_columns,
+    check_may_leave,
     check_same_setting,
     continues,
     fingerprint,
     hand_over_models,
+    inherited_rounds,
     unchanged_on_failure,
 )
 from .losses import check_link, check_output, get_loss, settled
@@ -33,7 +45,9 @@ STOP_EARLY_FROM = 10_000
 _FITTED = 1e-10
 
 
-class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
+class BaseGAL(
+    CallbackSupportMixin, AdditivePrediction, FittedRounds, OrganizationsEstimator
+):
     """Base class of the two estimators.
 
     A subclass names its losses in `_losses`, checks its target in `_validate_target` and
@@ -92,7 +106,7 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
                 "target y is None."
             )
         target = self._validate_target(y)
-        X = validate_X(self, X, reset=not continued)
+        X = validate_X(self, X, reset=not continued or brings_columns(self, X))
         check_consistent_length(X, target)
         return X, target, validate_weight(sample_weight, len(target))
 
@@ -112,6 +126,13 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
             "missing_rows": self.missing_rows,
         }
         if continued:
+            if setting["stack_contributions"] and len(organizations) > len(
+                self._organizations
+            ):
+                raise ValueError(
+                    "With stack_contributions=True nobody can join: the label holder's "
+                    "models take columns of those before. Fit with warm_start=False."
+                )
             hand_over_models(self._organizations, organizations)
             check_same_setting(self._setting, setting)
         else:
@@ -136,9 +157,11 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
 
         rounds = list(self._rounds) if continued else []
         try:
+            before = self._paths if continued else None
             self._prepare(train, validation)
             if continued:
-                self._continue(rounds, train, validation, stops_early)
+                origin, rounds = inherited_rounds(rounds, before, self._paths)
+                self._continue(rounds, origin, train, validation, stops_early)
             else:
                 self._begin(train, validation, stops_early)
             with Parallel(n_jobs=self.n_jobs, require="sharedmem") as parallel:
@@ -165,6 +188,7 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
             for organization in organizations:
                 organization.release(len(rounds))
         self._rounds = rounds
+        self._fitted_to = FittedTo(train, n_folds, self.subsample)
         if self.verbose:
             print(f"[{type(self).__name__}] ends after {len(rounds)} rounds: {ended}")
         if self.warm_start:
@@ -180,9 +204,12 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
             self._organizations, train.local_params, strict=True
         ):
             organization.prepare(train.X, params)
-        self._paths = Paths.of_everybody(len(self._organizations))
+        self._paths = self._paths_for(train.present)
+
+    def _paths_for(self, present):
         if self.missing_rows == "abstain":
-            self._paths = Paths.among(train.present, self._holder)
+            return Paths.among(present, self._holder)
+        return Paths.of_everybody(len(self._organizations))
 
     def _fit_round(self, number, train, folds, parallel):
         """One round of the method: weights and rates; `train` moves on by them."""
@@ -201,6 +228,11 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
         )
         # (n_samples, n_organizations, n_outputs); who abstains contributes nothing
         fitted = np.nan_to_num(np.stack(fitted, axis=1), copy=False)
+        return self._assemble(train, fitted, residuals, folds)
+
+    def _assemble(self, train, fitted, residuals, folds):
+        """Weights and rates of every path, by which `train` moves on along `fitted`."""
+        weights, rates = self._paths.standstill()
         for path, rows in self._paths.judged(train.present, judging_rows(folds)):
             weights[path], rates[path] = self._step(
                 self._paths.members[path],
@@ -280,7 +312,7 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
             self._at_baseline(rows)
         self._baseline_losses = self._losses_of(train, validation, stops_early)
 
-    def _continue(self, rounds, train, validation, stops_early):
+    def _continue(self, rounds, origin, train, validation, stops_early):
         """Start from the rounds so far; the same rows continue out-of-fold."""
         if stops_early != (self._baseline_losses[1] is not None):
             raise ValueError("warm_start=True continues with the same early_stopping.")
@@ -288,104 +320,71 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
         for rows, known in zip((train, validation), reached, strict=True):
             if rows is not None:
                 self._at_baseline(rows)
-                if not rows.resume(known):
+                if not rows.resume(known, origin):
                     for number, new in enumerate(rounds):
                         self._advance(rows, number, new.weights, new.learning_rates)
 
-    # --- predicting -------------------------------------------------------------------
+    def drop_organization(self, name, X, y, sample_weight=None):
+        """What remains when an organization leaves: a new estimator, without a refit.
 
-    def contributions(self, X):
-        """Each organization's exact additive share of the raw prediction.
+        Goes through the rounds again with the local models of the others as they are, and
+        chooses assistance weights and rates anew, on the rows given. Organizations are
+        asked for predictions only.
 
         Parameters
         ----------
+        name : str
+            The organization that leaves; not the label holder.
         X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
-            Rows to predict.
+            Rows to choose weights and rates on. On the training rows, in the same order,
+            each is predicted by models that have not seen it, if the fit was cross-fitted.
+            The columns are those of the fit; nobody looks at those of who leaves, which
+            may be NaN.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Their target.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Their weights.
 
         Returns
         -------
-        contributions : ndarray of shape (n_samples, n_organizations, n_outputs)
-            In link space, organizations in the order of `organization_names_`. Summed
-            over organizations and added to `baseline_prediction_` they are the raw
-            prediction.
+        model : estimator
+            A fitted estimator of the others; this one stays as it is.
+
+        Raises
+        ------
+        ValueError
+            If there is no such organization, if it is the label holder, or with
+            ``stack_contributions=True``, where the label holder's models take columns of
+            those who leave.
         """
         check_is_fitted(self)
-        X = validate_X(self, X, reset=False)
-        return self._contributions(X)
+        check_may_leave(self, name)
+        model = copy(self)
+        model.organizations = [each for each in self.organizations if each[0] != name]
+        model._organizations = [
+            copy(each) for each in self._organizations if each.name != name
+        ]
+        model._holder = model.organization_names_.index(self.label_holder_)
+        X, target, sample_weight = model._validate(X, y, sample_weight, True)
+        y, strata, sample_weight = model._encode_target(target, sample_weight, True)
+        rows = Rows(X, y, sample_weight, strata, None, []).of_any_weight()
+        model._rounds = []
+        model._solve_again(self.n_iter_, rows, self._baseline_losses[1] is not None)
+        return model
 
-    def _contributions(self, X):
-        if self._stacks:
-            rows = self._at_baseline(Rows.to_predict(X))
-            for number, new in enumerate(self._rounds):
-                self._advance(rows, number, new.weights, new.learning_rates)
-            return rows.assistance.contributions
-        path_of_row = self._paths.serving(self._presence(X))
-        paths = np.unique(path_of_row)
-        shape = (X.shape[0], len(self._organizations), len(self.baseline_prediction_))
-        contributions = np.zeros(shape)
-        for path in paths:
-            rows, part = slice(None), X
-            if len(paths) > 1:
-                rows = np.flatnonzero(path_of_row == path)
-                part = _safe_indexing(X, rows)
-            contributions[rows] = self._contributions_on(path, part)
-        return contributions
-
-    def _contributions_on(self, path, X):
-        coefficients = np.array(
-            [r.learning_rates[path] * r.weights[path] for r in self._rounds]
-        )
-        coefficients = coefficients.reshape(self.n_iter_, len(self._organizations))
-        shares = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
-            delayed(organization.predict)(X, range(self.n_iter_), coefficients[:, m])
-            for m, organization in enumerate(self._organizations)
-        )
-        shape = (X.shape[0], len(self.baseline_prediction_))
-        shares = np.stack([np.broadcast_to(share, shape) for share in shares], axis=1)
-        return np.nan_to_num(shares, copy=False)
-
-    def _presence(self, X):
-        """Which organizations have which rows, (n_samples, n_organizations)."""
-        return np.column_stack([each.presence(X) for each in self._organizations])
-
-    def _raw(self, X):
-        """Raw predictions (n_samples, n_outputs) of validated X."""
-        return self.baseline_prediction_ + self._contributions(X).sum(axis=1)
-
-    def _staged_raw(self, X):
-        """Raw predictions after each round."""
-        check_is_fitted(self)
-        rows = self._at_baseline(Rows.to_predict(validate_X(self, X, reset=False)))
-        for number, new in enumerate(self._rounds):
-            self._advance(rows, number, new.weights, new.learning_rates)
-            yield rows.raw_prediction
-
-    def _at_baseline(self, rows):
-        """Put the rows where they are before the first round."""
-        if rows.present is None:
-            rows.present = self._presence(rows.X)
-        rows.path = self._paths.serving(rows.present)
-        n_samples, n_outputs = len(rows), len(self.baseline_prediction_)
-        raw_prediction = np.tile(self.baseline_prediction_, (n_samples, 1))
-        rows.raw_predictions = [raw_prediction] * len(self._paths)
-        if self._stacks:
-            shape = (n_samples, len(self._organizations), n_outputs)
-            unit = self._first_residual or 1.0
-            rows.assistance = Assistance(shape, self._holder, unit)
-        return rows
-
-    def _advance(self, rows, number, weights, rates):
-        """Move rows that were not fitted to on by one round."""
-        fitted = np.zeros(
-            (len(rows), len(self._organizations), len(self.baseline_prediction_))
-        )
-        for m, (organization, columns) in enumerate(self._with_assistance(rows)):
-            if weights[:, m].any() or rows.assistance is not None:
-                fitted[:, m] = organization.predict(rows.X, [number], [1.0], columns)
-        rows.move(np.nan_to_num(fitted, copy=False), weights, rates)
-
-    def _with_assistance(self, rows):
-        """Every organization, with the columns of the assistors if it shall see them."""
-        for m, organization in enumerate(self._organizations):
-            stacked = rows.assistance is not None and m == self._holder
-            yield organization, rows.assistance.columns() if stacked else None
+    def _solve_again(self, n_rounds, rows, stops_early):
+        """Choose the weights and rates of the rounds anew, for the models there are."""
+        rows.present = self._presence(rows.X)
+        self._paths = self._paths_for(rows.present)
+        self._at_baseline(rows)
+        self._reached = (None, None)
+        self._baseline_losses = self._losses_of(rows, None, stops_early)
+        for number in range(n_rounds):
+            folds = self._fitted_to.folds(rows, self._seed, number)
+            residuals = [
+                self._loss.pseudo_residual(rows.y, r) for r in rows.raw_predictions
+            ]
+            fitted = self._fitted_values(rows, number, folds)
+            weights, rates = self._assemble(rows, fitted, residuals, folds)
+            losses = self._losses_of(rows, None, stops_early)
+            self._rounds.append(Round(weights, rates, *losses))

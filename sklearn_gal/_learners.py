@@ -63,6 +63,18 @@ def as_outputs(prediction):
     return prediction.reshape(-1, 1) if prediction.ndim == 1 else prediction
 
 
+def predict_held_out(model, view, folds):
+    """Predictions as outputs; of rows with a fold number by the model that left it out."""
+    prediction = as_outputs(model.predict(view))
+    if folds is None or not isinstance(model, FoldRegressors):
+        return prediction
+    for fold, estimator in enumerate(model.estimators):
+        rows = np.flatnonzero(folds == fold)
+        if len(rows):
+            prediction[rows] = as_outputs(estimator.predict(_safe_indexing(view, rows)))
+    return prediction
+
+
 def with_seed(estimator, seed):
     """A clone whose unset `random_state` parameters derive from `seed`.
 

@@ -15,7 +15,7 @@ from scipy import sparse
 from sklearn.utils import _safe_indexing
 
 from ._availability import missing_rows
-from ._learners import FoldRegressors, as_outputs, make_learner, take_rows
+from ._learners import FoldRegressors, make_learner, predict_held_out, take_rows
 from ._stacking import AssistedView, with_columns
 
 # Fold number of a row that every model of the round is fitted to.
@@ -177,7 +177,7 @@ class LocalOrganization:
         self.models[round_number] = model
         return fitted
 
-    def predict(self, X, rounds, coefficients, assistance=None):
+    def predict(self, X, rounds, coefficients, assistance=None, folds=None):
         """Sum over `rounds` of `coefficients` times one's predictions for the rows of X.
 
         Parameters
@@ -190,6 +190,8 @@ class LocalOrganization:
             One coefficient per round.
         assistance : ndarray of shape (n_samples, n_columns), default=None
             As in `fit_round`, for a single round.
+        folds : ndarray of shape (n_samples,), default=None
+            Fold numbers of training rows: predict each by the model that has not seen it.
 
         Returns
         -------
@@ -201,28 +203,31 @@ class LocalOrganization:
             return 0.0
         presence = self.presence(X)
         if presence.all():
-            return self._predict_rows(X, rounds, coefficients, assistance)
+            return self._predict_rows(X, rounds, coefficients, assistance, folds)
         rows = np.flatnonzero(presence)
         if len(rows) == 0:
             return np.nan
         if assistance is not None:
             assistance = assistance[rows]
+        if folds is not None:
+            folds = folds[rows]
         X = _safe_indexing(X, rows)
-        known = self._predict_rows(X, rounds, coefficients, assistance)
+        known = self._predict_rows(X, rounds, coefficients, assistance, folds)
         if np.ndim(known) == 0:
             return known
         contribution = np.full((len(presence), known.shape[1]), np.nan)
         contribution[rows] = known
         return contribution
 
-    def _predict_rows(self, X, rounds, coefficients, assistance):
+    def _predict_rows(self, X, rounds, coefficients, assistance, folds):
         view, total = self._view(X), 0.0
         if assistance is not None:
             _, view = with_columns(self.estimator, AssistedView(view, assistance))
         for round_number, coefficient in zip(rounds, coefficients, strict=True):
-            if coefficient != 0 and self.models[round_number] is not None:
+            model = self.models.get(round_number)  # None in rounds that one was not in
+            if coefficient != 0 and model is not None:
                 with self._naming_errors("predicting"):
-                    prediction = as_outputs(self.models[round_number].predict(view))
+                    prediction = predict_held_out(model, view, folds)
                     self._checked(prediction, (X.shape[0], *prediction.shape[1:]))
                 total = total + coefficient * prediction
         return total
@@ -230,7 +235,7 @@ class LocalOrganization:
     def release(self, n_rounds):
         """Let go of the training rows, and of rounds from `n_rounds` on."""
         self._learner = self._rows = None
-        self.models = {t: self.models[t] for t in range(n_rounds)}
+        self.models = {t: model for t, model in self.models.items() if t < n_rounds}
 
     def _view(self, X):
         view = _safe_indexing(X, self.columns, axis=1)

@@ -106,6 +106,7 @@ class GALRegressor(RegressorMixin, BaseGAL):
         Improvement that counts, as a share of the loss before the first round.
     warm_start : bool, default=False
         If True, `fit` continues from the rounds of the previous call up to `max_iter`.
+        Organizations may join, behind those before and with columns behind theirs.
     n_jobs : int or None, default=None
         Number of organizations that fit or predict at once, in threads; None is 1 (or
         that of a :obj:`joblib.parallel_backend` context), -1 all processors. Results do
@@ -121,7 +122,8 @@ class GALRegressor(RegressorMixin, BaseGAL):
     ----------
     estimators_ : list of lists
         Fitted local models, ``estimators_[round][organization]``. Of a cross-fitted round
-        each predicts the mean of its fold models, its `estimators`.
+        each predicts the mean of its fold models, its `estimators`. None in rounds that an
+        organization was not in: it had too few rows, or joined later.
     weights_ : ndarray of shape (n_rounds, n_organizations)
         Assistance weights.
     learning_rates_ : ndarray of shape (n_rounds,)
@@ -251,7 +253,7 @@ class GALRegressor(RegressorMixin, BaseGAL):
         shape = y.shape[1:]
         if continued and shape != self._target_shape:
             raise ValueError(
-                "warm_start=True continues with targets of shape "
+                "The rounds so far are for targets of shape "
                 f"{('n_samples', *self._target_shape)}, got {y.shape}."
             )
         self._target_shape = shape

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any
 
+import joblib
 import numpy as np
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing
@@ -80,11 +81,15 @@ class Rows:
         """Where the rounds have led these rows, and what tells that they are the same."""
         return self.fingerprint, self.raw_predictions, deepcopy(self.assistance)
 
-    def resume(self, reached):
-        """Go where `reached` is, if that is of the same rows; whether it is."""
-        if reached is None or reached[0] != self.fingerprint:
+    def resume(self, reached, origin):
+        """Go where `reached` is, if that is of the same rows; whether it is.
+
+        `origin` says on which path of before each path has been.
+        """
+        if reached is None or not reached[0].items() <= self.fingerprint.items():
             return False
-        _, self.raw_predictions, self.assistance = deepcopy(reached)
+        _, raw_predictions, self.assistance = deepcopy(reached)
+        self.raw_predictions = [raw_predictions[path] for path in origin]
         return True
 
     def take(self, rows):
@@ -119,6 +124,21 @@ class Rows:
         rng = np.random.default_rng([seed, _VALIDATION])
         part = draw_part(self.strata, max(1, size), rng)
         return self.take(np.flatnonzero(~part)), self.take(np.flatnonzero(part))
+
+
+class FittedTo:
+    """What tells whether rows are those of the fit, and the folds of its rounds."""
+
+    def __init__(self, rows, n_folds, subsample):
+        self._hash = joblib.hash((rows.y, rows.sample_weight))
+        self._given_folds, self._n_folds, self._subsample = rows.folds, n_folds, subsample
+
+    def folds(self, rows, seed, round_number):
+        """Fold numbers of a round if these are the rows of the fit, else None."""
+        if self._hash != joblib.hash((rows.y, rows.sample_weight)):
+            return None
+        rows = replace(rows, folds=self._given_folds)
+        return round_folds(rows, self._n_folds, self._subsample, seed, round_number)
 
 
 def _renumbered(folds):
