@@ -20,11 +20,11 @@ from ._partition import resolve_organizations
 from ._prediction import AdditivePrediction
 from ._sampling import (
     FittedTo,
+    RoundFolds,
     Rows,
     given_folds,
     judging_rows,
     number_of_folds,
-    round_folds,
 )
 from ._validation import check_parameters, validate_weight, validate_X
 from ._warm_start import (
@@ -164,12 +164,12 @@ class BaseGAL(
                 self._continue(rounds, origin, train, validation, stops_early)
             else:
                 self._begin(train, validation, stops_early)
+            folds = RoundFolds(train, n_folds, self.subsample, self._seed)
             with Parallel(n_jobs=self.n_jobs, require="sharedmem") as parallel:
                 ended = "max_iter is reached"
                 while len(rounds) < self.max_iter:
                     number = len(rounds)
-                    folds = round_folds(train, n_folds, self.subsample, self._seed, number)
-                    weights, rates = self._fit_round(number, train, folds, parallel)
+                    weights, rates = self._fit_round(number, train, folds(number), parallel)
                     if not rates[train.path].any():
                         ended = "no step along the assisted direction lowers the loss"
                         break

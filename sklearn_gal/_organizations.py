@@ -15,7 +15,8 @@ from scipy import sparse
 from sklearn.utils import _safe_indexing
 
 from ._availability import missing_rows
-from ._learners import FoldRegressors, make_learner, predict_held_out, take_rows
+from ._learners import IN_SAMPLE, FoldRegressors, Split, predict_held_out, take_rows
+from ._registry import make_learner
 from ._stacking import AssistedView, with_columns
 
 # Fold number of a row that every model of the round is fitted to.
@@ -24,6 +25,8 @@ NO_FOLD = -1
 SOLE_ORGANIZATION = "all"
 # An organization with fewer rows outside a fold abstains from the round.
 FEWEST_ROWS = 2
+# Of so many latest partitions into folds an organization keeps what it can use again.
+KNOWN_PARTITIONS = 10
 
 
 def default_estimator():
@@ -60,6 +63,7 @@ class LocalOrganization:
         self.models = {}
         self._learner = None
         self._rows = None
+        self._partitions = {}
 
     def presence(self, X):
         """Mask of the rows of X that one has, (n_samples,).
@@ -127,8 +131,11 @@ class LocalOrganization:
             are too few to fit in this round.
         """
         with self._naming_errors(f"fitting round {round_number + 1}"):
+            partition = self._partition(folds)
             if self._rows is None:
-                return self._fit_rows(round_number, seed, folds, residual, assistance)
+                return self._fit_rows(
+                    round_number, seed, folds, partition, residual, assistance
+                )
             fitted = np.full_like(residual, np.nan)
             if assistance is not None:
                 assistance = assistance[self._rows]
@@ -139,7 +146,7 @@ class LocalOrganization:
                 self.models[round_number] = None
                 return fitted
             fitted[self._rows] = self._fit_rows(
-                round_number, seed, folds, residual[self._rows], assistance
+                round_number, seed, folds, partition, residual[self._rows], assistance
             )
             return fitted
 
@@ -150,25 +157,23 @@ class LocalOrganization:
         n_inside = np.bincount(folds[folds != NO_FOLD])
         return len(self._rows) - n_inside.max() >= FEWEST_ROWS
 
-    def _fit_rows(self, round_number, seed, folds, residual, assistance):
+    def _fit_rows(self, round_number, seed, folds, partition, residual, assistance):
         learner = self._learner
         if assistance is not None:
             learner = learner.with_assistance(assistance)
         if folds is None:
-            model = learner.fit(residual, None, seed)
+            model, fitted = learner.fit(residual, IN_SAMPLE, seed)
             self.models[round_number] = model
-            return self._checked(learner.predict(model, None), residual.shape)
-        models = []
+            return self._checked(fitted, residual.shape)
+        models, fitted = [], np.empty_like(residual)
         for fold in range(folds.max() + 1):
-            fold_seed = derived_seed(seed, fold)
-            models.append(learner.fit(residual, np.flatnonzero(folds != fold), fold_seed))
-        fitted = np.empty_like(residual)
-        for fold, model in enumerate(models):
-            rows = np.flatnonzero(folds == fold)
-            if len(rows) == 0:
-                continue
-            shape = (len(rows), residual.shape[1])
-            fitted[rows] = self._checked(learner.predict(model, rows), shape)
+            outside = folds != fold
+            held_out = np.flatnonzero(~outside)
+            key = None if partition is None else (partition, fold)
+            split = Split(np.flatnonzero(outside), held_out, key)
+            model, values = learner.fit(residual, split, derived_seed(seed, fold))
+            fitted[held_out] = self._checked(values, (len(held_out), residual.shape[1]))
+            models.append(model)
         everywhere = np.flatnonzero(folds == NO_FOLD)
         model = models[0] if len(models) == 1 else FoldRegressors(models)
         if len(everywhere):
@@ -176,6 +181,21 @@ class LocalOrganization:
             fitted[everywhere] = self._checked(learner.predict(model, everywhere), shape)
         self.models[round_number] = model
         return fitted
+
+    def _partition(self, folds):
+        """A number for these folds, the same when they come again; None for bags."""
+        if folds is None or (folds == NO_FOLD).any():
+            return None
+        for number, known in self._partitions.items():
+            if folds is known or np.array_equal(folds, known):
+                return number
+        number = max(self._partitions, default=-1) + 1
+        self._partitions[number] = folds
+        if len(self._partitions) > KNOWN_PARTITIONS and self._learner is not None:
+            oldest = min(self._partitions)
+            for fold in range(self._partitions.pop(oldest).max() + 1):
+                self._learner.forget((oldest, fold))
+        return number
 
     def predict(self, X, rounds, coefficients, assistance=None, folds=None):
         """Sum over `rounds` of `coefficients` times one's predictions for the rows of X.
@@ -235,6 +255,7 @@ class LocalOrganization:
     def release(self, n_rounds):
         """Let go of the training rows, and of rounds from `n_rounds` on."""
         self._learner = self._rows = None
+        self._partitions = {}
         self.models = {t: model for t, model in self.models.items() if t < n_rounds}
 
     def _view(self, X):

@@ -17,6 +17,9 @@ from ._organizations import NO_FOLD
 # folds do instead of five (benchmarks/defaults.py).
 CROSS_FIT_FROM = 20
 TWO_FOLDS_FROM = 200
+# So many partitions into folds take turns; what an organization computes of its columns
+# for one of them, it can use again when its turn comes.
+N_PARTITIONS = 4
 # What the seed of a draw is for
 _FOLDS, _VALIDATION = 1, 2
 
@@ -138,7 +141,7 @@ class FittedTo:
         if self._hash != joblib.hash((rows.y, rows.sample_weight)):
             return None
         rows = replace(rows, folds=self._given_folds)
-        return round_folds(rows, self._n_folds, self._subsample, seed, round_number)
+        return RoundFolds(rows, self._n_folds, self._subsample, seed)(round_number)
 
 
 def _renumbered(folds):
@@ -147,7 +150,7 @@ def _renumbered(folds):
 
 
 def number_of_folds(cv, subsample, n_samples):
-    """Folds drawn anew in each round; None if the fit is in-sample or the folds given."""
+    """Number of folds to draw; None if the fit is in-sample or the folds given."""
     if isinstance(cv, str):
         if subsample < 1 or n_samples < CROSS_FIT_FROM:
             return None
@@ -159,18 +162,45 @@ def number_of_folds(cv, subsample, n_samples):
     return int(cv)
 
 
-def round_folds(rows, n_folds, subsample, seed, round_number):
-    """Fold numbers of one round, (n_samples,), or None if the round is in-sample."""
-    if rows.folds is not None:
-        return rows.folds
-    rng = np.random.default_rng([seed, _FOLDS, round_number])
-    if n_folds is not None:
-        return draw_folds(rows.strata, n_folds, rng)
-    if subsample < 1:
-        # a single model, that leaves fold 0 out
-        n_out = max(1, round((1 - subsample) * len(rows)))
-        return np.where(draw_part(rows.strata, n_out, rng), 0, NO_FOLD)
-    return None
+class RoundFolds:
+    """Draws the fold numbers of the rounds.
+
+    Parameters
+    ----------
+    rows : Rows
+        Training rows.
+    n_folds : int or None
+        Folds to draw; None if the fit is in-sample or the folds are given.
+    subsample : float
+        Share of the rows that a round is fitted to, where there are no folds.
+    seed : int
+        Seed of the draws.
+    """
+
+    def __init__(self, rows, n_folds, subsample, seed):
+        self.rows = rows
+        self.n_folds = n_folds
+        self.subsample = subsample
+        self.seed = seed
+        self._partitions = {}
+
+    def __call__(self, round_number):
+        """Fold numbers of a round, (n_samples,), or None if the round is in-sample."""
+        if self.rows.folds is not None:
+            return self.rows.folds
+        if self.n_folds is not None:
+            number = round_number % N_PARTITIONS
+            if number not in self._partitions:
+                rng = np.random.default_rng([self.seed, _FOLDS, number])
+                folds = draw_folds(self.rows.strata, self.n_folds, rng)
+                self._partitions[number] = folds
+            return self._partitions[number]
+        if self.subsample < 1:
+            # a single model, that leaves fold 0 out
+            rng = np.random.default_rng([self.seed, _FOLDS, round_number])
+            n_out = max(1, round((1 - self.subsample) * len(self.rows)))
+            return np.where(draw_part(self.rows.strata, n_out, rng), 0, NO_FOLD)
+        return None
 
 
 def judging_rows(folds):
@@ -182,7 +212,7 @@ def judging_rows(folds):
 
 def draw_folds(strata, n_folds, rng):
     """Random fold numbers, every fold with the same share of every stratum."""
-    folds = np.empty(len(strata), dtype=np.intp)
+    folds = np.empty(len(strata), dtype=np.int32)
     folds[_shuffled_by_stratum(strata, rng)] = np.arange(len(strata)) % n_folds
     return folds
 
