@@ -218,7 +218,7 @@ class BaseGAL(
         ]
         residual = train.on_own_path(residuals)
         weights, rates = self._paths.standstill()
-        if np.abs(residual).max() <= _FITTED * self._first_residual:
+        if max(residual.max(), -residual.min()) <= _FITTED * self._first_residual:
             return weights, rates
         fitted = parallel(
             delayed(organization.fit_round)(
@@ -226,8 +226,9 @@ class BaseGAL(
             )
             for m, (organization, columns) in enumerate(self._with_assistance(train))
         )
-        # (n_samples, n_organizations, n_outputs); who abstains contributes nothing
-        fitted = np.nan_to_num(np.stack(fitted, axis=1), copy=False)
+        fitted = np.moveaxis(np.stack(fitted), 0, 1)  # (n_samples, M, n_outputs)
+        if not train.present.all():  # who abstains contributes nothing
+            fitted = np.nan_to_num(fitted, copy=False)
         return self._assemble(train, fitted, residuals, folds)
 
     def _assemble(self, train, fitted, residuals, folds):
@@ -252,7 +253,7 @@ class BaseGAL(
             fitted = np.where(members[:, None], fitted, 0.0)
         weights = self._assistance_weights(residual, fitted, sample_weight)
         weights = shared_among(members, weights)
-        direction = np.einsum("m,nmk->nk", weights, fitted)
+        direction = np.tensordot(weights, fitted, (0, 1))
         rate = self.learning_rate
         if self.line_search:
             rate *= line_search(self._loss, y, raw_prediction, direction, sample_weight)

@@ -73,7 +73,7 @@ class Rows:
     def move(self, fitted, weights, rates):
         """Move raw predictions on by a round, on every path by its weights and rate."""
         self.raw_predictions = [
-            raw + rate * np.einsum("m,nmk->nk", weight, fitted) if rate else raw
+            raw + rate * np.tensordot(weight, fitted, (0, 1)) if rate else raw
             for raw, weight, rate in zip(self.raw_predictions, weights, rates, strict=True)
         ]
         if self.assistance is not None:

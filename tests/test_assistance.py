@@ -120,7 +120,7 @@ LOSSES = [
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: type(loss).__name__)
-@pytest.mark.parametrize("start", [1e-4, 1.0, 1e4])
+@pytest.mark.parametrize("start", [None, 1e-4, 1.0, 1e4])
 @pytest.mark.parametrize("seed", range(4))
 def test_line_search_finds_the_minimum(loss, start, seed):
     rng = np.random.default_rng(seed)
@@ -149,6 +149,38 @@ def test_squared_error_has_a_closed_form(scale):
     direction = y + rng.normal(size=y.shape) * scale
     rate = line_search(losses.SquaredError(), y, 0 * y, direction)
     assert_allclose(rate, (y * direction).sum() / (direction**2).sum(), rtol=1e-9)
+
+
+def test_a_curvature_saves_passes_over_the_rows():
+    class Counted(losses.LogLoss):
+        passes = 0
+
+        def pseudo_residual(self, y, raw_prediction):
+            Counted.passes += 1
+            return super().pseudo_residual(y, raw_prediction)
+
+    rng = np.random.default_rng(0)
+    y = (rng.random((500, 1)) < 0.3) * 1.0
+    direction = y - 0.3 + rng.normal(size=y.shape)
+    rate = line_search(Counted(), y, 0 * y, direction)
+    assert Counted.passes <= 7
+    expected = line_search(losses.LogLoss(), y, 0 * y, direction, start=1.0)
+    assert_allclose(rate, expected, rtol=1e-10)
+
+
+def test_a_wrong_curvature_does_not_mislead():
+    class Wrong(losses.LogLoss):
+        factor = 1.0
+
+        def curvature(self, y, residual, direction):
+            return self.factor * super().curvature(y, residual, direction)
+
+    rng = np.random.default_rng(0)
+    y = (rng.random((500, 1)) < 0.3) * 1.0
+    direction = y - 0.3 + rng.normal(size=y.shape)
+    expected = line_search(losses.LogLoss(), y, 0 * y, direction)
+    for Wrong.factor in (-1.0, 0.0, 1e-3, 0.5, 2.0):
+        assert_allclose(line_search(Wrong(), y, 0 * y, direction), expected, rtol=1e-6)
 
 
 def test_no_descent_is_rate_zero():
