@@ -19,6 +19,8 @@ _MAX_EXPANSIONS = 200
 # the rate the next would be nothing but rounding.
 _CONVERGED = 1e-8
 _MAX_NEWTON_STEPS = 12
+# Rows of errors at a time
+_BLOCK = 8192
 
 
 def uniform_weights(residual, fitted, sample_weight=None):
@@ -43,14 +45,7 @@ def optimal_weights(residual, fitted, sample_weight=None):
     if not involved.any():
         return np.full(len(fitted), 1 / len(fitted))
     weights = np.zeros(len(involved))
-    error = fitted - residual
-    if sample_weight is None:
-        gram = error @ error.T
-    else:
-        n_outputs = len(residual) // len(sample_weight)
-        gram = (
-            error * np.repeat(sample_weight / sample_weight.mean(), n_outputs)
-        ) @ error.T
+    gram = _gram_of_errors(residual, fitted, sample_weight)
     gram = gram[np.ix_(involved, involved)]
     eigenvalues, eigenvectors = linalg.eigh(gram / (np.trace(gram) or 1.0))
     root = np.sqrt(np.maximum(eigenvalues, 0))[:, None] * eigenvectors.T
@@ -109,12 +104,27 @@ def _flat(residual, fitted):
     return residual.ravel(), np.moveaxis(fitted, 1, 0).reshape(fitted.shape[1], -1)
 
 
+def _gram_of_errors(residual, fitted, sample_weight):
+    """Inner products of the errors, (M, M), block by block so that they stay in cache."""
+    gram = np.zeros((len(fitted), len(fitted)))
+    if sample_weight is not None:
+        n_outputs = len(residual) // len(sample_weight)
+        scale = np.repeat(sample_weight / sample_weight.mean(), n_outputs)
+    for start in range(0, len(residual), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        error = fitted[:, block] - residual[block]
+        gram += (error if sample_weight is None else error * scale[block]) @ error.T
+    return gram
+
+
 def _fitted_something(residual, fitted):
     norms = [linalg.norm(each, check_finite=False) for each in fitted]
     return np.array(norms) > _NOTHING * linalg.norm(residual, check_finite=False)
 
 
-def line_search(loss, y, raw_prediction, direction, sample_weight=None, start=None):
+def line_search(
+    loss, y, raw_prediction, direction, sample_weight=None, *, residual=None, start=None
+):
     """Assisted learning rate: the rate >= 0 along `direction` with the least loss.
 
     The root of the slope of a convex loss: by Newton's method where the loss has a
@@ -124,7 +134,8 @@ def line_search(loss, y, raw_prediction, direction, sample_weight=None, start=No
     which its slope has fallen to a hundredth. Never a rate with a larger loss than rate 0.
     """
     along = _Along(loss, y, raw_prediction, direction, sample_weight)
-    residual = loss.pseudo_residual(y, raw_prediction)
+    if residual is None:
+        residual = along.residual(0.0)
     slope_at_0 = along.slope(residual)
     largest_slope = np.linalg.norm(residual) * np.linalg.norm(direction) / len(y)
     if not slope_at_0 < -_FLAT * largest_slope:

@@ -256,7 +256,9 @@ class BaseGAL(
         direction = np.tensordot(weights, fitted, (0, 1))
         rate = self.learning_rate
         if self.line_search:
-            rate *= line_search(self._loss, y, raw_prediction, direction, sample_weight)
+            rate *= line_search(
+                self._loss, y, raw_prediction, direction, sample_weight, residual=residual
+            )
         return weights, rate
 
     def _assistance_weights(self, residual, fitted, sample_weight):

@@ -136,7 +136,7 @@ class BoosterLearner(Learner):
         model = models[0] if len(models) == 1 else OutputRegressors(models)
         if any(values is None for values in fitted):
             return model, self._judge(model, split, len(models))
-        return model, np.column_stack(fitted)
+        return model, np.stack(fitted, axis=1) if len(fitted) > 1 else fitted[0][:, None]
 
     def forget(self, key):
         """Let go of the binned columns of the splits with this key."""
@@ -150,7 +150,14 @@ class BoosterLearner(Learner):
         self._params = booster.params
         recorded = booster.model_to_string().partition("\nparameters:")[2]
         self._recorded = {m[1]: m[0] for m in _RECORDED.finditer(recorded)}
-        self._training = {**self._params, "metric": "None"}
+        defaults = LGBMRegressor().get_params()  # LightGBM's own, and passed on for nothing
+        del defaults["num_leaves"]  # if it is not given, `max_depth` changes it
+        self._training = {
+            name: value
+            for name, value in self._params.items()
+            if name not in defaults or value != defaults[name]
+        }
+        self._training["metric"] = "None"
         own_choice = {"force_col_wise", "force_row_wise"} & self._params.keys()
         if not own_choice and self._params["num_threads"] == 1 and _is_dense(self.view):
             # With one thread both ways add the same numbers in the same order; without
@@ -209,7 +216,7 @@ class BoosterLearner(Learner):
         fitted = []
         if reads_off:
             evaluate = booster.eval_train if judged is None else booster.eval_valid
-            evaluate(lambda values, _: (fitted.append(values.copy()), 0.0, False))
+            evaluate(lambda values, _: (fitted.append(values), 0.0, False))
         head, mark, recorded = booster.model_to_string().partition("\nparameters:")
         recorded = _RECORDED.sub(lambda match: self._recorded[match[1]], recorded)
         booster.model_from_string(head + mark + recorded).free_dataset()

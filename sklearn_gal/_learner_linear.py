@@ -1,5 +1,6 @@
 """Ridge by the normal equations, factored once for all residuals."""
 
+from copy import copy
 from numbers import Real
 
 import numpy as np
@@ -47,6 +48,7 @@ class RidgeLearner(Learner):
         probe.fit(self.matrix[:2], np.zeros(min(2, self.matrix.shape[0])))
         weight = fit_params.get("sample_weight")
         self._weight = None if weight is None else np.asarray(weight, dtype=np.float64)
+        self._unfitted = clone(estimator)
         self._solvers = {}
 
     def fit(self, residual, split, seed):
@@ -54,30 +56,37 @@ class RidgeLearner(Learner):
 
         Returns the fitted model and its predictions for the rows to be judged.
         """
-        # Rows outside the fit weigh nothing: a product with all rows is cheaper than a copy
-        weight = np.zeros(len(residual))
-        rows = slice(None) if split.rows is None else split.rows
-        weight[rows] = 1.0 if self._weight is None else self._weight[rows]
-        if split.key not in self._solvers:
+        weight = self._weight_of(split)
+        if split.key in self._solvers:
+            centre, solve = self._solvers[split.key]
+        else:
             centre = np.zeros(self.matrix.shape[1])
             if self.estimator.fit_intercept:
-                centre = (weight @ self.matrix) / weight.sum()
-            solver = centre, self._factor(weight, centre)
+                centre = _mean(self.matrix, weight)
+            solve = self._factor(weight, centre)
             if split.key is not None:
-                self._solvers[split.key] = solver
-        else:
-            solver = self._solvers[split.key]
-        centre, solve = solver
+                self._solvers[split.key] = centre, solve
         offset = np.zeros(residual.shape[1])
         if self.estimator.fit_intercept:
-            offset = (weight @ residual) / weight.sum()
-        weighted = weight[:, None] * (residual - offset)
+            offset = _mean(residual, weight)
+        weighted = residual - offset
+        if weight is not None:
+            weighted *= weight[:, None]
         right = self.matrix.T @ weighted - np.outer(centre, weighted.sum(axis=0))
         coefficients = solve(right)
         intercept = offset - (centre + self.shift) @ coefficients
-        fitted = self.matrix @ coefficients + (intercept + self.shift @ coefficients)
+        fitted = self.matrix @ coefficients
+        fitted += intercept + self.shift @ coefficients
         judged = fitted if split.judged is None else fitted[split.judged]
         return self._model(coefficients, intercept), judged
+
+    def _weight_of(self, split):
+        """Weights of all rows, 0 outside the fit: cheaper than a copy of those inside."""
+        if split.rows is None:
+            return self._weight
+        weight = np.zeros(self.matrix.shape[0])
+        weight[split.rows] = 1.0 if self._weight is None else self._weight[split.rows]
+        return weight
 
     def forget(self, key):
         """Let go of what is kept for the splits with this key."""
@@ -85,12 +94,15 @@ class RidgeLearner(Learner):
 
     def _factor(self, weight, centre):
         """The function that solves (G + alpha I) b = right."""
-        matrix = self.matrix
-        if sparse.issparse(matrix):
-            gram = (matrix.T @ matrix.multiply(weight[:, None]).tocsr()).toarray()
-        else:
-            gram = matrix.T @ (weight[:, None] * matrix)
-        gram -= weight.sum() * np.outer(centre, centre)
+        matrix, total = self.matrix, self.matrix.shape[0]
+        weighted = matrix
+        if weight is not None:
+            total = weight.sum()
+            rows = sparse.diags_array(weight) if sparse.issparse(matrix) else None
+            weighted = weight[:, None] * matrix if rows is None else rows @ matrix
+        gram = matrix.T @ weighted
+        gram = gram.toarray() if sparse.issparse(gram) else gram
+        gram -= total * np.outer(centre, centre)
         gram[np.diag_indices_from(gram)] += self.estimator.alpha
         try:
             factor = linalg.cho_factor(gram)
@@ -100,7 +112,7 @@ class RidgeLearner(Learner):
 
     def _model(self, coefficients, intercept):
         """The fitted `Ridge` that scikit-learn would have returned."""
-        model = clone(self.estimator)
+        model = copy(self._unfitted)
         single = len(intercept) == 1
         model.coef_ = coefficients[:, 0] if single else coefficients.T
         model.intercept_ = 0.0
@@ -113,3 +125,10 @@ class RidgeLearner(Learner):
         model.n_iter_ = None
         model.solver_ = "cholesky"
         return model
+
+
+def _mean(columns, weight):
+    """Weighted mean over rows."""
+    if weight is None:
+        return np.asarray(columns.mean(axis=0))
+    return (weight @ columns) / weight.sum()

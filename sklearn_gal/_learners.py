@@ -103,13 +103,15 @@ class Seeds:
 
     def settings(self, seed):
         """The parameters that derive from `seed`."""
+        if not self.names:
+            return {}
         rng = np.random.RandomState(seed)
         return {name: rng.randint(np.iinfo(np.int32).max) for name in self.names}
 
     def clone(self, seed):
         """A clone to fit."""
         estimator = clone(self.estimator)
-        return estimator.set_params(**self.settings(seed)) if self.names else estimator
+        return estimator.set_params(**self.settings(seed))
 
 
 def weight_parameter(estimator):
