@@ -191,7 +191,7 @@ def test_an_estimator_never_sees_a_row_that_its_organization_lacks(partial, cv):
 def test_contributions_sum_to_the_prediction(partial, settings):
     X, y = partial
     model = GALRegressor(
-        ridges(), missing_rows="abstain", max_iter=8, random_state=0, **settings
+        ridges(), missing_rows="abstain", max_iter=16, random_state=0, **settings
     ).fit(X, y)
     shares = model.contributions(X)
     raw = model.baseline_prediction_ + shares.sum(axis=1)
