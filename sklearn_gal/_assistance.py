@@ -57,6 +57,31 @@ def optimal_weights(residual, fitted, sample_weight=None):
     return weights
 
 
+def nonnegative_weights(residual, fitted, sample_weight=None):
+    """Weights of the direction along which the squared error to the residual falls most.
+
+    Solves min_u ||r - sum_m u_m f_m||^2 subject to u >= 0, and returns u / sum(u). The rate
+    is searched along the direction, so that its length is free. `optimal_weights` asks for
+    a length, too, that of a mean of the f_m; of organizations that each explain another
+    part of the residual, all of which a sum would take, it prefers the strongest.
+    """
+    residual, fitted = _flat(residual, fitted)
+    involved = _fitted_something(residual, fitted)
+    if not involved.any():
+        return np.full(len(fitted), 1 / len(fitted))
+    both = np.vstack([fitted[involved], residual])
+    gram = _gram_of_errors(np.zeros_like(residual), both, sample_weight)
+    norms = np.sqrt(np.maximum(np.diag(gram), np.finfo(np.float64).tiny))
+    eigenvalues, eigenvectors = linalg.eigh(gram / np.outer(norms, norms))
+    root = np.sqrt(np.maximum(eigenvalues, 0))[:, None] * eigenvectors.T
+    solution, _ = optimize.nnls(root[:, :-1], root[:, -1])
+    if not solution.any():  # no organization leads downhill
+        return np.full(len(fitted), 1 / len(fitted))
+    weights = np.zeros(len(involved))
+    weights[involved] = solution / norms[:-1]
+    return weights / weights.sum()
+
+
 def optimal_absolute_weights(residual, fitted, sample_weight=None):
     """Weights on the simplex that minimise the absolute error to the residual.
 
@@ -94,6 +119,7 @@ def optimal_absolute_weights(residual, fitted, sample_weight=None):
 
 WEIGHTS = {
     "optimal": optimal_weights,
+    "nonnegative": nonnegative_weights,
     "optimal_absolute": optimal_absolute_weights,
     "uniform": uniform_weights,
 }

@@ -62,13 +62,21 @@ class GALClassifier(ClassifierMixin, BaseGAL):
     line_search : bool, default=True
         Whether to search, in each round, the rate with the least overarching loss. A rate
         of 0, where no step along the assisted direction lowers the loss, ends the fit.
-    weights : {"optimal", "optimal_absolute", "uniform"} or callable, default="optimal"
-        Assistance weights of the organizations in a round: on the simplex with the least
-        squared error to the pseudo-residual, with the least absolute error (a linear
-        programme that grows with the number of rows), or all the same. A callable
-        ``(residual, fitted, sample_weight) -> weights`` receives arrays of shapes
-        (n_samples, n_outputs), (n_samples, n_organizations, n_outputs) and (n_samples,)
-        or None and returns one weight per organization.
+    weights : {"optimal", "nonnegative", "optimal_absolute", "uniform"} or callable, \
+            default="optimal"
+        Assistance weights of the organizations in a round.
+
+        - "optimal": on the simplex with the least squared error to the pseudo-residual,
+          as in the paper.
+        - "nonnegative": of the direction along which that error falls most, whatever its
+          length (non-negative least squares, divided by the sum). More even where each
+          organization knows another part of the residual.
+        - "optimal_absolute": on the simplex with the least absolute error (a linear
+          programme that grows with the number of rows).
+        - "uniform": all the same.
+        - a callable ``(residual, fitted, sample_weight) -> weights``, which receives
+          arrays of shapes (n_samples, n_outputs), (n_samples, n_organizations, n_outputs)
+          and (n_samples,) or None and returns one weight per organization.
     cv : "auto", None, int, splitter or iterable, default="auto"
         How the fitted values are made that choose weights, rate and next residual.
 

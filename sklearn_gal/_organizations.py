@@ -26,7 +26,7 @@ SOLE_ORGANIZATION = "all"
 # An organization with fewer rows outside a fold abstains from the round.
 FEWEST_ROWS = 2
 # Of so many latest partitions into folds an organization keeps what it can use again.
-KNOWN_PARTITIONS = 10
+KNOWN_PARTITIONS = 16
 
 
 def default_estimator():

@@ -17,9 +17,11 @@ from ._organizations import NO_FOLD
 # folds do instead of five (benchmarks/defaults.py).
 CROSS_FIT_FROM = 20
 TWO_FOLDS_FROM = 200
-# So many partitions into folds take turns; what an organization computes of its columns
-# for one of them, it can use again when its turn comes.
-N_PARTITIONS = 4
+# Partitions into folds take turns, so many of them that they have this many rows in all,
+# within bounds; what an organization computes of its columns for one of them, it can use
+# again when its turn comes. Fewer are worse judges of few rows (docs/design.rst).
+PARTITIONED_ROWS = 200_000
+FEWEST_PARTITIONS, MOST_PARTITIONS = 4, 16
 # What the seed of a draw is for
 _FOLDS, _VALIDATION = 1, 2
 
@@ -162,6 +164,11 @@ def number_of_folds(cv, subsample, n_samples):
     return int(cv)
 
 
+def number_of_partitions(n_samples):
+    """After how many rounds a partition into folds comes again."""
+    return int(np.clip(PARTITIONED_ROWS // n_samples, FEWEST_PARTITIONS, MOST_PARTITIONS))
+
+
 class RoundFolds:
     """Draws the fold numbers of the rounds.
 
@@ -189,7 +196,7 @@ class RoundFolds:
         if self.rows.folds is not None:
             return self.rows.folds
         if self.n_folds is not None:
-            number = round_number % N_PARTITIONS
+            number = round_number % number_of_partitions(len(self.rows))
             if number not in self._partitions:
                 rng = np.random.default_rng([self.seed, _FOLDS, number])
                 folds = draw_folds(self.rows.strata, self.n_folds, rng)

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.optimize import minimize, minimize_scalar
+from scipy.optimize import minimize, minimize_scalar, nnls
 
 from sklearn_gal import losses
 from sklearn_gal._assistance import (
     line_search,
+    nonnegative_weights,
     optimal_absolute_weights,
     optimal_weights,
     uniform_weights,
@@ -52,6 +53,30 @@ def test_weights_are_optimal_on_the_simplex(solve, objective, seed):
         assert best <= objective(other, residual, fitted, sample_weight) * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_nonnegative_weights_are_the_best_direction(seed):
+    residual, fitted, sample_weight = problem(seed, m=2 + seed % 6)
+    root = np.sqrt(sample_weight)[:, None, None]
+    stacked = (root * fitted).transpose(0, 2, 1).reshape(-1, fitted.shape[1])
+    expected, _ = nnls(stacked, (root[:, 0] * residual).ravel())
+    weights = nonnegative_weights(residual, fitted, sample_weight)
+    assert_allclose(weights, expected / expected.sum(), atol=1e-9)
+
+
+def test_nonnegative_weights_of_parts_of_the_residual_are_those_of_their_sum(rng):
+    parts, _ = np.linalg.qr(rng.normal(size=(50, 3)))
+    parts = parts * [1.0, 3.0, 10.0]
+    fitted = 0.1 * parts[:, :, None]
+    weights = nonnegative_weights(parts.sum(axis=1, keepdims=True), fitted)
+    assert_allclose(weights, 1 / 3)
+
+
+def test_nonnegative_weights_where_nobody_leads_downhill(rng):
+    residual = rng.normal(size=(20, 1))
+    fitted = np.stack([-residual, np.zeros_like(residual)], axis=1)
+    assert_allclose(nonnegative_weights(residual, fitted), 0.5)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_squared_error_weights_agree_with_a_general_solver(seed):
     residual, fitted, sample_weight = problem(seed)
@@ -67,7 +92,9 @@ def test_squared_error_weights_agree_with_a_general_solver(seed):
     assert_allclose(optimal_weights(residual, fitted, sample_weight), found.x, atol=2e-5)
 
 
-@pytest.mark.parametrize("solve", [optimal_weights, optimal_absolute_weights])
+@pytest.mark.parametrize(
+    "solve", [optimal_weights, nonnegative_weights, optimal_absolute_weights]
+)
 class TestWeights:
     def test_zero_changes_nothing(self, solve):
         residual, fitted, _ = problem(0)

@@ -5,7 +5,7 @@ from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit, TimeSeriesS
 
 from sklearn_gal._organizations import NO_FOLD
 from sklearn_gal._sampling import (
-    N_PARTITIONS,
+    MOST_PARTITIONS,
     RoundFolds,
     Rows,
     draw_folds,
@@ -13,6 +13,7 @@ from sklearn_gal._sampling import (
     given_folds,
     judging_rows,
     number_of_folds,
+    number_of_partitions,
 )
 
 
@@ -38,8 +39,13 @@ def test_partitions_take_turns_and_repeat_for_a_seed():
     first = folds(0)
     assert_array_equal(first, RoundFolds(data, 5, 1.0, 0)(0))
     assert (first != folds(1)).any()
-    assert folds(N_PARTITIONS) is first
+    assert folds(MOST_PARTITIONS) is first
     assert (first != RoundFolds(data, 5, 1.0, 1)(0)).any()
+
+
+@pytest.mark.parametrize(("n", "number"), [(50, 16), (20_000, 10), (10**6, 4)])
+def test_more_partitions_of_fewer_rows(n, number):
+    assert number_of_partitions(n) == number
 
 
 def test_given_folds_are_used_in_every_round():
@@ -61,7 +67,7 @@ def test_bags_leave_a_part_out_to_judge():
     assert len(judging_rows(folds)) == 10
     assert_array_equal(folds[judging_rows(folds)], 0)
     assert (folds != bags(1)).any()
-    assert (folds != bags(N_PARTITIONS)).any()
+    assert (folds != bags(MOST_PARTITIONS)).any()
 
 
 def test_a_part_leaves_a_row_of_every_stratum(rng):
