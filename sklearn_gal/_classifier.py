@@ -103,6 +103,13 @@ class GALClassifier(ClassifierMixin, BaseGAL):
           it, and the row is predicted from those who have it, with weights and rates of
           their own, see `patterns_`.
         - ``"pass"``: leave such rows to its estimator, as any other missing value.
+    privacy : mechanism, callable or None, default=None
+        What perturbs the pseudo-residual that assistors receive, once per round:
+        ``LaplaceMechanism(epsilon)`` or ``IntervalMechanism(n_thresholds)`` of
+        :mod:`sklearn_gal.privacy`, or a callable ``(residual, random_state) -> residual``.
+        The label holder itself uses the exact one. Folds then do not depend on y. With a
+        fixed `random_state` whoever guesses it can subtract the noise: leave it at None in
+        earnest. The user guide says what is and is not covered.
     early_stopping : bool or "auto", default="auto"
         Whether to stop when the validation loss no longer improves. Cross-fitted values
         validate by themselves; else a part of the rows is set aside. ``"auto"``: from
@@ -161,6 +168,11 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         Positions of every organization's columns.
     label_holder_ : str
         Name of the organization that holds y.
+    privacy_spent_ : Bunch
+        With `privacy` only: `n_rounds` in which assistors received something,
+        `epsilon_per_round`, `epsilon` of all rounds by basic composition, and
+        `epsilon_advanced` which holds up to a probability of `delta` = 1e-6. Per row, and
+        infinite where the mechanism promises none.
     n_iter_ : int
         Number of rounds; 0 if not even the first lowered the loss, and the baseline is all
         there is.
@@ -221,6 +233,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         stack_contributions=False,
         label_holder=None,
         missing_rows="error",
+        privacy=None,
         early_stopping="auto",
         validation_fraction=0.1,
         n_iter_no_change=10,
@@ -242,6 +255,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         self.stack_contributions = stack_contributions
         self.label_holder = label_holder
         self.missing_rows = missing_rows
+        self.privacy = privacy
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change

@@ -3,6 +3,7 @@
 The method is `BaseGAL._fit_round`; `fit` validates and encodes, `_fit` loops.
 """
 
+import secrets
 from copy import copy
 
 import numpy as np
@@ -38,6 +39,7 @@ from ._warm_start import (
     unchanged_on_failure,
 )
 from .losses import check_link, check_output, get_loss, settled
+from .privacy import Broadcast
 
 # With early_stopping="auto": from how many rows on a fit is stopped early.
 STOP_EARLY_FROM = 10_000
@@ -88,6 +90,8 @@ class BaseGAL(
         with unchanged_on_failure(self):
             X, target, sample_weight = self._validate(X, y, sample_weight, continued)
             y, strata, sample_weight = self._encode_target(target, sample_weight, continued)
+            if self.privacy is not None:
+                strata = np.zeros_like(strata)  # fold numbers would tell
             organizations = resolve_organizations(self, X)
             local_params, split_params = self._route(organizations, sample_weight, params)
             folds = given_folds(self.cv, X, target, **split_params)
@@ -124,6 +128,7 @@ class BaseGAL(
             "label_holder": holder,
             "stack_contributions": bool(self.stack_contributions),
             "missing_rows": self.missing_rows,
+            "privacy": self.privacy,
         }
         if continued:
             if setting["stack_contributions"] and len(organizations) > len(
@@ -136,7 +141,17 @@ class BaseGAL(
             hand_over_models(self._organizations, organizations)
             check_same_setting(self._setting, setting)
         else:
-            self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+            random_state = check_random_state(self.random_state)
+            self._seed = int(random_state.randint(2**31 - 1))
+            self._broadcast = Broadcast(
+                self.privacy,
+                loss,
+                train.y.shape[1],
+                # seeds that assistors receive must not tell the noise
+                random_state.randint(2**31 - 1, size=4)
+                if self.random_state is not None
+                else [secrets.randbits(128)],
+            )
             self._loss = settled(loss, train.y, train.sample_weight)
             check_link(self._loss, train.y.shape[1], getattr(self, "classes_", None))
         self._setting = setting
@@ -220,9 +235,16 @@ class BaseGAL(
         weights, rates = self._paths.standstill()
         if max(residual.max(), -residual.min()) <= _FITTED * self._first_residual:
             return weights, rates
+        sent = residual
+        if len(self._organizations) > 1:
+            sent = self._broadcast(residual)
         fitted = parallel(
             delayed(organization.fit_round)(
-                number, derived_seed(self._seed, number, m), folds, residual, columns
+                number,
+                derived_seed(self._seed, number, m),
+                folds,
+                residual if m == self._holder else sent,
+                columns,
             )
             for m, (organization, columns) in enumerate(self._with_assistance(train))
         )
@@ -370,6 +392,8 @@ class BaseGAL(
         model._holder = model.organization_names_.index(self.label_holder_)
         X, target, sample_weight = model._validate(X, y, sample_weight, True)
         y, strata, sample_weight = model._encode_target(target, sample_weight, True)
+        if self.privacy is not None:
+            strata = np.zeros_like(strata)
         rows = Rows(X, y, sample_weight, strata, None, []).of_any_weight()
         model._rounds = []
         model._solve_again(self.n_iter_, rows, self._baseline_losses[1] is not None)

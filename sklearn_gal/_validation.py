@@ -54,6 +54,7 @@ def check_parameters(model):
             "stack_contributions=True needs what every organization sends for every row: "
             "it does not go with missing_rows='abstain'."
         )
+    _check_privacy(model.privacy, getattr(model, "class_weight", None))
     _check_cv(model.cv, model.subsample)
 
 
@@ -66,6 +67,21 @@ def _check_share(model, name, max_val=1, include_boundaries="neither"):
 
 def _is_one_of(value, names):
     return isinstance(value, str) and value in names
+
+
+def _check_privacy(privacy, class_weight):
+    if privacy is None:
+        return
+    if isinstance(privacy, type) or not callable(privacy):
+        raise ValueError(
+            "privacy must be None, a mechanism of sklearn_gal.privacy or a callable "
+            f"(residual, random_state) -> residual, got {privacy!r}."
+        )
+    if class_weight is not None:
+        raise ValueError(
+            f"class_weight={class_weight!r} would tell the assistors the class of every "
+            "row, in the weights of their local fits: with privacy, leave it at None."
+        )
 
 
 def _check_cv(cv, subsample):

@@ -25,11 +25,13 @@ MAY_IMPORT = {
     "_sampling": {"_learners", "_organizations"},
     "_validation": {"_assistance"},
     "_composition": {"_learners", "_organizations"},
-    "_fitted": set(),
+    "privacy": set(),
+    "_fitted": {"privacy"},
     "_warm_start": {"_partition"},
     "_prediction": {"_sampling", "_stacking", "_validation"},
     "_gal": {
         "losses",
+        "privacy",
         "_assistance",
         "_availability",
         "_callbacks",
@@ -44,7 +46,14 @@ MAY_IMPORT = {
     },
     "_regressor": {"_gal", "_validation", "losses"},
     "_classifier": {"_gal", "_validation", "losses"},
-    "__init__": {"_classifier", "_partition", "_regressor", "_version", "losses"},
+    "__init__": {
+        "_classifier",
+        "_partition",
+        "_regressor",
+        "_version",
+        "losses",
+        "privacy",
+    },
 }
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
@@ -86,6 +95,7 @@ def test_only_the_packages_asked_for(module):
         "itertools",
         "numbers",
         "re",
+        "secrets",
         "typing",
     }
     packages = {source.partition(".")[0] for source, _ in imports(module)[1]}
@@ -99,4 +109,5 @@ def test_public_names():
         "__version__",
         "losses",
         "make_organizations",
+        "privacy",
     ]
