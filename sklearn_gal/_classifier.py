@@ -110,6 +110,12 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         The label holder itself uses the exact one. Folds then do not depend on y. With a
         fixed `random_state` whoever guesses it can subtract the noise: leave it at None in
         earnest. The user guide says what is and is not covered.
+    share_models : bool, default=False
+        Whether every organization keeps one model instead of one per round ("deep model
+        sharing"). In each round it is fitted again, to the residuals of all rounds so far
+        as one two-dimensional target, on folds that stay the same; weights and rates are
+        chosen again for the last models. For estimators that take several outputs:
+        neural networks, forests, trees, neighbours, linear models.
     early_stopping : bool or "auto", default="auto"
         Whether to stop when the validation loss no longer improves. Cross-fitted values
         validate by themselves; else a part of the rows is set aside. ``"auto"``: from
@@ -234,6 +240,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         label_holder=None,
         missing_rows="error",
         privacy=None,
+        share_models=False,
         early_stopping="auto",
         validation_fraction=0.1,
         n_iter_no_change=10,
@@ -256,6 +263,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         self.label_holder = label_holder
         self.missing_rows = missing_rows
         self.privacy = privacy
+        self.share_models = share_models
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change

@@ -21,7 +21,8 @@ MAY_IMPORT = {
     "_learner_linear": {"_learners"},
     "_registry": {"_learner_lightgbm", "_learner_linear", "_learners"},
     "_organizations": {"_availability", "_learners", "_registry", "_stacking"},
-    "_partition": {"_organizations"},
+    "_sharing": {"_learners", "_organizations"},
+    "_partition": {"_organizations", "_sharing"},
     "_sampling": {"_learners", "_organizations"},
     "_validation": {"_assistance"},
     "_composition": {"_learners", "_organizations"},
@@ -97,6 +98,7 @@ def test_only_the_packages_asked_for(module):
         "re",
         "secrets",
         "typing",
+        "warnings",
     }
     packages = {source.partition(".")[0] for source, _ in imports(module)[1]}
     assert packages <= allowed | standard

@@ -118,6 +118,7 @@ def test_grid_search_over_parameters_and_estimators(diabetes):
         ("missing_rows", "drop"),
         ("privacy", "laplace"),
         ("privacy", 1.0),
+        ("share_models", 1),
         ("privacy", LaplaceMechanism),
         ("random_state", "seed"),
     ],
