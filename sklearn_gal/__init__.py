@@ -1,6 +1,7 @@
 """Gradient Assisted Learning between organizations that hold different columns."""
 
 from . import losses, privacy
+from ._alignment import align_organizations
 from ._classifier import GALClassifier
 from ._partition import make_organizations
 from ._regressor import GALRegressor
@@ -10,6 +11,7 @@ __all__ = [
     "GALClassifier",
     "GALRegressor",
     "__version__",
+    "align_organizations",
     "losses",
     "make_organizations",
     "privacy",

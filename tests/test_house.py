@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "losses": set(),
     "_assistance": set(),
     "_availability": set(),
+    "_alignment": {"_availability"},
     "_callbacks": set(),
     "_stacking": set(),
     "_learners": {"_stacking"},
@@ -48,6 +49,7 @@ MAY_IMPORT = {
     "_regressor": {"_gal", "_validation", "losses"},
     "_classifier": {"_gal", "_validation", "losses"},
     "__init__": {
+        "_alignment",
         "_classifier",
         "_partition",
         "_regressor",
@@ -109,6 +111,7 @@ def test_public_names():
         "GALClassifier",
         "GALRegressor",
         "__version__",
+        "align_organizations",
         "losses",
         "make_organizations",
         "privacy",
