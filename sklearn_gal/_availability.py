@@ -26,7 +26,7 @@ def missing_rows(X, columns):
     missing = np.ones(X.shape[0], dtype=bool)
     rows = np.arange(X.shape[0])
     for column in columns:  # few rows are left after the first one
-        absent = _is_missing(_safe_indexing(X, column, axis=1))[rows]
+        absent = is_missing(_safe_indexing(X, column, axis=1))[rows]
         missing[rows[~absent]] = False
         rows = rows[absent]
         if len(rows) == 0:
@@ -34,7 +34,8 @@ def missing_rows(X, columns):
     return missing
 
 
-def _is_missing(column):
+def is_missing(column):
+    """Mask of the values of an array or a column of a frame that are missing."""
     if hasattr(column, "isna"):  # pandas
         return column.isna().to_numpy()
     if hasattr(column, "is_null"):  # polars

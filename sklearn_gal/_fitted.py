@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
+
+from .privacy import composed_epsilon
+
+# Probability with which the bound of advanced composition may fail
+DELTA = 1e-6
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,25 @@ class FittedRounds:
         check_is_fitted(self)
         losses = [self._baseline_losses[1], *(r.validation_loss for r in self._rounds)]
         return np.array([loss for loss in losses if loss is not None])
+
+    @property
+    def privacy_spent_(self):
+        """Privacy budget of a row over the rounds so far."""
+        check_is_fitted(self)
+        if self._setting["privacy"] is None:
+            raise AttributeError("Without privacy, there is no privacy_spent_.")
+        n_rounds, epsilon = self._broadcast.n_rounds, self._broadcast.epsilon
+        basic = advanced = np.inf if n_rounds else 0.0
+        if np.isfinite(epsilon):
+            basic = composed_epsilon(epsilon, n_rounds)
+            advanced = composed_epsilon(epsilon, n_rounds, DELTA)
+        return Bunch(
+            n_rounds=n_rounds,
+            epsilon_per_round=epsilon,
+            epsilon=basic,
+            epsilon_advanced=advanced,
+            delta=DELTA,
+        )
 
     @property
     def estimators_(self):

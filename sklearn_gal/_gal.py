@@ -3,6 +3,7 @@
 The method is `BaseGAL._fit_round`; `fit` validates and encodes, `_fit` loops.
 """
 
+import secrets
 from copy import copy
 
 import numpy as np
@@ -20,7 +21,6 @@ from ._partition import resolve_organizations
 from ._prediction import AdditivePrediction
 from ._sampling import (
     FittedTo,
-    RoundFolds,
     Rows,
     given_folds,
     judging_rows,
@@ -38,6 +38,7 @@ from ._warm_start import (
     unchanged_on_failure,
 )
 from .losses import check_link, check_output, get_loss, settled
+from .privacy import Broadcast
 
 # With early_stopping="auto": from how many rows on a fit is stopped early.
 STOP_EARLY_FROM = 10_000
@@ -88,6 +89,8 @@ class BaseGAL(
         with unchanged_on_failure(self):
             X, target, sample_weight = self._validate(X, y, sample_weight, continued)
             y, strata, sample_weight = self._encode_target(target, sample_weight, continued)
+            if self.privacy is not None:
+                strata = np.zeros_like(strata)  # fold numbers would tell
             organizations = resolve_organizations(self, X)
             local_params, split_params = self._route(organizations, sample_weight, params)
             folds = given_folds(self.cv, X, target, **split_params)
@@ -124,6 +127,8 @@ class BaseGAL(
             "label_holder": holder,
             "stack_contributions": bool(self.stack_contributions),
             "missing_rows": self.missing_rows,
+            "privacy": self.privacy,
+            "share_models": bool(self.share_models),
         }
         if continued:
             if setting["stack_contributions"] and len(organizations) > len(
@@ -136,7 +141,17 @@ class BaseGAL(
             hand_over_models(self._organizations, organizations)
             check_same_setting(self._setting, setting)
         else:
-            self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+            random_state = check_random_state(self.random_state)
+            self._seed = int(random_state.randint(2**31 - 1))
+            self._broadcast = Broadcast(
+                self.privacy,
+                loss,
+                train.y.shape[1],
+                # seeds that assistors receive must not tell the noise
+                random_state.randint(2**31 - 1, size=4)
+                if self.random_state is not None
+                else [secrets.randbits(128)],
+            )
             self._loss = settled(loss, train.y, train.sample_weight)
             check_link(self._loss, train.y.shape[1], getattr(self, "classes_", None))
         self._setting = setting
@@ -155,6 +170,7 @@ class BaseGAL(
         if stops_early and n_folds is None and train.folds is None:
             train, validation = train.split(self.validation_fraction, self._seed)
 
+        self._fitted_to = FittedTo(train, n_folds, self.subsample, self.share_models)
         rounds = list(self._rounds) if continued else []
         try:
             before = self._paths if continued else None
@@ -164,7 +180,7 @@ class BaseGAL(
                 self._continue(rounds, origin, train, validation, stops_early)
             else:
                 self._begin(train, validation, stops_early)
-            folds = RoundFolds(train, n_folds, self.subsample, self._seed)
+            folds = self._fitted_to.folds(train, self._seed)
             with Parallel(n_jobs=self.n_jobs, require="sharedmem") as parallel:
                 ended = "max_iter is reached"
                 while len(rounds) < self.max_iter:
@@ -184,11 +200,12 @@ class BaseGAL(
                     if stops_early and self._has_converged(rounds):
                         ended = "the validation loss no longer improves"
                         break
+            if self.share_models and rounds:
+                rounds = self._refitted_rounds(rounds, train, validation, stops_early)
         finally:
             for organization in organizations:
                 organization.release(len(rounds))
         self._rounds = rounds
-        self._fitted_to = FittedTo(train, n_folds, self.subsample)
         if self.verbose:
             print(f"[{type(self).__name__}] ends after {len(rounds)} rounds: {ended}")
         if self.warm_start:
@@ -220,9 +237,16 @@ class BaseGAL(
         weights, rates = self._paths.standstill()
         if max(residual.max(), -residual.min()) <= _FITTED * self._first_residual:
             return weights, rates
+        sent = residual
+        if len(self._organizations) > 1:
+            sent = self._broadcast(residual)
         fitted = parallel(
             delayed(organization.fit_round)(
-                number, derived_seed(self._seed, number, m), folds, residual, columns
+                number,
+                derived_seed(self._seed, 0 if self.share_models else number, m),
+                folds,
+                residual if m == self._holder else sent,
+                columns,
             )
             for m, (organization, columns) in enumerate(self._with_assistance(train))
         )
@@ -323,7 +347,13 @@ class BaseGAL(
         for rows, known in zip((train, validation), reached, strict=True):
             if rows is not None:
                 self._at_baseline(rows)
-                if not rows.resume(known, origin):
+                resumes = rows.resume(known, origin)
+                if self.share_models and not resumes:
+                    raise ValueError(
+                        "share_models=True continues on the rows of the fit before only, "
+                        "which the shared models are fitted to in every round."
+                    )
+                if not resumes:
                     for number, new in enumerate(rounds):
                         self._advance(rows, number, new.weights, new.learning_rates)
 
@@ -370,24 +400,43 @@ class BaseGAL(
         model._holder = model.organization_names_.index(self.label_holder_)
         X, target, sample_weight = model._validate(X, y, sample_weight, True)
         y, strata, sample_weight = model._encode_target(target, sample_weight, True)
+        if self.privacy is not None:
+            strata = np.zeros_like(strata)
         rows = Rows(X, y, sample_weight, strata, None, []).of_any_weight()
+        rows.present = model._presence(rows.X)
+        model._paths = model._paths_for(rows.present)
+        model._reached = (None, None)
+        stops_early = self._baseline_losses[1] is not None
+        same_rows = self._fitted_to.includes(rows)
         model._rounds = []
-        model._solve_again(self.n_iter_, rows, self._baseline_losses[1] is not None)
+        model._at_baseline(rows)
+        model._baseline_losses = model._losses_of(rows, None, stops_early)
+        folds = self._fitted_to.folds(rows, self._seed)
+        for number in range(self.n_iter_):
+            known = folds(number) if same_rows else None
+            fitted = model._fitted_values(rows, number, known)
+            new = model._solved_again(rows, fitted, known)
+            model._rounds.append(Round(*new, *model._losses_of(rows, None, stops_early)))
         return model
 
-    def _solve_again(self, n_rounds, rows, stops_early):
-        """Choose the weights and rates of the rounds anew, for the models there are."""
-        rows.present = self._presence(rows.X)
-        self._paths = self._paths_for(rows.present)
-        self._at_baseline(rows)
-        self._reached = (None, None)
-        self._baseline_losses = self._losses_of(rows, None, stops_early)
-        for number in range(n_rounds):
-            folds = self._fitted_to.folds(rows, self._seed, number)
-            residuals = [
-                self._loss.pseudo_residual(rows.y, r) for r in rows.raw_predictions
-            ]
-            fitted = self._fitted_values(rows, number, folds)
-            weights, rates = self._assemble(rows, fitted, residuals, folds)
-            losses = self._losses_of(rows, None, stops_early)
-            self._rounds.append(Round(weights, rates, *losses))
+    def _refitted_rounds(self, rounds, train, validation, stops_early):
+        """The rounds anew, with the heads of the last models, which have changed."""
+        for rows in filter(None, (train, validation)):
+            self._at_baseline(rows)
+        refitted, folds = [], self._fitted_to.folds(train, self._seed)
+        for number in range(len(rounds)):
+            shape = train.raw_prediction.shape
+            fitted = [each.refitted(number, shape) for each in self._organizations]
+            fitted = np.nan_to_num(np.stack(fitted, axis=1), copy=False)
+            new = self._solved_again(train, fitted, folds(number))
+            if validation is not None:
+                self._advance(validation, number, *new)
+            refitted.append(Round(*new, *self._losses_of(train, validation, stops_early)))
+        return refitted
+
+    def _solved_again(self, rows, fitted, folds):
+        """Weights and rates of a round whose fitted values are given."""
+        residuals = [
+            self._loss.pseudo_residual(rows.y, raw) for raw in rows.raw_predictions
+        ]
+        return self._assemble(rows, fitted, residuals, folds)

@@ -252,6 +252,10 @@ class LocalOrganization:
                 total = total + coefficient * prediction
         return total
 
+    def take_over(self, other):
+        """Have the models that the organization had before."""
+        self.models = dict(other.models)
+
     def release(self, n_rounds):
         """Let go of the training rows, and of rounds from `n_rounds` on."""
         self._learner = self._rows = None

@@ -102,6 +102,19 @@ class GALRegressor(RegressorMixin, BaseGAL):
           it, and the row is predicted from those who have it, with weights and rates of
           their own, see `patterns_`.
         - ``"pass"``: leave such rows to its estimator, as any other missing value.
+    privacy : mechanism, callable or None, default=None
+        What perturbs the pseudo-residual that assistors receive, once per round:
+        ``LaplaceMechanism(epsilon)`` or ``IntervalMechanism(n_thresholds)`` of
+        :mod:`sklearn_gal.privacy`, or a callable ``(residual, random_state) -> residual``.
+        The label holder itself uses the exact one. Folds then do not depend on y. With a
+        fixed `random_state` whoever guesses it can subtract the noise: leave it at None in
+        earnest. The user guide says what is and is not covered.
+    share_models : bool, default=False
+        Whether every organization keeps one model instead of one per round ("deep model
+        sharing"). In each round it is fitted again, to the residuals of all rounds so far
+        as one two-dimensional target, on folds that stay the same; weights and rates are
+        chosen again for the last models. For estimators that take several outputs:
+        neural networks, forests, trees, neighbours, linear models.
     early_stopping : bool or "auto", default="auto"
         Whether to stop when the validation loss no longer improves. Cross-fitted values
         validate by themselves; else a part of the rows is set aside. ``"auto"``: from
@@ -158,6 +171,11 @@ class GALRegressor(RegressorMixin, BaseGAL):
         Positions of every organization's columns.
     label_holder_ : str
         Name of the organization that holds y.
+    privacy_spent_ : Bunch
+        With `privacy` only: `n_rounds` in which assistors received something,
+        `epsilon_per_round`, `epsilon` of all rounds by basic composition, and
+        `epsilon_advanced` which holds up to a probability of `delta` = 1e-6. Per row, and
+        infinite where the mechanism promises none.
     n_iter_ : int
         Number of rounds; 0 if not even the first lowered the loss, and the baseline is all
         there is.
@@ -217,6 +235,8 @@ class GALRegressor(RegressorMixin, BaseGAL):
         stack_contributions=False,
         label_holder=None,
         missing_rows="error",
+        privacy=None,
+        share_models=False,
         early_stopping="auto",
         validation_fraction=0.1,
         n_iter_no_change=10,
@@ -237,6 +257,8 @@ class GALRegressor(RegressorMixin, BaseGAL):
         self.stack_contributions = stack_contributions
         self.label_holder = label_holder
         self.missing_rows = missing_rows
+        self.privacy = privacy
+        self.share_models = share_models
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change

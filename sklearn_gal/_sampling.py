@@ -132,18 +132,21 @@ class Rows:
 
 
 class FittedTo:
-    """What tells whether rows are those of the fit, and the folds of its rounds."""
+    """Tells the rows of a fit, which it does not keep, and the folds of its rounds."""
 
-    def __init__(self, rows, n_folds, subsample):
+    def __init__(self, rows, n_folds, subsample, same_folds):
         self._hash = joblib.hash((rows.y, rows.sample_weight))
-        self._given_folds, self._n_folds, self._subsample = rows.folds, n_folds, subsample
+        self._given_folds = rows.folds
+        self._settings = n_folds, subsample, same_folds
 
-    def folds(self, rows, seed, round_number):
-        """Fold numbers of a round if these are the rows of the fit, else None."""
-        if self._hash != joblib.hash((rows.y, rows.sample_weight)):
-            return None
+    def includes(self, rows):
+        """Whether these are the rows of the fit."""
+        return self._hash == joblib.hash((rows.y, rows.sample_weight))
+
+    def folds(self, rows, seed):
+        """The folds of the rounds, for the rows of the fit."""
         rows = replace(rows, folds=self._given_folds)
-        return RoundFolds(rows, self._n_folds, self._subsample, seed)(round_number)
+        return RoundFolds(rows, *self._settings, seed)
 
 
 def _renumbered(folds):
@@ -180,14 +183,17 @@ class RoundFolds:
         Folds to draw; None if the fit is in-sample or the folds are given.
     subsample : float
         Share of the rows that a round is fitted to, where there are no folds.
+    same_folds : bool
+        Whether all rounds have the folds of the first.
     seed : int
         Seed of the draws.
     """
 
-    def __init__(self, rows, n_folds, subsample, seed):
+    def __init__(self, rows, n_folds, subsample, same_folds, seed):
         self.rows = rows
         self.n_folds = n_folds
         self.subsample = subsample
+        self.same_folds = same_folds
         self.seed = seed
         self._partitions = {}
 
@@ -195,6 +201,8 @@ class RoundFolds:
         """Fold numbers of a round, (n_samples,), or None if the round is in-sample."""
         if self.rows.folds is not None:
             return self.rows.folds
+        if self.same_folds:
+            round_number = 0
         if self.n_folds is not None:
             number = round_number % number_of_partitions(len(self.rows))
             if number not in self._partitions:

@@ -97,7 +97,7 @@ def hand_over_models(before, organizations):
                 f"the same order, new ones behind them; organization {old.name!r} has "
                 "changed or is gone. See drop_organization, or fit with warm_start=False."
             )
-        new.models = dict(old.models)
+        new.take_over(old)
 
 
 def inherited_rounds(rounds, before, paths):

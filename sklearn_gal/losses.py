@@ -4,12 +4,14 @@ A loss is any object with three methods, ``value``, ``pseudo_residual`` and ``ba
 Targets and raw predictions are always two-dimensional, (n_samples, n_outputs); a binary
 target is one column of zeros and ones, a multiclass target is one-hot encoded.
 
-Three further methods are optional. ``inverse_link`` maps raw predictions to predictions or
+Five further methods are optional. ``inverse_link`` maps raw predictions to predictions or
 class probabilities (a regressor takes the identity; a classifier without it has no
 ``predict_proba``).
 ``for_target`` checks the target and returns the loss to use, with any constant that
 depends on the target settled. ``curvature`` is the second derivative along a direction,
-with which the assisted learning rate takes fewer steps.
+with which the assisted learning rate takes fewer steps. ``residual_bounds`` and
+``residual_diameter`` say how large pseudo-residuals can be, whatever the data, for
+:mod:`sklearn_gal.privacy`.
 """
 
 from dataclasses import dataclass, replace
@@ -167,6 +169,34 @@ class Loss:
         """
         return self
 
+    def residual_bounds(self):
+        """Least and largest pseudo-residual, whatever the data.
+
+        Returns
+        -------
+        bounds : tuple of float (low, high) or None
+            For every output; None if there are none.
+        """
+        return None
+
+    def residual_diameter(self, n_outputs):
+        """Largest L1 distance between two pseudo-residuals of a row, whatever the data.
+
+        Parameters
+        ----------
+        n_outputs : int
+            Number of outputs.
+
+        Returns
+        -------
+        diameter : float
+            Over all outputs; infinite if there are no bounds.
+        """
+        if self.residual_bounds() is None:
+            return np.inf
+        low, high = self.residual_bounds()
+        return float(np.sum(np.broadcast_to(np.subtract(high, low), n_outputs)))
+
 
 @dataclass(frozen=True)
 class SquaredError(Loss):
@@ -201,6 +231,9 @@ class AbsoluteError(Loss):
     def pseudo_residual(self, y, raw_prediction):
         return np.sign(y - raw_prediction)
 
+    def residual_bounds(self):
+        return -1.0, 1.0
+
     def baseline(self, y, sample_weight=None):
         return weighted_quantile(y, 0.5, sample_weight)
 
@@ -232,6 +265,9 @@ class QuantileLoss(Loss):
         return np.where(
             error == 0, 0.0, np.where(error > 0, self.quantile, self.quantile - 1)
         )
+
+    def residual_bounds(self):
+        return self.quantile - 1, self.quantile
 
     def baseline(self, y, sample_weight=None):
         return weighted_quantile(y, self.quantile, sample_weight)
@@ -285,6 +321,9 @@ class HuberLoss(Loss):
 
     def curvature(self, y, residual, direction):
         return _squares(direction * (np.abs(residual) < self.delta))
+
+    def residual_bounds(self):
+        return None if self.delta is None else (-self.delta, self.delta)
 
     def baseline(self, y, sample_weight=None):
         median = weighted_quantile(y, 0.5, sample_weight)
@@ -367,6 +406,13 @@ class LogLoss(Loss):
             return (probability * (1 - probability) * direction**2).ravel()
         mean = _dot(probability, direction)
         return _dot(probability, (direction - mean[:, None]) ** 2)
+
+    def residual_bounds(self):
+        return -1.0, 1.0
+
+    def residual_diameter(self, n_outputs):
+        # one-hot minus probabilities: the positive and the negative part are at most 1
+        return 2.0 if n_outputs == 1 else 4.0
 
     def baseline(self, y, sample_weight=None):
         prior = _prior(y, sample_weight)

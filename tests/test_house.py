@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "losses": set(),
     "_assistance": set(),
     "_availability": set(),
+    "_alignment": {"_availability"},
     "_callbacks": set(),
     "_stacking": set(),
     "_learners": {"_stacking"},
@@ -21,15 +22,18 @@ MAY_IMPORT = {
     "_learner_linear": {"_learners"},
     "_registry": {"_learner_lightgbm", "_learner_linear", "_learners"},
     "_organizations": {"_availability", "_learners", "_registry", "_stacking"},
-    "_partition": {"_organizations"},
+    "_sharing": {"_learners", "_organizations"},
+    "_partition": {"_organizations", "_sharing"},
     "_sampling": {"_learners", "_organizations"},
     "_validation": {"_assistance"},
     "_composition": {"_learners", "_organizations"},
-    "_fitted": set(),
+    "privacy": set(),
+    "_fitted": {"privacy"},
     "_warm_start": {"_partition"},
     "_prediction": {"_sampling", "_stacking", "_validation"},
     "_gal": {
         "losses",
+        "privacy",
         "_assistance",
         "_availability",
         "_callbacks",
@@ -44,7 +48,15 @@ MAY_IMPORT = {
     },
     "_regressor": {"_gal", "_validation", "losses"},
     "_classifier": {"_gal", "_validation", "losses"},
-    "__init__": {"_classifier", "_partition", "_regressor", "_version", "losses"},
+    "__init__": {
+        "_alignment",
+        "_classifier",
+        "_partition",
+        "_regressor",
+        "_version",
+        "losses",
+        "privacy",
+    },
 }
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
@@ -86,7 +98,9 @@ def test_only_the_packages_asked_for(module):
         "itertools",
         "numbers",
         "re",
+        "secrets",
         "typing",
+        "warnings",
     }
     packages = {source.partition(".")[0] for source, _ in imports(module)[1]}
     assert packages <= allowed | standard
@@ -97,6 +111,8 @@ def test_public_names():
         "GALClassifier",
         "GALRegressor",
         "__version__",
+        "align_organizations",
         "losses",
         "make_organizations",
+        "privacy",
     ]

@@ -8,6 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_gal import GALClassifier, GALRegressor
+from sklearn_gal.privacy import LaplaceMechanism
 
 
 def two():
@@ -115,6 +116,10 @@ def test_grid_search_over_parameters_and_estimators(diabetes):
         ("loss", "cross"),
         ("label_holder", "mint"),
         ("missing_rows", "drop"),
+        ("privacy", "laplace"),
+        ("privacy", 1.0),
+        ("share_models", 1),
+        ("privacy", LaplaceMechanism),
         ("random_state", "seed"),
     ],
 )
