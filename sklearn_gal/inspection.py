@@ -586,6 +586,11 @@ def assistance_report(
 class AssistanceReport(Bunch):
     """What :func:`assistance_report` returns; notebooks show it as a table.
 
+    Parameters
+    ----------
+    **kwargs : dict
+        The attributes.
+
     Attributes
     ----------
     table : pandas.DataFrame or structured ndarray

@@ -318,6 +318,18 @@ class PoissonLoss(Loss):
         return np.log(np.average(y, axis=0, weights=sample_weight))
 
     def inverse_link(self, raw_prediction):
+        """Predictions from raw predictions: their exponential.
+
+        Parameters
+        ----------
+        raw_prediction : ndarray of shape (n_samples, n_outputs)
+            Raw predictions, in link space.
+
+        Returns
+        -------
+        prediction : ndarray of shape (n_samples, n_outputs)
+            Positive predictions, in the units of the target.
+        """
         return _exp(raw_prediction)
 
 
@@ -343,6 +355,18 @@ class GammaLoss(Loss):
         return np.log(np.average(y, axis=0, weights=sample_weight))
 
     def inverse_link(self, raw_prediction):
+        """Predictions from raw predictions: their exponential.
+
+        Parameters
+        ----------
+        raw_prediction : ndarray of shape (n_samples, n_outputs)
+            Raw predictions, in link space.
+
+        Returns
+        -------
+        prediction : ndarray of shape (n_samples, n_outputs)
+            Positive predictions, in the units of the target.
+        """
         return _exp(raw_prediction)
 
 
@@ -375,6 +399,18 @@ class LogLoss(Loss):
         return np.log(prior)
 
     def inverse_link(self, raw_prediction):
+        """Class probabilities from raw predictions.
+
+        Parameters
+        ----------
+        raw_prediction : ndarray of shape (n_samples, n_outputs)
+            Raw predictions, in link space; a single output for two classes.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            Probabilities, which sum to 1.
+        """
         if raw_prediction.shape[1] == 1:
             return np.hstack([expit(-raw_prediction), expit(raw_prediction)])
         return softmax(raw_prediction, axis=1)
@@ -417,6 +453,18 @@ class ExponentialLoss(Loss):
         return (np.log(prior) - np.log1p(-prior)) / 2
 
     def inverse_link(self, raw_prediction):
+        """Class probabilities from raw predictions.
+
+        Parameters
+        ----------
+        raw_prediction : ndarray of shape (n_samples, n_outputs)
+            Raw predictions, in link space; a single output for two classes.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            Probabilities, which sum to 1.
+        """
         return np.hstack([expit(-2 * raw_prediction), expit(2 * raw_prediction)])
 
 
