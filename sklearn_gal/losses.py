@@ -318,7 +318,7 @@ class PoissonLoss(Loss):
         return np.log(np.average(y, axis=0, weights=sample_weight))
 
     def inverse_link(self, raw_prediction):
-        """Predictions from raw predictions: their exponential.
+        """Map raw predictions to predictions, by the exponential function.
 
         Parameters
         ----------
@@ -355,7 +355,7 @@ class GammaLoss(Loss):
         return np.log(np.average(y, axis=0, weights=sample_weight))
 
     def inverse_link(self, raw_prediction):
-        """Predictions from raw predictions: their exponential.
+        """Map raw predictions to predictions, by the exponential function.
 
         Parameters
         ----------
@@ -399,7 +399,7 @@ class LogLoss(Loss):
         return np.log(prior)
 
     def inverse_link(self, raw_prediction):
-        """Class probabilities from raw predictions.
+        """Map raw predictions to class probabilities.
 
         Parameters
         ----------
@@ -453,7 +453,7 @@ class ExponentialLoss(Loss):
         return (np.log(prior) - np.log1p(-prior)) / 2
 
     def inverse_link(self, raw_prediction):
-        """Class probabilities from raw predictions.
+        """Map raw predictions to class probabilities.
 
         Parameters
         ----------

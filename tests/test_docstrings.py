@@ -15,10 +15,9 @@ NOT_ASKED_FOR = {"ES01", "EX01", "GL01", "RT02", "SA01"}
 
 
 def public_modules():
-    yield "sklearn_gal"
-    for module in pkgutil.iter_modules(sklearn_gal.__path__, "sklearn_gal."):
-        if not module.name.rpartition(".")[2].startswith("_"):
-            yield module.name
+    names = [module.name for module in pkgutil.iter_modules(sklearn_gal.__path__)]
+    inside = [f"sklearn_gal.{name}" for name in names if not name.startswith("_")]
+    return ["sklearn_gal", *inside]
 
 
 def public_objects(module):
@@ -29,7 +28,7 @@ def public_objects(module):
             yield f"{module.__name__}.{name}"
         if inspect.isclass(entry):
             for method, member in inspect.getmembers(entry):
-                own = getattr(member, "__module__", "").startswith("sklearn_gal")
+                own = str(getattr(member, "__module__", "")).startswith("sklearn_gal")
                 if own and not method.startswith("_") and inspect.isroutine(member):
                     yield f"{module.__name__}.{name}.{method}"
 
