@@ -32,7 +32,9 @@ templates_path = ["templates"]
 # INTERSPHINX is set: a build needs no network otherwise.
 nitpicky = True
 nitpick_ignore_regex = [
-    ("py:.*", r"(sklearn(?!_gal)|lightgbm|joblib|matplotlib|pandas)\b.*")
+    ("py:.*", r"(sklearn(?!_gal)|lightgbm|joblib|matplotlib|numpy|pandas)\b.*"),
+    # attributes stand in the table of the class that has them
+    ("py:obj", r"[a-z_]+_|shares"),
 ]
 if os.environ.get("INTERSPHINX"):
     extensions.append("sphinx.ext.intersphinx")
@@ -40,6 +42,7 @@ if os.environ.get("INTERSPHINX"):
         "joblib": ("https://joblib.readthedocs.io/en/stable/", None),
         "lightgbm": ("https://lightgbm.readthedocs.io/en/stable/", None),
         "matplotlib": ("https://matplotlib.org/stable/", None),
+        "numpy": ("https://numpy.org/doc/stable/", None),
         "pandas": ("https://pandas.pydata.org/docs/", None),
         "sklearn": ("https://scikit-learn.org/stable/", None),
     }
@@ -51,7 +54,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"/plot_",
-    "ignore_pattern": r"/quickstart\.py",
+    "ignore_pattern": r"quickstart\.py",
     "within_subsection_order": "ExampleTitleSortKey",
     "abort_on_example_error": True,
     "download_all_examples": False,

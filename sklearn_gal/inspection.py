@@ -584,7 +584,7 @@ def assistance_report(
 
 
 class AssistanceReport(Bunch):
-    """What :func:`assistance_report` returns; notebooks show it as a table.
+    """What :func:`~sklearn_gal.inspection.assistance_report` returns; notebooks show it as a table.
 
     Parameters
     ----------
