@@ -584,7 +584,9 @@ def assistance_report(
 
 
 class AssistanceReport(Bunch):
-    """What :func:`~sklearn_gal.inspection.assistance_report` returns; notebooks show it as a table.
+    """What a report returns; notebooks show it as a table.
+
+    See :func:`~sklearn_gal.inspection.assistance_report`.
 
     Parameters
     ----------
