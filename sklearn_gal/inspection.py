@@ -10,10 +10,12 @@ from numbers import Integral
 
 import numpy as np
 from scipy import stats
+from sklearn import get_config
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv, cross_validate
 from sklearn.utils import Bunch, _safe_indexing
+from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from ._gal import BaseGAL
@@ -452,8 +454,8 @@ def assistance_report(
 ):
     """Compare the label holder alone, assisted, and with all columns in one place.
 
-    Also the score that is lost if each organization left, the label holder's own columns
-    included. All are fitted and scored on the same cross-validation splits.
+    Also the score that is lost if each organization left. All are fitted and scored on the
+    same cross-validation splits.
 
     Parameters
     ----------
@@ -504,6 +506,13 @@ def assistance_report(
     for the overlap of training sets (Nadeau and Bengio, 2003); those of a difference are
     of the paired differences. They tell how much a result depends on the split, and are
     missing with a single split. Splits of very unequal size make them unreliable.
+
+    Where an assistor leaves, nothing is fitted again: weights and rates are chosen anew
+    for the models that the others have, as by
+    :meth:`~sklearn_gal.GALRegressor.drop_organization`. That is what is lost on the day it
+    leaves; a new fit may win a part of it back. New fits are needed where the label
+    holder's columns are left out (it keeps the target), with ``stack_contributions=True``,
+    and with `params` under metadata routing.
 
     References
     ----------
@@ -573,9 +582,16 @@ def assistance_report(
         scores["Joint"] = scores_of("Joint", joint, everything)[0]
     for name in names:
         label = f"without {name}"
-        scores[label] = scores_of(
-            label, _with_only(model, [n for n in names if n != name])
-        )[0]
+        if name == holder or not _can_solve_again(model, params):
+            rest = _with_only(model, [each for each in names if each != name])
+            scores[label] = scores_of(label, rest)[0]
+        else:
+            scores[label] = np.array(
+                Parallel(n_jobs=n_jobs)(
+                    delayed(_score_without)(name, each, X, y, split, scorer, params)
+                    for each, split in zip(fitted, splits, strict=True)
+                )
+            )
     return AssistanceReport(
         scores=scores,
         table=_as_frame(_summary(scores, splits)),
@@ -694,6 +710,25 @@ def _with_only(model, names):
     kept = [each for each in model.organizations if each[0] in names]
     holder = model.label_holder if model.label_holder in names else None
     return clone(model).set_params(organizations=kept, label_holder=holder)
+
+
+def _can_solve_again(model, params):
+    """Whether an assistor can leave without a refit, and be scored as the others are."""
+    plain = not params or not get_config()["enable_metadata_routing"]
+    return plain and not model.stack_contributions
+
+
+def _score_without(name, fitted, X, y, split, scorer, params):
+    """Score of a fitted model that an organization leaves."""
+    train, test = split
+    weight = (params or {}).get("sample_weight")
+    rest = fitted.drop_organization(
+        name,
+        _safe_indexing(X, train),
+        _safe_indexing(y, train),
+        None if weight is None else _safe_indexing(weight, train),
+    )
+    return scorer(rest, _safe_indexing(X, test), _safe_indexing(y, test))
 
 
 def _check_model(model):

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from sklearn import config_context
+from sklearn.base import clone
 from sklearn.datasets import make_regression
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
@@ -255,6 +257,84 @@ def test_report_compares_on_the_same_splits(report, diabetes):
         np.testing.assert_allclose(report.scores[label], expected)
 
 
+def test_an_assistor_leaves_without_a_refit_and_the_label_holders_columns_with_one(
+    diabetes,
+):
+    X, y = diabetes
+    fits = []
+
+    class Counting(Ridge):
+        def fit(self, X, y, sample_weight=None):
+            fits.append(X.shape)
+            return super().fit(X, y, sample_weight)
+
+    organizations = [
+        ("practice", Counting(), slice(0, 3)),
+        ("laboratory", Counting(), slice(3, 7)),
+        ("insurer", Counting(), slice(7, 10)),
+    ]
+    model = GALRegressor(organizations, max_iter=4, early_stopping=False, random_state=0)
+    weight = 1.0 + (np.arange(len(y)) % 2)
+    cv = KFold(3, shuffle=True, random_state=0)
+    params = {"sample_weight": weight}
+    report = assistance_report(model, X, y, cv=cv, params=params, joint=False)
+    n_fits = len(fits)
+    rest = GALRegressor(
+        [organizations[0], organizations[2]],
+        max_iter=4,
+        early_stopping=False,
+        random_state=0,
+    )
+    refitted = cross_val_score(rest, X, y, cv=cv, params=params)
+    for split, (train, test) in enumerate(cv.split(X)):
+        whole = clone(model).fit(X[train], y[train], sample_weight=weight[train])
+        left = whole.drop_organization("laboratory", X[train], y[train], weight[train])
+        score = left.score(X[test], y[test])
+        assert report.scores["without laboratory"][split] == pytest.approx(score)
+        assert score != refitted[split]
+    fits.clear()
+    for label, kept in {
+        "Alone": organizations[:1],
+        "Assisted": organizations,
+        "without practice": organizations[1:],
+    }.items():
+        fitted = clone(model).set_params(organizations=kept)
+        expected = cross_val_score(fitted, X, y, cv=cv, params=params)
+        np.testing.assert_allclose(report.scores[label], expected)
+    assert len(fits) == n_fits
+
+
+def test_stacked_models_are_fitted_again_where_an_assistor_leaves(diabetes):
+    X, y = diabetes
+    organizations = [*halves(), ("twin", Ridge(), slice(2, 6))]
+    settings = {"stack_contributions": True, "max_iter": 3, "random_state": 0}
+    report = assistance_report(GALRegressor(organizations, **settings), X, y, cv=2)
+    rest = GALRegressor([organizations[0], organizations[2]], **settings)
+    expected = cross_val_score(rest, X, y, cv=2)
+    np.testing.assert_allclose(report.scores["without laboratory"], expected)
+
+
+def test_report_under_metadata_routing_scores_everybody_alike(diabetes):
+    X, y = diabetes
+    weight = 1.0 + (np.arange(len(y)) % 3)
+    with config_context(enable_metadata_routing=True):
+        model = GALRegressor(
+            [
+                ("practice", Ridge().set_fit_request(sample_weight=True), slice(0, 4)),
+                ("laboratory", Ridge().set_fit_request(sample_weight=True), slice(4, 10)),
+            ],
+            max_iter=3,
+            random_state=0,
+        )
+        model.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        params = {"sample_weight": weight}
+        report = assistance_report(model, X, y, cv=2, params=params)
+        alone = clone(model).set_params(organizations=model.organizations[:1])
+        expected = cross_val_score(alone, X, y, cv=2, params=params)
+    np.testing.assert_allclose(report.scores["without laboratory"], expected)
+    np.testing.assert_allclose(report.scores["Alone"], expected)
+
+
 def test_report_summarises_with_corrected_intervals(report):
     table = report.table
     assert isinstance(table, pd.DataFrame)
@@ -293,10 +373,10 @@ def test_report_escapes_names(diabetes):
 def test_report_without_pandas_is_a_structured_array(diabetes, monkeypatch):
     original = builtins.__import__
 
-    def without_pandas(name, context=None, *args):
+    def without_pandas(name, context=None, *args, **kwargs):
         if name == "pandas" and context["__name__"] == "sklearn_gal.inspection":
             raise ImportError(name)
-        return original(name, context, *args)
+        return original(name, context, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without_pandas)
     model = GALRegressor(halves(), max_iter=2, random_state=0)
