@@ -87,7 +87,7 @@ class Paths:
         if 2**n_organizations <= MAX_PATHS:
             for size in range(n_organizations, 0, -1):
                 wanted += map(frozenset, combinations(range(n_organizations), size))
-        nobody = frozenset()
+        nobody: frozenset[int] = frozenset()
         chosen = [path for path in dict.fromkeys(wanted) if path != nobody][: MAX_PATHS - 1]
         members = [[m in path for m in range(n_organizations)] for path in chosen]
         return cls(np.array([*members, [False] * n_organizations]))

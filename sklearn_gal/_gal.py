@@ -380,7 +380,7 @@ class BaseGAL(
         rows.present = self._presence(rows.X)
         self._paths = self._paths_for(rows.present)
         self._at_baseline(rows)
-        self._reached = (None, None)
+        self._reached = [None, None]
         self._baseline_losses = self._losses_of(rows, None, stops_early)
         for number in range(n_rounds):
             folds = self._fitted_to.folds(rows, self._seed, number)

@@ -746,7 +746,7 @@ def _find_output(model, target):
     if not is_classifier(model):
         if n_outputs == 1 and target is None:
             return 0, 1.0, ""
-        if not isinstance(target, Integral) or not 0 <= target < n_outputs:
+        if not isinstance(target, Integral) or not 0 <= int(target) < n_outputs:
             raise ValueError(
                 f"target must be the position of an output, 0 to {n_outputs - 1}, got "
                 f"{target!r}."

@@ -13,6 +13,7 @@ with which the assisted learning rate takes fewer steps.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.special import expit, log_expit, logsumexp, softmax
@@ -256,7 +257,7 @@ class HuberLoss(Loss):
     Annals of Statistics 29 (2001), section 4.4.
     """
 
-    delta: float | np.ndarray | None = None
+    delta: Any = None
     quantile: float = 0.9
 
     def __post_init__(self):
