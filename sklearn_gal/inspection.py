@@ -27,8 +27,9 @@ __all__ = [
     "assistance_report",
 ]
 
-# With more organizations than a legend tells apart, weights are drawn as a map.
-_MOST_COLORS = 10
+# With more organizations than a legend tells apart, or more rounds than bars can be seen,
+# weights are drawn as a map.
+_MOST_COLORS, _MOST_BARS = 10, 40
 # Points of a strip are thinned to so many rows.
 _MOST_POINTS = 1000
 
@@ -36,8 +37,9 @@ _MOST_POINTS = 1000
 class AssistanceDisplay:
     """Who assisted how much, at which rate, and what became of the loss.
 
-    Three panels over the rounds: assistance weights, assisted learning rates, and the
-    overarching loss. It is recommended to use
+    Three panels over the rounds: assistance weights (as bars, or as a map where there are
+    many rounds or organizations), assisted learning rates, and the overarching loss. It is
+    recommended to use
     :func:`~sklearn_gal.inspection.AssistanceDisplay.from_estimator` to create one; all
     parameters are stored as attributes.
 
@@ -206,7 +208,8 @@ class AssistanceDisplay:
 
     def _plot_weights(self, ax, rounds):
         names = _marked(self.organization_names, self.label_holder)
-        if len(names) > _MOST_COLORS or (self.weights < 0).any():
+        too_many = len(names) > _MOST_COLORS or len(rounds) > _MOST_BARS
+        if too_many or (self.weights < 0).any():
             edges = np.arange(len(rounds) + 1) + 0.5, np.arange(len(names) + 1) - 0.5
             mesh = ax.pcolormesh(*edges, self.weights.T, cmap="Blues")
             ax.set_yticks(range(len(names)), names)
@@ -219,7 +222,8 @@ class AssistanceDisplay:
             ax.bar(rounds, weights, 0.9, bottom, color=f"C{m}", label=name, linewidth=0)
             bottom = bottom + weights
         ax.set_ylabel("assistance weight")
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False)
+        # in the order of the bars, from the top down
+        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, reverse=True)
 
 
 class ContributionDisplay:

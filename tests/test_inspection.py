@@ -64,7 +64,7 @@ def test_assistance_display_draws_what_the_fit_reports(fitted):
     tops = [bar.get_y() + bar.get_height() for bar in weights_ax.containers[-1]]
     np.testing.assert_allclose(tops, 1)
     legend = [text.get_text() for text in weights_ax.get_legend().get_texts()]
-    assert legend == ["practice (label holder)", "laboratory"]
+    assert legend == ["laboratory", "practice (label holder)"]  # as the bars lie
     np.testing.assert_array_equal(rates_ax.lines[0].get_ydata(), fitted.learning_rates_)
     np.testing.assert_array_equal(rates_ax.lines[0].get_xdata(), np.arange(1, 6))
     np.testing.assert_array_equal(loss_ax.lines[0].get_ydata(), fitted.train_loss_)
@@ -98,14 +98,19 @@ def test_assistance_display_goes_where_it_is_told(fitted):
         display.plot(ax=ax)
 
 
-@pytest.mark.parametrize("reason", ["many", "negative"])
-def test_assistance_display_of_many_or_negative_weights_is_a_map(fitted, reason):
-    weights = np.full((3, 30), 1 / 30) if reason == "many" else np.array([[1.5, -0.5]] * 3)
+@pytest.mark.parametrize("reason", ["many organizations", "many rounds", "negative"])
+def test_assistance_display_of_many_or_negative_weights_is_a_map(reason):
+    weights = {
+        "many organizations": np.full((3, 30), 1 / 30),
+        "many rounds": np.full((100, 2), 1 / 2),
+        "negative": np.array([[1.5, -0.5]] * 3),
+    }[reason]
+    n_rounds = len(weights)
     names = [f"organization_{m}" for m in range(weights.shape[1])]
     display = AssistanceDisplay(
         weights=weights,
-        learning_rates=np.ones(3),
-        train_loss=np.ones(4),
+        learning_rates=np.ones(n_rounds),
+        train_loss=np.ones(n_rounds + 1),
         validation_loss=np.array([]),
         organization_names=names,
         label_holder=names[1],
