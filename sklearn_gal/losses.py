@@ -186,6 +186,22 @@ class SquaredError(Loss):
         return float(sample_weight @ _squares(error)) / (2 * float(sample_weight.sum()))
 
     def curvature(self, y, residual, direction):
+        """Second derivative of each row's loss along a direction.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_samples, n_outputs)
+            Target.
+        residual : ndarray of shape (n_samples, n_outputs)
+            Pseudo-residual where the derivative is taken.
+        direction : ndarray of shape (n_samples, n_outputs)
+            Direction in which the raw predictions move.
+
+        Returns
+        -------
+        curvature : ndarray of shape (n_samples,)
+            Second derivative per row with respect to the step.
+        """
         return _squares(direction)
 
     def baseline(self, y, sample_weight=None):
