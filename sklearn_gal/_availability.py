@@ -26,7 +26,7 @@ def missing_rows(X, columns):
     missing = np.ones(X.shape[0], dtype=bool)
     rows = np.arange(X.shape[0])
     for column in columns:  # few rows are left after the first one
-        absent = _is_missing(_safe_indexing(X, column, axis=1))[rows]
+        absent = _is_missing(_safe_indexing(X, int(column), axis=1))[rows]
         missing[rows[~absent]] = False
         rows = rows[absent]
         if len(rows) == 0:
