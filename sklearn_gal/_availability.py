@@ -26,7 +26,7 @@ def missing_rows(X, columns):
     missing = np.ones(X.shape[0], dtype=bool)
     rows = np.arange(X.shape[0])
     for column in columns:  # few rows are left after the first one
-        absent = is_missing(_safe_indexing(X, column, axis=1))[rows]
+        absent = is_missing(_safe_indexing(X, int(column), axis=1))[rows]
         missing[rows[~absent]] = False
         rows = rows[absent]
         if len(rows) == 0:
@@ -88,7 +88,7 @@ class Paths:
         if 2**n_organizations <= MAX_PATHS:
             for size in range(n_organizations, 0, -1):
                 wanted += map(frozenset, combinations(range(n_organizations), size))
-        nobody = frozenset()
+        nobody: frozenset[int] = frozenset()
         chosen = [path for path in dict.fromkeys(wanted) if path != nobody][: MAX_PATHS - 1]
         members = [[m in path for m in range(n_organizations)] for path in chosen]
         return cls(np.array([*members, [False] * n_organizations]))

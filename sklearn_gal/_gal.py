@@ -405,7 +405,7 @@ class BaseGAL(
         rows = Rows(X, y, sample_weight, strata, None, []).of_any_weight()
         rows.present = model._presence(rows.X)
         model._paths = model._paths_for(rows.present)
-        model._reached = (None, None)
+        model._reached = [None, None]
         stops_early = self._baseline_losses[1] is not None
         same_rows = self._fitted_to.includes(rows)
         model._rounds = []

@@ -4,6 +4,7 @@ import re
 from collections import OrderedDict, defaultdict
 from copy import copy
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from lightgbm import Booster, Dataset, LGBMRegressor
@@ -108,7 +109,7 @@ class BoosterLearner(Learner):
             settings.setdefault("data_random_seed", 1)
             self.seeds.estimator.set_params(data_random_seed=settings["data_random_seed"])
         self._settings = settings
-        self._template = None
+        self._template: Any = None
         self._binned = {}
 
     def fit(self, residual, split, seed):
@@ -214,7 +215,12 @@ class BoosterLearner(Learner):
         fitted = []
         if reads_off:
             evaluate = booster.eval_train if judged is None else booster.eval_valid
-            evaluate(lambda values, _: (fitted.append(values), 0.0, False))
+
+            def read_off(values, _):
+                fitted.append(values)
+                return "fitted values", 0.0, False
+
+            evaluate(read_off)
         head, mark, recorded = booster.model_to_string().partition("\nparameters:")
         recorded = _RECORDED.sub(lambda match: self._recorded[match[1]], recorded)
         booster.model_from_string(head + mark + recorded).free_dataset()

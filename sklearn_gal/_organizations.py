@@ -7,6 +7,7 @@ predictions are NaN in the rows that an organization does not have.
 """
 
 from contextlib import contextmanager
+from typing import Any
 
 import joblib
 import numpy as np
@@ -61,9 +62,9 @@ class LocalOrganization:
         self.columns = columns
         self.missing_rows = missing_rows
         self.models = {}
-        self._learner = None
-        self._rows = None
-        self._partitions = {}
+        self._learner: Any = None
+        self._rows: Any = None
+        self._partitions: dict = {}
 
     def presence(self, X):
         """Mask of the rows of X that one has, (n_samples,).

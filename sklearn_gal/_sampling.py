@@ -36,14 +36,14 @@ class Rows:
     """
 
     X: Any
-    y: np.ndarray | None
+    y: Any
     sample_weight: np.ndarray | None
-    strata: np.ndarray | None
+    strata: Any
     folds: np.ndarray | None
     local_params: list[dict]
     present: np.ndarray | None = None
     path: np.ndarray | None = None
-    raw_predictions: list | None = None  # per path, (n_samples, n_outputs)
+    raw_predictions: Any = None  # per path, (n_samples, n_outputs)
     assistance: Any = None
     fingerprint: Any = None
 
@@ -120,7 +120,8 @@ class Rows:
 
     def split(self, fraction, seed):
         """Training rows and a random part to validate on."""
-        size = fraction if isinstance(fraction, Integral) else round(fraction * len(self))
+        counted = isinstance(fraction, Integral)
+        size = int(fraction) if counted else round(fraction * len(self))
         if size > len(self) - len(np.unique(self.strata)):
             raise ValueError(
                 f"validation_fraction={fraction} of {len(self)} rows leaves too few rows "

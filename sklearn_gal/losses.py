@@ -15,6 +15,7 @@ with which the assisted learning rate takes fewer steps. ``residual_bounds`` and
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.special import expit, log_expit, logsumexp, softmax
@@ -215,6 +216,22 @@ class SquaredError(Loss):
         return float(sample_weight @ _squares(error)) / (2 * float(sample_weight.sum()))
 
     def curvature(self, y, residual, direction):
+        """Second derivative of each row's loss along a direction.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_samples, n_outputs)
+            Target.
+        residual : ndarray of shape (n_samples, n_outputs)
+            Pseudo-residual where the derivative is taken.
+        direction : ndarray of shape (n_samples, n_outputs)
+            Direction in which the raw predictions move.
+
+        Returns
+        -------
+        curvature : ndarray of shape (n_samples,)
+            Second derivative per row with respect to the step.
+        """
         return _squares(direction)
 
     def baseline(self, y, sample_weight=None):
@@ -292,7 +309,7 @@ class HuberLoss(Loss):
     Annals of Statistics 29 (2001), section 4.4.
     """
 
-    delta: float | np.ndarray | None = None
+    delta: Any = None
     quantile: float = 0.9
 
     def __post_init__(self):
@@ -357,6 +374,18 @@ class PoissonLoss(Loss):
         return np.log(np.average(y, axis=0, weights=sample_weight))
 
     def inverse_link(self, raw_prediction):
+        """Map raw predictions to predictions, by the exponential function.
+
+        Parameters
+        ----------
+        raw_prediction : ndarray of shape (n_samples, n_outputs)
+            Raw predictions, in link space.
+
+        Returns
+        -------
+        prediction : ndarray of shape (n_samples, n_outputs)
+            Positive predictions, in the units of the target.
+        """
         return _exp(raw_prediction)
 
 
@@ -382,6 +411,18 @@ class GammaLoss(Loss):
         return np.log(np.average(y, axis=0, weights=sample_weight))
 
     def inverse_link(self, raw_prediction):
+        """Map raw predictions to predictions, by the exponential function.
+
+        Parameters
+        ----------
+        raw_prediction : ndarray of shape (n_samples, n_outputs)
+            Raw predictions, in link space.
+
+        Returns
+        -------
+        prediction : ndarray of shape (n_samples, n_outputs)
+            Positive predictions, in the units of the target.
+        """
         return _exp(raw_prediction)
 
 
@@ -421,6 +462,18 @@ class LogLoss(Loss):
         return np.log(prior)
 
     def inverse_link(self, raw_prediction):
+        """Map raw predictions to class probabilities.
+
+        Parameters
+        ----------
+        raw_prediction : ndarray of shape (n_samples, n_outputs)
+            Raw predictions, in link space; a single output for two classes.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            Probabilities, which sum to 1.
+        """
         if raw_prediction.shape[1] == 1:
             return np.hstack([expit(-raw_prediction), expit(raw_prediction)])
         return softmax(raw_prediction, axis=1)
@@ -463,6 +516,18 @@ class ExponentialLoss(Loss):
         return (np.log(prior) - np.log1p(-prior)) / 2
 
     def inverse_link(self, raw_prediction):
+        """Map raw predictions to class probabilities.
+
+        Parameters
+        ----------
+        raw_prediction : ndarray of shape (n_samples, n_outputs)
+            Raw predictions, in link space; a single output for two classes.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            Probabilities, which sum to 1.
+        """
         return np.hstack([expit(-2 * raw_prediction), expit(2 * raw_prediction)])
 
 
