@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import _safe_indexing
 
-from ._learners import as_outputs, predict_held_out, with_seed
+from ._learners import Seeds, as_outputs, predict_held_out
 from ._organizations import LocalOrganization
 
 # As many rows tell whether an estimator takes several outputs
@@ -74,7 +74,7 @@ class SharingOrganization(LocalOrganization):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                estimator = with_seed(self.estimator, 0)
+                estimator = Seeds(self.estimator).clone(0)
                 answer = estimator.fit(view, target[: view.shape[0]]).predict(view)
             reason = None
         except Exception as error:  # whatever it raises, it cannot do it
@@ -89,7 +89,7 @@ class SharingOrganization(LocalOrganization):
             ) from reason
         self._learner.multi_output = True
 
-    def _fit_rows(self, round_number, seed, folds, residual, assistance):
+    def _fit_rows(self, round_number, seed, folds, partition, residual, assistance):
         self._residuals[round_number] = residual
         rounds = sorted(self._residuals)
         # the residuals of later rounds are smaller, and would not be heard
@@ -97,7 +97,8 @@ class SharingOrganization(LocalOrganization):
         target = np.hstack(
             [self._residuals[t] / scale for t, scale in zip(rounds, scales, strict=True)]
         )
-        self._fitted = super()._fit_rows(round_number, seed, folds, target, assistance)
+        arguments = round_number, seed, folds, partition, target, assistance
+        self._fitted = super()._fit_rows(*arguments)
         shared, n_outputs = self.models[round_number], residual.shape[1]
         for position, (t, scale) in enumerate(zip(rounds, scales, strict=True)):
             self.models[t] = Head(shared, position, scale, n_outputs)

@@ -254,7 +254,11 @@ def test_spending_is_reported(wine):
     X, y = wine
     organizations = make_organizations(X, 3, Ridge(), random_state=0)
     model = GALClassifier(
-        organizations, privacy=LaplaceMechanism(0.2), max_iter=5, warm_start=True
+        organizations,
+        privacy=LaplaceMechanism(0.2),
+        max_iter=5,
+        line_search=False,
+        warm_start=True,
     ).fit(X, y)
     spent = model.privacy_spent_
     assert spent.n_rounds == model.n_iter_ == 5
