@@ -245,8 +245,9 @@ def test_complete_rows_change_nothing(diabetes):
     settings = {"max_iter": 5, "random_state": 0}
     plain = GALRegressor(ridges(), **settings).fit(X, y)
     model = GALRegressor(ridges(), missing_rows="abstain", **settings).fit(X, y)
-    assert_array_equal(model.weights_, plain.weights_)
-    assert_array_equal(model.predict(X), plain.predict(X))
+    # to the last bit where the arithmetic of NumPy does not depend on how arrays lie
+    assert_allclose(model.weights_, plain.weights_, rtol=1e-9)
+    assert_allclose(model.predict(X), plain.predict(X), rtol=1e-9)
     assert plain.patterns_.tolist() == [[True, True, True]]
     assert model.patterns_.tolist()[0] == [True, True, True]
     assert len(model.patterns_) == 8
