@@ -51,6 +51,7 @@ SETTINGS = {
     "max_iter=300": {"max_iter": 300},
     "early_stopping=True": {"early_stopping": True},
     "early_stopping=False": {"early_stopping": False},
+    "weights='nonnegative'": {"weights": "nonnegative"},
     "weights='uniform'": {"weights": "uniform"},
     "line_search=False": {"line_search": False},
     "1 tree of 8 leaves": {"local": boosted(n_estimators=1, learning_rate=1, num_leaves=8)},

@@ -1,6 +1,13 @@
 """Sphinx configuration."""
 
+import os
+import warnings
+
+import matplotlib
+
 from sklearn_gal import __version__
+
+matplotlib.use("agg")
 
 project = "sklearn_gal"
 author = "sklearn_gal developers"
@@ -13,12 +20,61 @@ extensions = [
     "sphinx.ext.extlinks",
     "sphinx.ext.mathjax",
     "numpydoc",
+    "sphinx_gallery.gen_gallery",
 ]
 extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
 autosummary_generate = True
 numpydoc_show_class_members = False
-exclude_patterns = ["_build", "templates"]
+exclude_patterns = ["_build", "templates", "defaults_excerpt.rst"]
 templates_path = ["templates"]
+
+# Every reference must lead somewhere. Other projects' objects are looked up only where
+# INTERSPHINX is set: a build needs no network otherwise.
+nitpicky = True
+nitpick_ignore_regex = [
+    ("py:.*", r"(sklearn(?!_gal)|lightgbm|joblib|matplotlib|numpy|pandas)\b.*"),
+    # attributes stand in the table of the class that has them
+    ("py:obj", r"[a-z_]+_|shares"),
+]
+if os.environ.get("INTERSPHINX"):
+    extensions.append("sphinx.ext.intersphinx")
+    intersphinx_mapping = {
+        "joblib": ("https://joblib.readthedocs.io/en/stable/", None),
+        "lightgbm": ("https://lightgbm.readthedocs.io/en/stable/", None),
+        "matplotlib": ("https://matplotlib.org/stable/", None),
+        "numpy": ("https://numpy.org/doc/stable/", None),
+        "pandas": ("https://pandas.pydata.org/docs/", None),
+        "sklearn": ("https://scikit-learn.org/stable/", None),
+    }
+
+# The linkcheck builder looks at targets inside the documentation only.
+linkcheck_ignore = [r"https?://.*"]
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": r"/plot_",
+    "ignore_pattern": r"quickstart\.py",
+    "within_subsection_order": "ExampleTitleSortKey",
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "remove_config_comments": True,
+    "show_memory": False,
+    "backreferences_dir": "generated/backreferences",
+    "doc_module": ("sklearn_gal",),
+    "reference_url": {"sklearn_gal": None},
+}
+# a warning that a reader of the gallery would see is a defect of the example
+warnings.filterwarnings("error", category=UserWarning, module=r"sklearn|lightgbm")
+
 html_theme = "pydata_sphinx_theme"
 html_title = "sklearn_gal"
-html_theme_options = {"show_toc_level": 2}
+html_theme_options = {
+    "show_toc_level": 2,
+    "header_links_before_dropdown": 6,
+    "secondary_sidebar_items": ["page-toc"],
+}
+html_sidebars = {
+    name: []
+    for name in ("getting_started", "comparison", "glossary", "contributing", "changes")
+}

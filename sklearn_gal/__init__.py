@@ -1,9 +1,18 @@
 """Gradient Assisted Learning between organizations that hold different columns."""
 
-from . import losses
+from . import losses, privacy
+from ._alignment import align_organizations
 from ._classifier import GALClassifier
 from ._partition import make_organizations
 from ._regressor import GALRegressor
 from ._version import __version__
 
-__all__ = ["GALClassifier", "GALRegressor", "__version__", "losses", "make_organizations"]
+__all__ = [
+    "GALClassifier",
+    "GALRegressor",
+    "__version__",
+    "align_organizations",
+    "losses",
+    "make_organizations",
+    "privacy",
+]

@@ -15,6 +15,12 @@ _SLOPE_AT_BOUND = 1e-2
 # A slope below this share of the slope at rate 0 counts as level.
 _LEVEL = 1e-6
 _MAX_EXPANSIONS = 200
+# Newton's method doubles the digits with each step, so that after a step of this share of
+# the rate the next would be nothing but rounding.
+_CONVERGED = 1e-8
+_MAX_NEWTON_STEPS = 12
+# Rows of errors at a time
+_BLOCK = 8192
 
 
 def uniform_weights(residual, fitted, sample_weight=None):
@@ -34,13 +40,13 @@ def optimal_weights(residual, fitted, sample_weight=None):
 
     An organization that fitted nothing but zeros takes no part and gets weight 0.
     """
-    residual, fitted = _as_rows(residual, fitted, sample_weight)
+    residual, fitted = _flat(residual, fitted)
     involved = _fitted_something(residual, fitted)
     if not involved.any():
-        return uniform_weights(residual, fitted)
+        return np.full(len(fitted), 1 / len(fitted))
     weights = np.zeros(len(involved))
-    error = fitted[:, involved] - residual[:, None]
-    gram = error.T @ error
+    gram = _gram_of_errors(residual, fitted, sample_weight)
+    gram = gram[np.ix_(involved, involved)]
     eigenvalues, eigenvectors = linalg.eigh(gram / (np.trace(gram) or 1.0))
     root = np.sqrt(np.maximum(eigenvalues, 0))[:, None] * eigenvectors.T
     n_involved = len(gram)
@@ -51,6 +57,31 @@ def optimal_weights(residual, fitted, sample_weight=None):
     return weights
 
 
+def nonnegative_weights(residual, fitted, sample_weight=None):
+    """Weights of the direction along which the squared error to the residual falls most.
+
+    Solves min_u ||r - sum_m u_m f_m||^2 subject to u >= 0, and returns u / sum(u). The rate
+    is searched along the direction, so that its length is free. `optimal_weights` asks for
+    a length, too, that of a mean of the f_m; of organizations that each explain another
+    part of the residual, all of which a sum would take, it prefers the strongest.
+    """
+    residual, fitted = _flat(residual, fitted)
+    involved = _fitted_something(residual, fitted)
+    if not involved.any():
+        return np.full(len(fitted), 1 / len(fitted))
+    both = np.vstack([fitted[involved], residual])
+    gram = _gram_of_errors(np.zeros_like(residual), both, sample_weight)
+    norms = np.sqrt(np.maximum(np.diag(gram), np.finfo(np.float64).tiny))
+    eigenvalues, eigenvectors = linalg.eigh(gram / np.outer(norms, norms))
+    root = np.sqrt(np.maximum(eigenvalues, 0))[:, None] * eigenvectors.T
+    solution, _ = optimize.nnls(root[:, :-1], root[:, -1])
+    if not solution.any():  # no organization leads downhill
+        return np.full(len(fitted), 1 / len(fitted))
+    weights = np.zeros(len(involved))
+    weights[involved] = solution / norms[:-1]
+    return weights / weights.sum()
+
+
 def optimal_absolute_weights(residual, fitted, sample_weight=None):
     """Weights on the simplex that minimise the absolute error to the residual.
 
@@ -58,10 +89,10 @@ def optimal_absolute_weights(residual, fitted, sample_weight=None):
     Its size grows with the number of rows, unlike `optimal_weights`.
     """
     scale = None if sample_weight is None else np.repeat(sample_weight, residual.shape[1])
-    residual, fitted = _as_rows(residual, fitted)
+    residual, fitted = _flat(residual, fitted)
     involved = _fitted_something(residual, fitted)
     if not involved.any():
-        return uniform_weights(residual, fitted)
+        return np.full(len(fitted), 1 / len(fitted))
     weights = np.zeros(len(involved))
     n_rows, n_involved = len(residual), np.count_nonzero(involved)
     cost = np.ones(n_rows) if scale is None else scale / scale.mean()
@@ -71,7 +102,7 @@ def optimal_absolute_weights(residual, fitted, sample_weight=None):
         np.concatenate([np.zeros(n_involved), cost, cost]),
         A_eq=sparse.vstack(
             [
-                sparse.hstack([fitted[:, involved] / unit, identity, -identity]),
+                sparse.hstack([fitted[involved].T / unit, identity, -identity]),
                 np.append(np.ones(n_involved), np.zeros(2 * n_rows))[None],
             ],
             format="csc",
@@ -88,54 +119,113 @@ def optimal_absolute_weights(residual, fitted, sample_weight=None):
 
 WEIGHTS = {
     "optimal": optimal_weights,
+    "nonnegative": nonnegative_weights,
     "optimal_absolute": optimal_absolute_weights,
     "uniform": uniform_weights,
 }
 
 
-def _as_rows(residual, fitted, sample_weight=None):
-    """Outputs stacked as rows: residual (n * K,), fitted values (n * K, M), weighted."""
-    n_samples, n_organizations, n_outputs = fitted.shape
+def _flat(residual, fitted):
+    """Outputs side by side: residual (n * K,), fitted values (M, n * K)."""
+    return residual.ravel(), np.moveaxis(fitted, 1, 0).reshape(fitted.shape[1], -1)
+
+
+def _gram_of_errors(residual, fitted, sample_weight):
+    """Inner products of the errors, (M, M), block by block so that they stay in cache."""
+    gram = np.zeros((len(fitted), len(fitted)))
     if sample_weight is not None:
-        root = np.sqrt(sample_weight / sample_weight.mean())
-        residual = residual * root[:, None]
-        fitted = fitted * root[:, None, None]
-    stacked = fitted.transpose(0, 2, 1).reshape(n_samples * n_outputs, n_organizations)
-    return residual.ravel(), stacked
+        n_outputs = len(residual) // len(sample_weight)
+        scale = np.repeat(sample_weight / sample_weight.mean(), n_outputs)
+    for start in range(0, len(residual), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        error = fitted[:, block] - residual[block]
+        gram += (error if sample_weight is None else error * scale[block]) @ error.T
+    return gram
 
 
 def _fitted_something(residual, fitted):
-    return np.abs(fitted).max(axis=0) > _NOTHING * np.abs(residual).max()
+    norms = [linalg.norm(each, check_finite=False) for each in fitted]
+    return np.array(norms) > _NOTHING * linalg.norm(residual, check_finite=False)
 
 
-def line_search(loss, y, raw_prediction, direction, sample_weight=None, start=1.0):
+def line_search(
+    loss, y, raw_prediction, direction, sample_weight=None, *, residual=None, start=None
+):
     """Assisted learning rate: the rate >= 0 along `direction` with the least loss.
 
-    The root of the slope of a convex loss, bracketed from `start` and found by Brent's
-    method (exact in two steps for the squared error). 0 if `direction` is not one of
-    descent. Where the loss falls for ever, as for separable classes, the rate at which
-    its slope has fallen to a hundredth. Never a rate with a larger loss than rate 0.
+    The root of the slope of a convex loss: by Newton's method where the loss has a
+    `curvature` (a single step for the squared error), else, and wherever Newton's method
+    does not converge, bracketed from `start` and found by Brent's. 0 if `direction` is not
+    one of descent. Where the loss falls for ever, as for separable classes, the rate at
+    which its slope has fallen to a hundredth. Never a rate with a larger loss than rate 0.
     """
-
-    def slope(rate):
-        residual = loss.pseudo_residual(y, raw_prediction + rate * direction)
-        per_row = np.einsum("ij,ij->i", residual, direction)
-        return -float(np.average(per_row, weights=sample_weight))
-
-    residual = loss.pseudo_residual(y, raw_prediction)
-    largest_slope = np.sqrt(np.mean(residual**2) * np.mean(direction**2))
-    slope_at_0 = slope(0.0)
+    along = _Along(loss, y, raw_prediction, direction, sample_weight)
+    if residual is None:
+        residual = along.residual(0.0)
+    slope_at_0 = along.slope(residual)
+    largest_slope = np.linalg.norm(residual) * np.linalg.norm(direction) / len(y)
     if not slope_at_0 < -_FLAT * largest_slope:
         return 0.0
 
-    high, rises = _bracket(slope, slope_at_0, start)
-    target = 0.0 if rises else _SLOPE_AT_BOUND * slope_at_0
-    rate = optimize.brentq(
-        lambda rate: slope(rate) - target, 0.0, high, xtol=1e-14 * high, rtol=1e-12
-    )
+    rate = None
+    if hasattr(loss, "curvature") and start is None:
+        rate = _newton(along, slope_at_0, along.curvature(residual))
+    if rate is None:
+        high, rises = _bracket(along, slope_at_0, 1.0 if start is None else start)
+        target = 0.0 if rises else _SLOPE_AT_BOUND * slope_at_0
+        rate = optimize.brentq(
+            lambda rate: along(rate) - target, 0.0, high, xtol=1e-14 * high, rtol=1e-12
+        )
     before = loss.value(y, raw_prediction, sample_weight)
     after = loss.value(y, raw_prediction + rate * direction, sample_weight)
     return rate if after < before else 0.0
+
+
+class _Along:
+    """The slope of a loss along a direction, as a function of the rate."""
+
+    def __init__(self, loss, y, raw_prediction, direction, sample_weight):
+        self.loss, self.y, self.raw_prediction = loss, y, raw_prediction
+        self.direction = direction
+        self.share = np.full(len(y), 1 / len(y))
+        self.weighted = direction / len(y)
+        if sample_weight is not None:
+            self.share = sample_weight / sample_weight.sum()
+            self.weighted = self.share[:, None] * direction
+
+    def residual(self, rate):
+        """Pseudo-residual at a rate."""
+        return self.loss.pseudo_residual(
+            self.y, self.raw_prediction + rate * self.direction
+        )
+
+    def slope(self, residual):
+        """Slope where the pseudo-residual is `residual`."""
+        return -float(np.vdot(residual, self.weighted))
+
+    def curvature(self, residual):
+        """Curvature where the pseudo-residual is `residual`."""
+        return float(self.loss.curvature(self.y, residual, self.direction) @ self.share)
+
+    def __call__(self, rate):
+        return self.slope(self.residual(rate))
+
+
+def _newton(along, slope, curvature):
+    """The root of the slope by Newton's method from rate 0; None if it wanders off."""
+    rate = low = 0.0
+    high = np.inf
+    for _ in range(_MAX_NEWTON_STEPS):
+        step = -slope / curvature if curvature > 0 else np.nan
+        if rate > 0 and abs(step) <= _CONVERGED * rate:
+            return rate + step
+        rate = rate + step
+        if not low < rate < high:
+            return None
+        residual = along.residual(rate)
+        slope, curvature = along.slope(residual), along.curvature(residual)
+        low, high = (rate, high) if slope < 0 else (low, rate)
+    return None
 
 
 def _bracket(slope, slope_at_0, high):

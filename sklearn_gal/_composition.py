@@ -2,6 +2,7 @@
 
 from sklearn import get_config
 from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
@@ -106,6 +107,19 @@ class OrganizationsEstimator(BaseEstimator):
             name: default_estimator() if estimator is None else estimator
             for name, estimator in named.items()
         }
+
+    def _sk_visual_block_(self):
+        """The HTML diagram: the organizations side by side, as ColumnTransformer's parts.
+
+        scikit-learn asks for this private method and for nothing public; its own class
+        makes the block, so that none of its private names is imported.
+        """
+        columns = {name: columns for name, _, columns in self.organizations or []}
+        parts = []
+        for name, estimator in self._local_estimators().items():
+            shown = repr(estimator) if isinstance(estimator, type) else estimator
+            parts.append((name, shown, columns.get(name, "all columns")))
+        return ColumnTransformer(parts)._sk_visual_block_()
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

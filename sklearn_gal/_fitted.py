@@ -3,15 +3,21 @@
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
+
+from .privacy import composed_epsilon
+
+# Probability with which the bound of advanced composition may fail
+DELTA = 1e-6
 
 
 @dataclass(frozen=True)
 class Round:
     """What the label holder keeps of one round; the organizations keep the models."""
 
-    weights: np.ndarray
-    learning_rate: float
+    weights: np.ndarray  # (n_paths, n_organizations)
+    learning_rates: np.ndarray  # (n_paths,)
     train_loss: float
     validation_loss: float
 
@@ -32,13 +38,31 @@ class FittedRounds:
     def weights_(self):
         """Assistance weights, (n_rounds, n_organizations)."""
         shape = (self.n_iter_, len(self._organizations))
-        return np.array([r.weights for r in self._rounds]).reshape(shape)
+        return np.array([r.weights[0] for r in self._rounds]).reshape(shape)
 
     @property
     def learning_rates_(self):
         """Assisted learning rates, (n_rounds,)."""
         check_is_fitted(self)
-        return np.array([r.learning_rate for r in self._rounds])
+        return np.array([r.learning_rates[0] for r in self._rounds])
+
+    @property
+    def patterns_(self):
+        """Who takes part in each path, (n_patterns, n_organizations)."""
+        check_is_fitted(self)
+        return self._paths.members
+
+    @property
+    def pattern_weights_(self):
+        """Assistance weights, (n_rounds, n_patterns, n_organizations)."""
+        shape = (self.n_iter_, *self.patterns_.shape)
+        return np.array([r.weights for r in self._rounds]).reshape(shape)
+
+    @property
+    def pattern_learning_rates_(self):
+        """Assisted learning rates, (n_rounds, n_patterns)."""
+        shape = (self.n_iter_, len(self.patterns_))
+        return np.array([r.learning_rates for r in self._rounds]).reshape(shape)
 
     @property
     def train_loss_(self):
@@ -54,10 +78,29 @@ class FittedRounds:
         return np.array([loss for loss in losses if loss is not None])
 
     @property
+    def privacy_spent_(self):
+        """Privacy budget of a row over the rounds so far."""
+        check_is_fitted(self)
+        if self._setting["privacy"] is None:
+            raise AttributeError("Without privacy, there is no privacy_spent_.")
+        n_rounds, epsilon = self._broadcast.n_rounds, self._broadcast.epsilon
+        basic = advanced = np.inf if n_rounds else 0.0
+        if np.isfinite(epsilon):
+            basic = composed_epsilon(epsilon, n_rounds)
+            advanced = composed_epsilon(epsilon, n_rounds, DELTA)
+        return Bunch(
+            n_rounds=n_rounds,
+            epsilon_per_round=epsilon,
+            epsilon=basic,
+            epsilon_advanced=advanced,
+            delta=DELTA,
+        )
+
+    @property
     def estimators_(self):
         """Fitted local models, ``[round][organization]``."""
         return [
-            [organization.models[number] for organization in self._organizations]
+            [organization.models.get(number) for organization in self._organizations]
             for number in range(self.n_iter_)
         ]
 

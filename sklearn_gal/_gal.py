@@ -3,30 +3,42 @@
 The method is `BaseGAL._fit_round`; `fit` validates and encodes, `_fit` loops.
 """
 
-from copy import deepcopy
+import secrets
+from copy import copy
 
-import joblib
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.parallel import delayed
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from ._assistance import WEIGHTS, line_search
+from ._availability import Paths, shared_among
 from ._callbacks import CallbackSupportMixin, FitReport, with_callbacks
 from ._composition import OrganizationsEstimator
 from ._fitted import FittedRounds, Round
 from ._organizations import derived_seed
 from ._partition import resolve_organizations
-from ._sampling import Rows, given_folds, judging_rows, number_of_folds, round_folds
-from ._stacking import Assistance
-from ._validation import check_parameters, validate_weight, validate_X
+from ._prediction import AdditivePrediction
+from ._sampling import (
+    FittedTo,
+    Rows,
+    given_folds,
+    judging_rows,
+    number_of_folds,
+)
+from ._validation import check_parameters, validate_weight
 from ._warm_start import (
+    brings_columns,
+    check_may_leave,
     check_same_setting,
     continues,
+    fingerprint,
     hand_over_models,
+    inherited_rounds,
     unchanged_on_failure,
 )
 from .losses import check_link, check_output, get_loss, settled
+from .privacy import Broadcast
 
 # With early_stopping="auto": from how many rows on a fit is stopped early.
 STOP_EARLY_FROM = 10_000
@@ -34,7 +46,9 @@ STOP_EARLY_FROM = 10_000
 _FITTED = 1e-10
 
 
-class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
+class BaseGAL(
+    CallbackSupportMixin, AdditivePrediction, FittedRounds, OrganizationsEstimator
+):
     """Base class of the two estimators.
 
     A subclass names its losses in `_losses`, checks its target in `_validate_target` and
@@ -75,6 +89,8 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
         with unchanged_on_failure(self):
             X, target, sample_weight = self._validate(X, y, sample_weight, continued)
             y, strata, sample_weight = self._encode_target(target, sample_weight, continued)
+            if self.privacy is not None:
+                strata = np.zeros_like(strata)  # fold numbers would tell
             organizations = self._resolve_organizations(X)
             local_params, split_params = self._route(organizations, sample_weight, params)
             folds = given_folds(self.cv, X, target, **split_params)
@@ -93,21 +109,12 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
                 "target y is None."
             )
         target = self._validate_target(y)
-        X = self._validate_X(X, reset=not continued)
+        X = self._validate_X(X, reset=not continued or brings_columns(self, X))
         check_consistent_length(X, target)
         return X, target, validate_weight(sample_weight, len(target))
 
-    # what estimators whose organizations are elsewhere do in another way
-
-    def _validate_X(self, X, reset):
-        return validate_X(self, X, reset)
-
     def _resolve_organizations(self, X):
         return resolve_organizations(self, X)
-
-    def _side_by_side(self):
-        """Calls several organizations at once, in threads."""
-        return Parallel(n_jobs=self.n_jobs, require="sharedmem")
 
     def _settle(self, train, organizations, continued):
         """Settle what stays the same in all rounds, also of a fit that is continued."""
@@ -122,17 +129,38 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
             "loss": loss,
             "label_holder": holder,
             "stack_contributions": bool(self.stack_contributions),
+            "missing_rows": self.missing_rows,
+            "privacy": self.privacy,
+            "share_models": bool(self.share_models),
         }
         if continued:
+            if setting["stack_contributions"] and len(organizations) > len(
+                self._organizations
+            ):
+                raise ValueError(
+                    "With stack_contributions=True nobody can join: the label holder's "
+                    "models take columns of those before. Fit with warm_start=False."
+                )
             hand_over_models(self._organizations, organizations)
             check_same_setting(self._setting, setting)
         else:
-            self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+            random_state = check_random_state(self.random_state)
+            self._seed = int(random_state.randint(2**31 - 1))
+            self._broadcast = Broadcast(
+                self.privacy,
+                loss,
+                train.y.shape[1],
+                # seeds that assistors receive must not tell the noise
+                random_state.randint(2**31 - 1, size=4)
+                if self.random_state is not None
+                else [secrets.randbits(128)],
+            )
             self._loss = settled(loss, train.y, train.sample_weight)
             check_link(self._loss, train.y.shape[1], getattr(self, "classes_", None))
         self._setting = setting
         self._organizations = organizations
         self._holder = names.index(holder)
+        self._has_assistors = len(organizations) > 1
         self._stacks = setting["stack_contributions"] and len(organizations) > 1
 
     def _fit(self, train, report, continued):
@@ -146,29 +174,29 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
         if stops_early and n_folds is None and train.folds is None:
             train, validation = train.split(self.validation_fraction, self._seed)
 
-        fingerprint = joblib.hash((train, validation)) if self.warm_start else None
-        begin = self._continue if continued else self._begin
-        rounds = begin(train, validation, stops_early, fingerprint)
+        self._fitted_to = FittedTo(train, n_folds, self.subsample, self.share_models)
+        rounds = list(self._rounds) if continued else []
         try:
+            before = self._paths if continued else None
+            self._prepare(train, validation)
+            if continued:
+                origin, rounds = inherited_rounds(rounds, before, self._paths)
+                self._continue(rounds, origin, train, validation, stops_early)
+            else:
+                self._begin(rounds, train, validation, stops_early)
+            folds = self._fitted_to.folds(train, self._seed)
             with self._side_by_side() as parallel:
-                parallel(
-                    delayed(organization.prepare)(train.X, params)
-                    for organization, params in zip(
-                        organizations, train.local_params, strict=True
-                    )
-                )
                 ended = "max_iter is reached"
                 while len(rounds) < self.max_iter:
                     number = len(rounds)
-                    folds = round_folds(train, n_folds, self.subsample, self._seed, number)
-                    weights, rate = self._fit_round(number, train, folds, parallel)
-                    if rate == 0:
+                    weights, rates = self._fit_round(number, train, folds(number), parallel)
+                    if not rates[train.path].any():
                         ended = "no step along the assisted direction lowers the loss"
                         break
                     if validation is not None:
-                        self._advance(validation, number, weights, rate)
+                        self._advance(validation, number, weights, rates)
                     losses = self._losses_of(train, validation, stops_early)
-                    rounds.append(Round(weights, rate, *losses))
+                    rounds.append(Round(weights, rates, *losses))
                     self._print_progress(rounds)
                     if report.round(lambda: {"_rounds": list(rounds)}):
                         ended = "a callback asked for it"
@@ -176,6 +204,8 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
                     if stops_early and self._has_converged(rounds):
                         ended = "the validation loss no longer improves"
                         break
+            if self.share_models and rounds:
+                rounds = self._refitted_rounds(rounds, train, validation, stops_early)
         finally:
             for organization in organizations:
                 organization.release(len(rounds))
@@ -183,41 +213,80 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
         if self.verbose:
             print(f"[{type(self).__name__}] ends after {len(rounds)} rounds: {ended}")
         if self.warm_start:
-            reached = [
-                rows and (rows.raw_prediction, rows.assistance)
-                for rows in (train, validation)
-            ]
-            self._progress = (fingerprint, *reached)
+            self._reached = [rows and rows.reached for rows in (train, validation)]
+
+    def _prepare(self, train, validation):
+        """Let everybody prepare for the rows; who has them decides on the paths."""
+        for rows in filter(None, (train, validation)):
+            if self.warm_start:
+                rows.fingerprint = fingerprint(rows, self._organizations)
+            rows.present = self._presence(rows.X)
+        for organization, params in zip(
+            self._organizations, train.local_params, strict=True
+        ):
+            organization.prepare(train.X, params)
+        self._paths = self._paths_for(train.present)
+
+    def _paths_for(self, present):
+        if self.missing_rows == "abstain":
+            return Paths.among(present, self._holder)
+        return Paths.of_everybody(len(self._organizations))
 
     def _fit_round(self, number, train, folds, parallel):
-        """One round of the method: weights and rate; `train` moves on by them."""
-        loss, y, raw_prediction = self._loss, train.y, train.raw_prediction
-        residual = loss.pseudo_residual(y, raw_prediction)
-        if np.abs(residual).max() <= _FITTED * self._first_residual:
-            return None, 0.0
+        """One round of the method: weights and rates; `train` moves on by them."""
+        residuals = [
+            self._loss.pseudo_residual(train.y, raw) for raw in train.raw_predictions
+        ]
+        residual = train.on_own_path(residuals)
+        weights, rates = self._paths.standstill()
+        if max(residual.max(), -residual.min()) <= _FITTED * self._first_residual:
+            return weights, rates
+        sent = residual
+        if self._has_assistors:
+            sent = self._broadcast(residual)
         fitted = parallel(
             delayed(organization.fit_round)(
-                number, derived_seed(self._seed, number, m), folds, residual, columns
+                number,
+                derived_seed(self._seed, 0 if self.share_models else number, m),
+                folds,
+                residual if m == self._holder else sent,
+                columns,
             )
             for m, (organization, columns) in enumerate(self._with_assistance(train))
         )
-        fitted = np.stack(fitted, axis=1)  # (n_samples, n_organizations, n_outputs)
+        fitted = np.moveaxis(np.stack(fitted), 0, 1)  # (n_samples, M, n_outputs)
+        if not train.present.all():  # who abstains contributes nothing
+            fitted = np.nan_to_num(fitted, copy=False)
+        return self._assemble(train, fitted, residuals, folds)
 
-        # the rows that choose: held out where some are and others are not
-        rows = judging_rows(folds)
-        sample_weight = None if train.sample_weight is None else train.sample_weight[rows]
-        weights = self._assistance_weights(residual[rows], fitted[rows], sample_weight)
-        direction = np.einsum("m,nmk->nk", weights, fitted)
+    def _assemble(self, train, fitted, residuals, folds):
+        """Weights and rates of every path, by which `train` moves on along `fitted`."""
+        weights, rates = self._paths.standstill()
+        for path, rows in self._paths.judged(train.present, judging_rows(folds)):
+            weights[path], rates[path] = self._step(
+                self._paths.members[path],
+                train.y[rows],
+                train.raw_predictions[path][rows],
+                residuals[path][rows],
+                fitted[rows],
+                None if train.sample_weight is None else train.sample_weight[rows],
+            )
+        if rates[train.path].any():
+            train.move(fitted, weights, rates)
+        return weights, rates
+
+    def _step(self, members, y, raw_prediction, residual, fitted, sample_weight):
+        """Assistance weights of some organizations and rate, chosen on some rows."""
+        if not members.all():
+            fitted = np.where(members[:, None], fitted, 0.0)
+        weights = self._assistance_weights(residual, fitted, sample_weight)
+        weights = shared_among(members, weights)
+        direction = np.tensordot(weights, fitted, (0, 1))
         rate = self.learning_rate
         if self.line_search:
             rate *= line_search(
-                loss, y[rows], raw_prediction[rows], direction[rows], sample_weight
+                self._loss, y, raw_prediction, direction, sample_weight, residual=residual
             )
-        if rate == 0:
-            return weights, rate
-        train.raw_prediction = raw_prediction + rate * direction
-        if train.assistance is not None:
-            train.assistance.add(fitted, rate * weights)
         return weights, rate
 
     def _assistance_weights(self, residual, fitted, sample_weight):
@@ -254,14 +323,14 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
         line += f", training loss {new.train_loss:.6g}"
         if new.validation_loss not in (None, new.train_loss):
             line += f", validation loss {new.validation_loss:.6g}"
-        line += f", learning rate {new.learning_rate:.4g}, weights"
-        for organization, weight in zip(self._organizations, new.weights, strict=True):
+        line += f", learning rate {new.learning_rates[0]:.4g}, weights"
+        for organization, weight in zip(self._organizations, new.weights[0], strict=True):
             line += f" {organization.name} {weight:.3f}"
         print(line)
 
     # --- the first round and the next ---------------------------------------------------
 
-    def _begin(self, train, validation, stops_early, fingerprint):
+    def _begin(self, rounds, train, validation, stops_early):
         """Start from the baseline."""
         baseline = self._loss.baseline(train.y, train.sample_weight)
         self.baseline_prediction_ = np.asarray(baseline, dtype=np.float64)
@@ -273,93 +342,110 @@ class BaseGAL(CallbackSupportMixin, FittedRounds, OrganizationsEstimator):
         for rows in filter(None, (train, validation)):
             self._at_baseline(rows)
         self._baseline_losses = self._losses_of(train, validation, stops_early)
-        return []
 
-    def _continue(self, train, validation, stops_early, fingerprint):
-        """Start from the rounds so far; the same data continues out-of-fold."""
+    def _continue(self, rounds, origin, train, validation, stops_early):
+        """Start from the rounds so far; the same rows continue out-of-fold."""
         if stops_early != (self._baseline_losses[1] is not None):
             raise ValueError("warm_start=True continues with the same early_stopping.")
-        known_fingerprint, *reached = getattr(self, "_progress", (None, None, None))
-        same = fingerprint == known_fingerprint
+        reached = getattr(self, "_reached", (None, None))
         for rows, known in zip((train, validation), reached, strict=True):
-            if rows is not None and same and known is not None:
-                rows.raw_prediction, rows.assistance = deepcopy(known)
-            elif rows is not None:
+            if rows is not None:
                 self._at_baseline(rows)
-                for number, new in enumerate(self._rounds):
-                    self._advance(rows, number, new.weights, new.learning_rate)
-        return list(self._rounds)
+                resumes = rows.resume(known, origin)
+                if self.share_models and not resumes:
+                    raise ValueError(
+                        "share_models=True continues on the rows of the fit before only, "
+                        "which the shared models are fitted to in every round."
+                    )
+                if not resumes:
+                    for number, new in enumerate(rounds):
+                        self._advance(rows, number, new.weights, new.learning_rates)
 
-    # --- predicting -------------------------------------------------------------------
+    def drop_organization(self, name, X, y, sample_weight=None):
+        """What remains when an organization leaves: a new estimator, without a refit.
 
-    def contributions(self, X):
-        """Each organization's exact additive share of the raw prediction.
+        Goes through the rounds again with the local models of the others as they are, and
+        chooses assistance weights and rates anew, on the rows given. Organizations are
+        asked for predictions only.
 
         Parameters
         ----------
+        name : str
+            The organization that leaves; not the label holder.
         X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
-            Rows to predict.
+            Rows to choose weights and rates on. On the training rows, in the same order,
+            each is predicted by models that have not seen it, if the fit was cross-fitted.
+            The columns are those of the fit; nobody looks at those of who leaves, which
+            may be NaN.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Their target.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Their weights.
 
         Returns
         -------
-        contributions : ndarray of shape (n_samples, n_organizations, n_outputs)
-            In link space, organizations in the order of `organization_names_`. Summed
-            over organizations and added to `baseline_prediction_` they are the raw
-            prediction.
+        model : estimator
+            A fitted estimator of the others; this one stays as it is.
+
+        Raises
+        ------
+        ValueError
+            If there is no such organization, if it is the label holder, or with
+            ``stack_contributions=True``, where the label holder's models take columns of
+            those who leave.
         """
         check_is_fitted(self)
-        X = self._validate_X(X, reset=False)
-        return self._contributions(X)
+        check_may_leave(self, name)
+        model = self._without(name)
+        X, target, sample_weight = model._validate(X, y, sample_weight, True)
+        y, strata, sample_weight = model._encode_target(target, sample_weight, True)
+        if self.privacy is not None:
+            strata = np.zeros_like(strata)
+        rows = Rows(X, y, sample_weight, strata, None, []).of_any_weight()
+        rows.present = model._presence(rows.X)
+        model._paths = model._paths_for(rows.present)
+        model._reached = [None, None]
+        stops_early = self._baseline_losses[1] is not None
+        same_rows = self._fitted_to.includes(rows)
+        model._rounds = []
+        model._at_baseline(rows)
+        model._baseline_losses = model._losses_of(rows, None, stops_early)
+        folds = self._fitted_to.folds(rows, self._seed)
+        for number in range(self.n_iter_):
+            known = folds(number) if same_rows else None
+            fitted = model._fitted_values(rows, number, known)
+            new = model._solved_again(rows, fitted, known)
+            model._rounds.append(Round(*new, *model._losses_of(rows, None, stops_early)))
+        return model
 
-    def _contributions(self, X):
-        if self._stacks:
-            rows = self._at_baseline(Rows.to_predict(X))
-            for number, new in enumerate(self._rounds):
-                self._advance(rows, number, new.weights, new.learning_rate)
-            return rows.assistance.contributions
-        rates, weights = self.learning_rates_, self.weights_
-        shares = self._side_by_side()(
-            delayed(organization.predict)(X, range(self.n_iter_), rates * weights[:, m])
-            for m, organization in enumerate(self._organizations)
-        )
-        shape = (X.shape[0], len(self.baseline_prediction_))
-        return np.stack([np.broadcast_to(share, shape) for share in shares], axis=1)
+    def _without(self, name):
+        """A copy that knows nothing of an organization."""
+        model = copy(self)
+        model.organizations = [each for each in self.organizations if each[0] != name]
+        model._organizations = [
+            copy(each) for each in self._organizations if each.name != name
+        ]
+        model._holder = model.organization_names_.index(self.label_holder_)
+        return model
 
-    def _raw(self, X):
-        """Raw predictions (n_samples, n_outputs) of validated X."""
-        return self.baseline_prediction_ + self._contributions(X).sum(axis=1)
+    def _refitted_rounds(self, rounds, train, validation, stops_early):
+        """The rounds anew, with the heads of the last models, which have changed."""
+        for rows in filter(None, (train, validation)):
+            self._at_baseline(rows)
+        refitted, folds = [], self._fitted_to.folds(train, self._seed)
+        for number in range(len(rounds)):
+            shape = train.raw_prediction.shape
+            fitted = [each.refitted(number, shape) for each in self._organizations]
+            fitted = np.nan_to_num(np.stack(fitted, axis=1), copy=False)
+            new = self._solved_again(train, fitted, folds(number))
+            if validation is not None:
+                self._advance(validation, number, *new)
+            refitted.append(Round(*new, *self._losses_of(train, validation, stops_early)))
+        return refitted
 
-    def _staged_raw(self, X):
-        """Raw predictions after each round."""
-        check_is_fitted(self)
-        rows = self._at_baseline(Rows.to_predict(self._validate_X(X, reset=False)))
-        for number, new in enumerate(self._rounds):
-            self._advance(rows, number, new.weights, new.learning_rate)
-            yield rows.raw_prediction
-
-    def _at_baseline(self, rows):
-        """Put the rows where they are before the first round."""
-        n_samples, n_outputs = rows.X.shape[0], len(self.baseline_prediction_)
-        rows.raw_prediction = np.tile(self.baseline_prediction_, (n_samples, 1))
-        if self._stacks:
-            shape = (n_samples, len(self._organizations), n_outputs)
-            unit = self._first_residual or 1.0
-            rows.assistance = Assistance(shape, self._holder, unit)
-        return rows
-
-    def _advance(self, rows, number, weights, rate):
-        """Move rows that were not fitted to on by one round."""
-        fitted = np.zeros((rows.X.shape[0], len(weights), len(self.baseline_prediction_)))
-        for m, (organization, columns) in enumerate(self._with_assistance(rows)):
-            if weights[m] != 0 or rows.assistance is not None:
-                fitted[:, m] = organization.predict(rows.X, [number], [1.0], columns)
-        direction = np.einsum("m,nmk->nk", weights, fitted)
-        rows.raw_prediction = rows.raw_prediction + rate * direction
-        if rows.assistance is not None:
-            rows.assistance.add(fitted, rate * weights)
-
-    def _with_assistance(self, rows):
-        """Every organization, with the columns of the assistors if it shall see them."""
-        for m, organization in enumerate(self._organizations):
-            stacked = rows.assistance is not None and m == self._holder
-            yield organization, rows.assistance.columns() if stacked else None
+    def _solved_again(self, rows, fitted, folds):
+        """Weights and rates of a round whose fitted values are given."""
+        residuals = [
+            self._loss.pseudo_residual(rows.y, raw) for raw in rows.raw_predictions
+        ]
+        return self._assemble(rows, fitted, residuals, folds)

@@ -1,24 +1,40 @@
 """What one organization does with its columns.
 
-The rounds loop speaks to an organization through four calls: `prepare`, `fit_round`,
-`predict` and `release`. What passes is arrays of floats, row identifiers, round numbers,
-fold numbers and seeds: no estimator, no column, no y.
+The rounds loop speaks to an organization through five calls: `presence`, `prepare`,
+`fit_round`, `predict` and `release`. What passes is arrays of floats, row identifiers,
+round numbers, fold numbers and seeds: no estimator, no column, no y. Fitted values and
+predictions are NaN in the rows that an organization does not have.
 """
 
 from contextlib import contextmanager
+from typing import Any
 
+import joblib
 import numpy as np
 from lightgbm import LGBMRegressor
 from scipy import sparse
 from sklearn.utils import _safe_indexing
 
-from ._learners import FoldRegressors, as_outputs, column_major, make_learner
+from ._availability import missing_rows
+from ._learners import (
+    IN_SAMPLE,
+    FoldRegressors,
+    Split,
+    column_major,
+    predict_held_out,
+    take_rows,
+)
+from ._registry import make_learner
 from ._stacking import AssistedView, with_columns
 
 # Fold number of a row that every model of the round is fitted to.
 NO_FOLD = -1
 # Name of the only organization when the user names none.
 SOLE_ORGANIZATION = "all"
+# An organization with fewer rows outside a fold abstains from the round.
+FEWEST_ROWS = 2
+# Of so many latest partitions into folds an organization keeps what it can use again.
+KNOWN_PARTITIONS = 16
 
 
 def default_estimator():
@@ -43,19 +59,59 @@ class LocalOrganization:
         Its own regressor, or a pipeline ending in one.
     columns : ndarray of int
         Positions of its columns in X.
+    missing_rows : {"error", "abstain", "pass"}, default="error"
+        What to do about rows in which all its columns are missing.
     """
 
-    def __init__(self, name, estimator, columns):
+    def __init__(self, name, estimator, columns, missing_rows="error"):
         self.name = name
         self.estimator = estimator
         self.columns = columns
+        self.missing_rows = missing_rows
         self.models = {}
-        self._learner = None
+        self._learner: Any = None
+        self._rows: Any = None
+        self._partitions: dict = {}
+
+    def presence(self, X):
+        """Mask of the rows of X that one has, (n_samples,).
+
+        Raises
+        ------
+        ValueError
+            If some are missing and that is an error. A single column that is missing
+            cannot be told from a missing value, which is the estimator's own business.
+        """
+        may_miss_all = self.missing_rows == "pass" or (
+            self.missing_rows == "error" and len(self.columns) == 1
+        )
+        if may_miss_all:
+            return np.ones(X.shape[0], dtype=bool)
+        missing = missing_rows(X, self.columns)
+        if self.missing_rows == "error" and missing.any():
+            raise ValueError(
+                f"All columns of organization {self.name!r} are missing (NaN) in "
+                f"{np.count_nonzero(missing)} of {len(missing)} rows. Fit with "
+                "missing_rows='abstain' to let organizations abstain where they have no "
+                "row, or with missing_rows='pass' to leave such rows to their estimators."
+            )
+        return ~missing
+
+    def fingerprint(self, X):
+        """A hash of one's own columns of X."""
+        return joblib.hash(self._view(X))
 
     def prepare(self, X, fit_params):
-        """Take one's own columns of the training rows, before the first round."""
+        """Take one's columns of the training rows that one has, before the first round."""
         with self._naming_errors("preparing its columns"):
-            self._learner = make_learner(self.estimator, self._view(X), fit_params)
+            presence = self.presence(X)
+            view, self._rows, self._learner = self._view(X), None, None
+            if not presence.all():
+                self._rows = np.flatnonzero(presence)
+                view = _safe_indexing(view, self._rows)
+                fit_params = take_rows(fit_params, self._rows, len(presence))
+            if np.count_nonzero(presence) >= FEWEST_ROWS or self._rows is None:
+                self._learner = make_learner(self.estimator, view, fit_params)
 
     def fit_round(self, round_number, seed, folds, residual, assistance=None):
         """Fit `residual` as round `round_number` and return one's fitted values.
@@ -79,29 +135,54 @@ class LocalOrganization:
         -------
         fitted : ndarray of shape (n_samples, n_outputs)
             Fitted values: of the model that did not see the row where there is one, else
-            the mean over models.
+            the mean over models. NaN in the rows that one does not have; in all, if there
+            are too few to fit in this round.
         """
         residual = np.ascontiguousarray(residual)
         with self._naming_errors(f"fitting round {round_number + 1}"):
-            learner = self._learner
+            partition = self._partition(folds)
+            if self._rows is None:
+                return self._fit_rows(
+                    round_number, seed, folds, partition, residual, assistance
+                )
+            fitted = np.full_like(residual, np.nan)
             if assistance is not None:
-                learner = learner.with_assistance(assistance)
-            return self._fit_folds(learner, round_number, seed, folds, residual)
+                assistance = assistance[self._rows]
+            if folds is not None:
+                folds = folds[self._rows]
+                folds = folds if (folds != NO_FOLD).any() else None
+            if not self._can_fit(folds):
+                self.models[round_number] = None
+                return fitted
+            fitted[self._rows] = self._fit_rows(
+                round_number, seed, folds, partition, residual[self._rows], assistance
+            )
+            return fitted
 
-    def _fit_folds(self, learner, round_number, seed, folds, residual):
+    def _can_fit(self, folds):
+        """Whether there are rows to fit outside every fold."""
         if folds is None:
-            model = learner.fit(residual, None, seed)
+            return len(self._rows) >= FEWEST_ROWS
+        n_inside = np.bincount(folds[folds != NO_FOLD])
+        return len(self._rows) - n_inside.max() >= FEWEST_ROWS
+
+    def _fit_rows(self, round_number, seed, folds, partition, residual, assistance):
+        learner = self._learner
+        if assistance is not None:
+            learner = learner.with_assistance(assistance)
+        if folds is None:
+            model, fitted = learner.fit(residual, IN_SAMPLE, seed)
             self.models[round_number] = model
-            return self._checked(learner.predict(model, None), residual.shape)
-        models = []
+            return self._checked(fitted, residual.shape)
+        models, fitted = [], np.empty_like(residual)
         for fold in range(folds.max() + 1):
-            fold_seed = derived_seed(seed, fold)
-            models.append(learner.fit(residual, np.flatnonzero(folds != fold), fold_seed))
-        fitted = np.empty_like(residual)
-        for fold, model in enumerate(models):
-            rows = np.flatnonzero(folds == fold)
-            shape = (len(rows), residual.shape[1])
-            fitted[rows] = self._checked(learner.predict(model, rows), shape)
+            outside = folds != fold
+            held_out = np.flatnonzero(~outside)
+            key = None if partition is None else (partition, fold)
+            split = Split(np.flatnonzero(outside), held_out, key)
+            model, values = learner.fit(residual, split, derived_seed(seed, fold))
+            fitted[held_out] = self._checked(values, (len(held_out), residual.shape[1]))
+            models.append(model)
         everywhere = np.flatnonzero(folds == NO_FOLD)
         model = models[0] if len(models) == 1 else FoldRegressors(models)
         if len(everywhere):
@@ -110,7 +191,22 @@ class LocalOrganization:
         self.models[round_number] = model
         return fitted
 
-    def predict(self, X, rounds, coefficients, assistance=None):
+    def _partition(self, folds):
+        """A number for these folds, the same when they come again; None for bags."""
+        if folds is None or (folds == NO_FOLD).any():
+            return None
+        for number, known in self._partitions.items():
+            if folds is known or np.array_equal(folds, known):
+                return number
+        number = max(self._partitions, default=-1) + 1
+        self._partitions[number] = folds
+        if len(self._partitions) > KNOWN_PARTITIONS and self._learner is not None:
+            oldest = min(self._partitions)
+            for fold in range(self._partitions.pop(oldest).max() + 1):
+                self._learner.forget((oldest, fold))
+        return number
+
+    def predict(self, X, rounds, coefficients, assistance=None, folds=None):
         """Sum over `rounds` of `coefficients` times one's predictions for the rows of X.
 
         Parameters
@@ -123,27 +219,57 @@ class LocalOrganization:
             One coefficient per round.
         assistance : ndarray of shape (n_samples, n_columns), default=None
             As in `fit_round`, for a single round.
+        folds : ndarray of shape (n_samples,), default=None
+            Fold numbers of training rows: predict each by the model that has not seen it.
 
         Returns
         -------
-        contribution : ndarray of shape (n_samples, n_outputs) or 0.0
-            The sum, in the order of `rounds`; 0.0 if no coefficient differs from 0.
+        contribution : ndarray of shape (n_samples, n_outputs) or float
+            The sum, in the order of `rounds`; 0.0 if no coefficient differs from 0. NaN in
+            the rows that one does not have.
         """
+        if not np.any(coefficients):
+            return 0.0
+        presence = self.presence(X)
+        if presence.all():
+            return self._predict_rows(X, rounds, coefficients, assistance, folds)
+        rows = np.flatnonzero(presence)
+        if len(rows) == 0:
+            return np.nan
+        if assistance is not None:
+            assistance = assistance[rows]
+        if folds is not None:
+            folds = folds[rows]
+        X = _safe_indexing(X, rows)
+        known = self._predict_rows(X, rounds, coefficients, assistance, folds)
+        if np.ndim(known) == 0:
+            return known
+        contribution = np.full((len(presence), known.shape[1]), np.nan)
+        contribution[rows] = known
+        return contribution
+
+    def _predict_rows(self, X, rounds, coefficients, assistance, folds):
         view, total = self._view(X), 0.0
         if assistance is not None:
             _, view = with_columns(self.estimator, AssistedView(view, assistance))
         for round_number, coefficient in zip(rounds, coefficients, strict=True):
-            if coefficient != 0:
+            model = self.models.get(round_number)  # None in rounds that one was not in
+            if coefficient != 0 and model is not None:
                 with self._naming_errors("predicting"):
-                    prediction = as_outputs(self.models[round_number].predict(view))
+                    prediction = predict_held_out(model, view, folds)
                     self._checked(prediction, (X.shape[0], *prediction.shape[1:]))
                 total = total + coefficient * prediction
         return total
 
+    def take_over(self, other):
+        """Have the models that the organization had before."""
+        self.models = dict(other.models)
+
     def release(self, n_rounds):
         """Let go of the training rows, and of rounds from `n_rounds` on."""
-        self._learner = None
-        self.models = {t: self.models[t] for t in range(n_rounds)}
+        self._learner = self._rows = None
+        self._partitions = {}
+        self.models = {t: model for t, model in self.models.items() if t < n_rounds}
 
     def _view(self, X):
         view = _safe_indexing(X, self.columns, axis=1)

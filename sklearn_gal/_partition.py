@@ -7,6 +7,7 @@ from sklearn.base import is_classifier, is_clusterer, is_regressor
 from sklearn.utils import check_random_state
 
 from ._organizations import SOLE_ORGANIZATION, LocalOrganization, default_estimator
+from ._sharing import SharingOrganization
 
 
 def make_organizations(X, n_organizations=8, estimator=None, *, random_state=None):
@@ -103,7 +104,7 @@ def resolve_organizations(model, X):
     feature_names = getattr(model, "feature_names_in_", None)
     if organizations is None:
         everything = np.arange(n_features)
-        return [LocalOrganization(SOLE_ORGANIZATION, default_estimator(), everything)]
+        return [_organization(model, SOLE_ORGANIZATION, default_estimator(), everything)]
     check_organizations(organizations, reserved=model.get_params(deep=False))
     resolved = []
     for name, estimator, columns in organizations:
@@ -116,8 +117,15 @@ def resolve_organizations(model, X):
                 "repetition."
             )
         estimator = default_estimator() if estimator is None else estimator
-        resolved.append(LocalOrganization(name, estimator, positions))
+        resolved.append(_organization(model, name, estimator, positions))
     return resolved
+
+
+def _organization(model, name, estimator, columns):
+    arguments = name, estimator, columns, model.missing_rows
+    if model.share_models:
+        return SharingOrganization(*arguments, keeps_residuals=model.warm_start)
+    return LocalOrganization(*arguments)
 
 
 def check_organizations(organizations, reserved):

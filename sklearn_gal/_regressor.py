@@ -52,13 +52,21 @@ class GALRegressor(RegressorMixin, BaseGAL):
     line_search : bool, default=True
         Whether to search, in each round, the rate with the least overarching loss. A rate
         of 0, where no step along the assisted direction lowers the loss, ends the fit.
-    weights : {"optimal", "optimal_absolute", "uniform"} or callable, default="optimal"
-        Assistance weights of the organizations in a round: on the simplex with the least
-        squared error to the pseudo-residual, with the least absolute error (a linear
-        programme that grows with the number of rows), or all the same. A callable
-        ``(residual, fitted, sample_weight) -> weights`` receives arrays of shapes
-        (n_samples, n_outputs), (n_samples, n_organizations, n_outputs) and (n_samples,)
-        or None and returns one weight per organization.
+    weights : {"optimal", "nonnegative", "optimal_absolute", "uniform"} or callable, \
+            default="optimal"
+        Assistance weights of the organizations in a round.
+
+        - "optimal": on the simplex with the least squared error to the pseudo-residual,
+          as in the paper.
+        - "nonnegative": of the direction along which that error falls most, whatever its
+          length (non-negative least squares, divided by the sum). More even where each
+          organization knows another part of the residual.
+        - "optimal_absolute": on the simplex with the least absolute error (a linear
+          programme that grows with the number of rows).
+        - "uniform": all the same.
+        - a callable ``(residual, fitted, sample_weight) -> weights``, which receives
+          arrays of shapes (n_samples, n_outputs), (n_samples, n_organizations, n_outputs)
+          and (n_samples,) or None and returns one weight per organization.
     cv : "auto", None, int, splitter or iterable, default="auto"
         How the fitted values are made that choose weights, rate and next residual.
 
@@ -83,6 +91,29 @@ class GALRegressor(RegressorMixin, BaseGAL):
         overfits.
     label_holder : str or None, default=None
         Name of the organization that holds y; None is the first.
+    missing_rows : {"error", "abstain", "pass"}, default="error"
+        What to do, in `fit` and when predicting, about rows in which all columns of an
+        organization are missing (NaN; None, NA and null in data frames).
+
+        - ``"error"``: raise an error. A single column that is missing cannot be told from
+          a missing value, so that an organization with one column passes it on.
+        - ``"abstain"``: the organization does not have the row. Its estimator never sees
+          it, and the row is predicted from those who have it, with weights and rates of
+          their own, see `patterns_`.
+        - ``"pass"``: leave such rows to its estimator, as any other missing value.
+    privacy : mechanism, callable or None, default=None
+        What perturbs the pseudo-residual that assistors receive, once per round:
+        ``LaplaceMechanism(epsilon)`` or ``IntervalMechanism(n_thresholds)`` of
+        :mod:`sklearn_gal.privacy`, or a callable ``(residual, random_state) -> residual``.
+        The label holder itself uses the exact one. Folds then do not depend on y. With a
+        fixed `random_state` whoever guesses it can subtract the noise: leave it at None in
+        earnest. The user guide says what is and is not covered.
+    share_models : bool, default=False
+        Whether every organization keeps one model instead of one per round ("deep model
+        sharing"). In each round it is fitted again, to the residuals of all rounds so far
+        as one two-dimensional target, on folds that stay the same; weights and rates are
+        chosen again for the last models. For estimators that take several outputs:
+        neural networks, forests, trees, neighbours, linear models.
     early_stopping : bool or "auto", default="auto"
         Whether to stop when the validation loss no longer improves. Cross-fitted values
         validate by themselves; else a part of the rows is set aside. ``"auto"``: from
@@ -95,6 +126,7 @@ class GALRegressor(RegressorMixin, BaseGAL):
         Improvement that counts, as a share of the loss before the first round.
     warm_start : bool, default=False
         If True, `fit` continues from the rounds of the previous call up to `max_iter`.
+        Organizations may join, behind those before and with columns behind theirs.
     n_jobs : int or None, default=None
         Number of organizations that fit or predict at once, in threads; None is 1 (or
         that of a :obj:`joblib.parallel_backend` context), -1 all processors. Results do
@@ -110,7 +142,8 @@ class GALRegressor(RegressorMixin, BaseGAL):
     ----------
     estimators_ : list of lists
         Fitted local models, ``estimators_[round][organization]``. Of a cross-fitted round
-        each predicts the mean of its fold models, its `estimators`.
+        each predicts the mean of its fold models, its `estimators`. None in rounds that an
+        organization was not in: it had too few rows, or joined later.
     weights_ : ndarray of shape (n_rounds, n_organizations)
         Assistance weights.
     learning_rates_ : ndarray of shape (n_rounds,)
@@ -122,12 +155,26 @@ class GALRegressor(RegressorMixin, BaseGAL):
         after each, out-of-fold if cross-fitted.
     validation_loss_ : ndarray of shape (n_rounds + 1,) or (0,)
         The same on the rows that early stopping looks at; empty without early stopping.
+    patterns_ : ndarray of bool of shape (n_patterns, n_organizations)
+        Combinations of organizations that have assistance weights and rates of their own:
+        everybody first, whose weights and rates are `weights_` and `learning_rates_`. Only
+        that one, unless ``missing_rows="abstain"``. A row is predicted by the combination
+        of all that have it, or else by the largest of some of them.
+    pattern_weights_ : ndarray of shape (n_rounds, n_patterns, n_organizations)
+        Assistance weights of every combination.
+    pattern_learning_rates_ : ndarray of shape (n_rounds, n_patterns)
+        Assisted learning rates of every combination, shrunken.
     organization_names_ : list of str
         Names of the organizations.
     columns_ : list of ndarray of int
         Positions of every organization's columns.
     label_holder_ : str
         Name of the organization that holds y.
+    privacy_spent_ : Bunch
+        With `privacy` only: `n_rounds` in which assistors received something,
+        `epsilon_per_round`, `epsilon` of all rounds by basic composition, and
+        `epsilon_advanced` which holds up to a probability of `delta` = 1e-6. Per row, and
+        infinite where the mechanism promises none.
     n_iter_ : int
         Number of rounds; 0 if not even the first lowered the loss, and the baseline is all
         there is.
@@ -186,6 +233,9 @@ class GALRegressor(RegressorMixin, BaseGAL):
         subsample=1.0,
         stack_contributions=False,
         label_holder=None,
+        missing_rows="error",
+        privacy=None,
+        share_models=False,
         early_stopping="auto",
         validation_fraction=0.1,
         n_iter_no_change=10,
@@ -205,6 +255,9 @@ class GALRegressor(RegressorMixin, BaseGAL):
         self.subsample = subsample
         self.stack_contributions = stack_contributions
         self.label_holder = label_holder
+        self.missing_rows = missing_rows
+        self.privacy = privacy
+        self.share_models = share_models
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -229,7 +282,7 @@ class GALRegressor(RegressorMixin, BaseGAL):
         shape = y.shape[1:]
         if continued and shape != self._target_shape:
             raise ValueError(
-                "warm_start=True continues with targets of shape "
+                "The rounds so far are for targets of shape "
                 f"{('n_samples', *self._target_shape)}, got {y.shape}."
             )
         self._target_shape = shape

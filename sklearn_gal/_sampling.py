@@ -1,9 +1,11 @@
 """Which rows a round is fitted to and which it is judged on: folds, bags, validation."""
 
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any
 
+import joblib
 import numpy as np
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing
@@ -15,6 +17,11 @@ from ._organizations import NO_FOLD
 # folds do instead of five (benchmarks/defaults.py).
 CROSS_FIT_FROM = 20
 TWO_FOLDS_FROM = 200
+# Partitions into folds take turns, so many of them that they have this many rows in all,
+# within bounds; what an organization computes of its columns for one of them, it can use
+# again when its turn comes. Fewer are worse judges of few rows (docs/design.rst).
+PARTITIONED_ROWS = 200_000
+FEWEST_PARTITIONS, MOST_PARTITIONS = 4, 16
 # What the seed of a draw is for
 _FOLDS, _VALIDATION = 1, 2
 
@@ -24,17 +31,21 @@ class Rows:
     """Training or validation rows, with all that has one entry per row.
 
     `strata` are class codes, or zeros; `folds` are fold numbers if the user gave a
-    splitter; `local_params` are the parameters of the local fits, a dict per organization.
+    splitter; `local_params` are the parameters of the local fits, a dict per organization;
+    `present` says which organizations have the row, `path` whose weights predict it.
     """
 
     X: Any
-    y: np.ndarray | None
+    y: Any
     sample_weight: np.ndarray | None
-    strata: np.ndarray | None
+    strata: Any
     folds: np.ndarray | None
     local_params: list[dict]
-    raw_prediction: np.ndarray | None = None
+    present: np.ndarray | None = None
+    path: np.ndarray | None = None
+    raw_predictions: Any = None  # per path, (n_samples, n_outputs)
     assistance: Any = None
+    fingerprint: Any = None
 
     @classmethod
     def to_predict(cls, X):
@@ -44,11 +55,47 @@ class Rows:
     def __len__(self):
         return self.X.shape[0]
 
+    @property
+    def raw_prediction(self):
+        """Raw predictions of the rows, each on its own path."""
+        return self.on_own_path(self.raw_predictions)
+
+    def on_own_path(self, values):
+        """Of values (n_paths, n_samples, ...) those of every row's own path."""
+        if len(values) == 1:
+            return values[0]
+        return np.stack(values)[self.path, np.arange(len(self))]
+
     def of_any_weight(self):
         """The rows without those of weight 0."""
         if self.sample_weight is None or self.sample_weight.all():
             return self
         return self.take(np.flatnonzero(self.sample_weight))
+
+    def move(self, fitted, weights, rates):
+        """Move raw predictions on by a round, on every path by its weights and rate."""
+        self.raw_predictions = [
+            raw + rate * np.tensordot(weight, fitted, (0, 1)) if rate else raw
+            for raw, weight, rate in zip(self.raw_predictions, weights, rates, strict=True)
+        ]
+        if self.assistance is not None:
+            self.assistance.add(fitted, rates[0] * weights[0])
+
+    @property
+    def reached(self):
+        """Where the rounds have led these rows, and what tells that they are the same."""
+        return self.fingerprint, self.raw_predictions, deepcopy(self.assistance)
+
+    def resume(self, reached, origin):
+        """Go where `reached` is, if that is of the same rows; whether it is.
+
+        `origin` says on which path of before each path has been.
+        """
+        if reached is None or not reached[0].items() <= self.fingerprint.items():
+            return False
+        _, raw_predictions, self.assistance = deepcopy(reached)
+        self.raw_predictions = [raw_predictions[path] for path in origin]
+        return True
 
     def take(self, rows):
         """A selection of the rows."""
@@ -64,7 +111,7 @@ class Rows:
             strata=self.strata[rows],
             folds=_renumbered(cut(self.folds)),
             local_params=[take_rows(each, rows, len(self)) for each in self.local_params],
-            raw_prediction=cut(self.raw_prediction),
+            present=cut(self.present),
         )
 
     def loss(self, loss):
@@ -73,7 +120,8 @@ class Rows:
 
     def split(self, fraction, seed):
         """Training rows and a random part to validate on."""
-        size = fraction if isinstance(fraction, Integral) else round(fraction * len(self))
+        counted = isinstance(fraction, Integral)
+        size = int(fraction) if counted else round(fraction * len(self))
         if size > len(self) - len(np.unique(self.strata)):
             raise ValueError(
                 f"validation_fraction={fraction} of {len(self)} rows leaves too few rows "
@@ -84,13 +132,31 @@ class Rows:
         return self.take(np.flatnonzero(~part)), self.take(np.flatnonzero(part))
 
 
+class FittedTo:
+    """Tells the rows of a fit, which it does not keep, and the folds of its rounds."""
+
+    def __init__(self, rows, n_folds, subsample, same_folds):
+        self._hash = joblib.hash((rows.y, rows.sample_weight))
+        self._given_folds = rows.folds
+        self._settings = n_folds, subsample, same_folds
+
+    def includes(self, rows):
+        """Whether these are the rows of the fit."""
+        return self._hash == joblib.hash((rows.y, rows.sample_weight))
+
+    def folds(self, rows, seed):
+        """The folds of the rounds, for the rows of the fit."""
+        rows = replace(rows, folds=self._given_folds)
+        return RoundFolds(rows, *self._settings, seed)
+
+
 def _renumbered(folds):
     """Fold numbers without gaps, where a fold has lost all its rows."""
     return None if folds is None else np.unique(folds, return_inverse=True)[1]
 
 
 def number_of_folds(cv, subsample, n_samples):
-    """Folds drawn anew in each round; None if the fit is in-sample or the folds given."""
+    """Number of folds to draw; None if the fit is in-sample or the folds given."""
     if isinstance(cv, str):
         if subsample < 1 or n_samples < CROSS_FIT_FROM:
             return None
@@ -102,18 +168,55 @@ def number_of_folds(cv, subsample, n_samples):
     return int(cv)
 
 
-def round_folds(rows, n_folds, subsample, seed, round_number):
-    """Fold numbers of one round, (n_samples,), or None if the round is in-sample."""
-    if rows.folds is not None:
-        return rows.folds
-    rng = np.random.default_rng([seed, _FOLDS, round_number])
-    if n_folds is not None:
-        return draw_folds(rows.strata, n_folds, rng)
-    if subsample < 1:
-        # a single model, that leaves fold 0 out
-        n_out = max(1, round((1 - subsample) * len(rows)))
-        return np.where(draw_part(rows.strata, n_out, rng), 0, NO_FOLD)
-    return None
+def number_of_partitions(n_samples):
+    """After how many rounds a partition into folds comes again."""
+    return int(np.clip(PARTITIONED_ROWS // n_samples, FEWEST_PARTITIONS, MOST_PARTITIONS))
+
+
+class RoundFolds:
+    """Draws the fold numbers of the rounds.
+
+    Parameters
+    ----------
+    rows : Rows
+        Training rows.
+    n_folds : int or None
+        Folds to draw; None if the fit is in-sample or the folds are given.
+    subsample : float
+        Share of the rows that a round is fitted to, where there are no folds.
+    same_folds : bool
+        Whether all rounds have the folds of the first.
+    seed : int
+        Seed of the draws.
+    """
+
+    def __init__(self, rows, n_folds, subsample, same_folds, seed):
+        self.rows = rows
+        self.n_folds = n_folds
+        self.subsample = subsample
+        self.same_folds = same_folds
+        self.seed = seed
+        self._partitions = {}
+
+    def __call__(self, round_number):
+        """Fold numbers of a round, (n_samples,), or None if the round is in-sample."""
+        if self.rows.folds is not None:
+            return self.rows.folds
+        if self.same_folds:
+            round_number = 0
+        if self.n_folds is not None:
+            number = round_number % number_of_partitions(len(self.rows))
+            if number not in self._partitions:
+                rng = np.random.default_rng([self.seed, _FOLDS, number])
+                folds = draw_folds(self.rows.strata, self.n_folds, rng)
+                self._partitions[number] = folds
+            return self._partitions[number]
+        if self.subsample < 1:
+            # a single model, that leaves fold 0 out
+            rng = np.random.default_rng([self.seed, _FOLDS, round_number])
+            n_out = max(1, round((1 - self.subsample) * len(self.rows)))
+            return np.where(draw_part(self.rows.strata, n_out, rng), 0, NO_FOLD)
+        return None
 
 
 def judging_rows(folds):
@@ -125,7 +228,7 @@ def judging_rows(folds):
 
 def draw_folds(strata, n_folds, rng):
     """Random fold numbers, every fold with the same share of every stratum."""
-    folds = np.empty(len(strata), dtype=np.intp)
+    folds = np.empty(len(strata), dtype=np.int32)
     folds[_shuffled_by_stratum(strata, rng)] = np.arange(len(strata)) % n_folds
     return folds
 

@@ -32,7 +32,7 @@ class Assistance:
     def __init__(self, shape, label_holder, unit):
         self.contributions = np.zeros(shape)
         n_columns = (shape[1] - 1) * shape[2]
-        self._recent = deque(maxlen=max(1, RECENT_COLUMNS // n_columns))
+        self._recent: deque[np.ndarray] = deque(maxlen=max(1, RECENT_COLUMNS // n_columns))
         self._label_holder = label_holder
         self._unit = unit
 
@@ -143,10 +143,10 @@ def append_columns(view, columns):
         prefix = "assistance_"
         while any(name.startswith(prefix) for name in view.columns):
             prefix += "_"
-        names = [f"{prefix}{j}" for j in range(columns.shape[1])]
+        names: list[Any] = [f"{prefix}{j}" for j in range(columns.shape[1])]
     else:  # positions, in pandas
-        names = range(len(view.columns) + columns.shape[1])
-        names = [name for name in names if name not in view.columns][: columns.shape[1]]
+        free = range(len(view.columns) + columns.shape[1])
+        names = [name for name in free if name not in view.columns][: columns.shape[1]]
     named = dict(zip(names, columns.T, strict=True))
     if hasattr(view, "hstack"):  # polars
         return view.hstack(type(view)(named))

@@ -9,6 +9,7 @@ from sklearn.utils.validation import validate_data
 
 from ._assistance import WEIGHTS
 
+MISSING_ROWS = ("error", "abstain", "pass")
 # Before 1.9 scikit-learn reads column names by an interchange protocol that polars 2 lacks.
 _READS_EVERY_FRAME = tuple(map(int, sklearn.__version__.split(".")[:2])) >= (1, 9)
 
@@ -25,7 +26,7 @@ def check_parameters(model):
     check_scalar(model.n_iter_no_change, "n_iter_no_change", Integral, min_val=1)
     check_scalar(model.tol, "tol", Real, min_val=0)
     check_scalar(model.verbose, "verbose", Integral, min_val=0)
-    for name in ("line_search", "stack_contributions", "warm_start"):
+    for name in ("line_search", "stack_contributions", "share_models", "warm_start"):
         check_scalar(getattr(model, name), name, (bool, np.bool_))
     _check_share(model, "learning_rate", max_val=None)
     _check_share(model, "subsample", include_boundaries="right")
@@ -44,6 +45,21 @@ def check_parameters(model):
             f"weights={weights!r} is not known. Use one of {sorted(WEIGHTS)}, or a "
             "callable (residual, fitted, sample_weight) -> weights."
         )
+    if not _is_one_of(model.missing_rows, MISSING_ROWS):
+        raise ValueError(
+            f"missing_rows must be one of {list(MISSING_ROWS)}, got {model.missing_rows!r}."
+        )
+    if model.missing_rows == "abstain" and model.stack_contributions:
+        raise ValueError(
+            "stack_contributions=True needs what every organization sends for every row: "
+            "it does not go with missing_rows='abstain'."
+        )
+    if model.share_models and model.stack_contributions:
+        raise ValueError(
+            "stack_contributions=True gives the label holder's model other columns in "
+            "every round: it does not go with share_models=True."
+        )
+    _check_privacy(model.privacy, getattr(model, "class_weight", None))
     _check_cv(model.cv, model.subsample)
 
 
@@ -56,6 +72,21 @@ def _check_share(model, name, max_val=1, include_boundaries="neither"):
 
 def _is_one_of(value, names):
     return isinstance(value, str) and value in names
+
+
+def _check_privacy(privacy, class_weight):
+    if privacy is None:
+        return
+    if isinstance(privacy, type) or not callable(privacy):
+        raise ValueError(
+            "privacy must be None, a mechanism of sklearn_gal.privacy or a callable "
+            f"(residual, random_state) -> residual, got {privacy!r}."
+        )
+    if class_weight is not None:
+        raise ValueError(
+            f"class_weight={class_weight!r} would tell the assistors the class of every "
+            "row, in the weights of their local fits: with privacy, leave it at None."
+        )
 
 
 def _check_cv(cv, subsample):

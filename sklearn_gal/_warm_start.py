@@ -1,9 +1,16 @@
-"""Continuing a fit: what may change between two calls, and what may not."""
+"""Continuing a fit: what may change between two calls, and what may not.
+
+Whoever holds no rows yet may join; nobody may leave or change columns.
+"""
 
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import zip_longest
 
+import joblib
 import numpy as np
+
+from ._partition import column_names
 
 
 def continues(model):
@@ -15,7 +22,7 @@ def continues(model):
         If there are more rounds already than `max_iter`.
     """
     if not (model.warm_start and hasattr(model, "_rounds")):
-        for name in ("_rounds", "_progress"):  # a fit that fails leaves no old model
+        for name in ("_rounds", "_reached"):  # a fit that fails leaves no old model
             vars(model).pop(name, None)
         return False
     if model.max_iter < model.n_iter_:
@@ -38,6 +45,12 @@ def unchanged_on_failure(model):
         raise
 
 
+def fingerprint(rows, organizations):
+    """What tells whether `rows` are the same, for y and for each organization."""
+    known = {None: joblib.hash((rows.y, rows.sample_weight, rows.strata, rows.folds))}
+    return known | {each.name: each.fingerprint(rows.X) for each in organizations}
+
+
 def check_same_setting(before, setting):
     """Refuse to continue with another setting than before."""
     for name, value in setting.items():
@@ -48,16 +61,74 @@ def check_same_setting(before, setting):
             )
 
 
+def brings_columns(model, X):
+    """Whether organizations that join have columns behind those of X before.
+
+    Raises
+    ------
+    ValueError
+        If the columns before are not the first ones of X.
+    """
+    joins = len(model.organizations or ()) > len(model._organizations)
+    if not joins or np.shape(X)[1:] <= (model.n_features_in_,):
+        return False
+    known, names = getattr(model, "feature_names_in_", None), column_names(X)
+    if known is not None and (names is None or names[: len(known)] != list(known)):
+        raise ValueError(
+            "The columns of organizations that join must stand behind those of before, "
+            f"{list(known)}, got {names}."
+        )
+    return True
+
+
 def hand_over_models(before, organizations):
     """Give organizations resolved anew the models of the rounds so far."""
     pairs = list(zip_longest(before, organizations))
     for old, new in pairs:
-        same = old is not None and new is not None and old.name == new.name
-        if not same or not np.array_equal(old.columns, new.columns):
+        if old is None:
+            continue  # joins
+        if (
+            new is None
+            or new.name != old.name
+            or not np.array_equal(new.columns, old.columns)
+        ):
             raise ValueError(
                 "warm_start=True continues with the same organizations and columns in "
-                f"the same order; organization {(new or old).name!r} is new, has "
-                "changed or is gone. Fit with warm_start=False first."
+                f"the same order, new ones behind them; organization {old.name!r} has "
+                "changed or is gone. See drop_organization, or fit with warm_start=False."
             )
-    for old, new in pairs:
-        new.models = dict(old.models)
+        new.take_over(old)
+
+
+def inherited_rounds(rounds, before, paths):
+    """The rounds on the paths `before`, as rounds on `paths`.
+
+    A new path has gone the way of those on it who were there; who joins has weight 0.
+    """
+    n_before = before.members.shape[1]
+    origin = before.serving(paths.members[:, :n_before])
+    joined = [(0, 0), (0, paths.members.shape[1] - n_before)]
+    return origin, [
+        replace(
+            each,
+            weights=np.pad(each.weights[origin], joined),
+            learning_rates=each.learning_rates[origin],
+        )
+        for each in rounds
+    ]
+
+
+def check_may_leave(model, name):
+    """Refuse to go on without an organization that cannot leave."""
+    names = model.organization_names_
+    if name not in names:
+        raise ValueError(f"{name!r} is none of the organizations {names}.")
+    if name == model.label_holder_:
+        raise ValueError(
+            f"Organization {name!r} holds y: the label holder cannot leave. Fit without it."
+        )
+    if model._stacks:
+        raise ValueError(
+            "With stack_contributions=True nobody can leave: the label holder's models "
+            "take columns of the others. Fit again without the organization."
+        )

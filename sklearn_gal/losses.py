@@ -4,14 +4,18 @@ A loss is any object with three methods, ``value``, ``pseudo_residual`` and ``ba
 Targets and raw predictions are always two-dimensional, (n_samples, n_outputs); a binary
 target is one column of zeros and ones, a multiclass target is one-hot encoded.
 
-Two further methods are optional. ``inverse_link`` maps raw predictions to predictions or
+Five further methods are optional. ``inverse_link`` maps raw predictions to predictions or
 class probabilities (a regressor takes the identity; a classifier without it has no
 ``predict_proba``).
 ``for_target`` checks the target and returns the loss to use, with any constant that
-depends on the target settled.
+depends on the target settled. ``curvature`` is the second derivative along a direction,
+with which the assisted learning rate takes fewer steps. ``residual_bounds`` and
+``residual_diameter`` say how large pseudo-residuals can be, whatever the data, for
+:mod:`sklearn_gal.privacy`.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.special import expit, log_expit, logsumexp, softmax
@@ -34,6 +38,16 @@ _MAX_EXPONENT = 500.0
 
 def _exp(raw):
     return np.exp(np.clip(raw, -_MAX_EXPONENT, _MAX_EXPONENT))
+
+
+def _dot(a, b):
+    """Sum over outputs of the products."""
+    return np.einsum("ij,ij->i", a, b)
+
+
+def _squares(a):
+    """Sum over outputs of the squares."""
+    return _dot(a, a)
 
 
 def _prior(y, sample_weight):
@@ -156,16 +170,69 @@ class Loss:
         """
         return self
 
+    def residual_bounds(self):
+        """Least and largest pseudo-residual, whatever the data.
+
+        Returns
+        -------
+        bounds : tuple of float (low, high) or None
+            For every output; None if there are none.
+        """
+        return None
+
+    def residual_diameter(self, n_outputs):
+        """Largest L1 distance between two pseudo-residuals of a row, whatever the data.
+
+        Parameters
+        ----------
+        n_outputs : int
+            Number of outputs.
+
+        Returns
+        -------
+        diameter : float
+            Over all outputs; infinite if there are no bounds.
+        """
+        if self.residual_bounds() is None:
+            return np.inf
+        low, high = self.residual_bounds()
+        return float(np.sum(np.broadcast_to(np.subtract(high, low), n_outputs)))
+
 
 @dataclass(frozen=True)
 class SquaredError(Loss):
     """Half the squared error, ``(y - F)**2 / 2``."""
 
     def pointwise(self, y, raw_prediction):
-        return ((y - raw_prediction) ** 2).sum(axis=1) / 2
+        return _squares(y - raw_prediction) / 2
 
     def pseudo_residual(self, y, raw_prediction):
         return y - raw_prediction
+
+    def value(self, y, raw_prediction, sample_weight=None):
+        error = y - raw_prediction
+        if sample_weight is None:
+            return float(np.vdot(error, error)) / (2 * len(y))
+        return float(sample_weight @ _squares(error)) / (2 * float(sample_weight.sum()))
+
+    def curvature(self, y, residual, direction):
+        """Second derivative of each row's loss along a direction.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_samples, n_outputs)
+            Target.
+        residual : ndarray of shape (n_samples, n_outputs)
+            Pseudo-residual where the derivative is taken.
+        direction : ndarray of shape (n_samples, n_outputs)
+            Direction in which the raw predictions move.
+
+        Returns
+        -------
+        curvature : ndarray of shape (n_samples,)
+            Second derivative per row with respect to the step.
+        """
+        return _squares(direction)
 
     def baseline(self, y, sample_weight=None):
         return np.average(y, axis=0, weights=sample_weight)
@@ -180,6 +247,9 @@ class AbsoluteError(Loss):
 
     def pseudo_residual(self, y, raw_prediction):
         return np.sign(y - raw_prediction)
+
+    def residual_bounds(self):
+        return -1.0, 1.0
 
     def baseline(self, y, sample_weight=None):
         return weighted_quantile(y, 0.5, sample_weight)
@@ -213,6 +283,9 @@ class QuantileLoss(Loss):
             error == 0, 0.0, np.where(error > 0, self.quantile, self.quantile - 1)
         )
 
+    def residual_bounds(self):
+        return self.quantile - 1, self.quantile
+
     def baseline(self, y, sample_weight=None):
         return weighted_quantile(y, self.quantile, sample_weight)
 
@@ -236,7 +309,7 @@ class HuberLoss(Loss):
     Annals of Statistics 29 (2001), section 4.4.
     """
 
-    delta: float | np.ndarray | None = None
+    delta: Any = None
     quantile: float = 0.9
 
     def __post_init__(self):
@@ -263,6 +336,12 @@ class HuberLoss(Loss):
     def pseudo_residual(self, y, raw_prediction):
         return np.clip(y - raw_prediction, -self.delta, self.delta)
 
+    def curvature(self, y, residual, direction):
+        return _squares(direction * (np.abs(residual) < self.delta))
+
+    def residual_bounds(self):
+        return None if self.delta is None else (-self.delta, self.delta)
+
     def baseline(self, y, sample_weight=None):
         median = weighted_quantile(y, 0.5, sample_weight)
         # one step from the median towards the minimum (Friedman 2001, section 4.4)
@@ -288,10 +367,25 @@ class PoissonLoss(Loss):
     def pseudo_residual(self, y, raw_prediction):
         return y - _exp(raw_prediction)
 
+    def curvature(self, y, residual, direction):
+        return _dot(y - residual, direction**2)
+
     def baseline(self, y, sample_weight=None):
         return np.log(np.average(y, axis=0, weights=sample_weight))
 
     def inverse_link(self, raw_prediction):
+        """Map raw predictions to predictions, by the exponential function.
+
+        Parameters
+        ----------
+        raw_prediction : ndarray of shape (n_samples, n_outputs)
+            Raw predictions, in link space.
+
+        Returns
+        -------
+        prediction : ndarray of shape (n_samples, n_outputs)
+            Positive predictions, in the units of the target.
+        """
         return _exp(raw_prediction)
 
 
@@ -310,10 +404,25 @@ class GammaLoss(Loss):
     def pseudo_residual(self, y, raw_prediction):
         return y * _exp(-raw_prediction) - 1
 
+    def curvature(self, y, residual, direction):
+        return _dot(residual + 1, direction**2)
+
     def baseline(self, y, sample_weight=None):
         return np.log(np.average(y, axis=0, weights=sample_weight))
 
     def inverse_link(self, raw_prediction):
+        """Map raw predictions to predictions, by the exponential function.
+
+        Parameters
+        ----------
+        raw_prediction : ndarray of shape (n_samples, n_outputs)
+            Raw predictions, in link space.
+
+        Returns
+        -------
+        prediction : ndarray of shape (n_samples, n_outputs)
+            Positive predictions, in the units of the target.
+        """
         return _exp(raw_prediction)
 
 
@@ -332,6 +441,20 @@ class LogLoss(Loss):
             return y - expit(raw_prediction)
         return y - softmax(raw_prediction, axis=1)
 
+    def curvature(self, y, residual, direction):
+        probability = y - residual
+        if y.shape[1] == 1:
+            return (probability * (1 - probability) * direction**2).ravel()
+        mean = _dot(probability, direction)
+        return _dot(probability, (direction - mean[:, None]) ** 2)
+
+    def residual_bounds(self):
+        return -1.0, 1.0
+
+    def residual_diameter(self, n_outputs):
+        # one-hot minus probabilities: the positive and the negative part are at most 1
+        return 2.0 if n_outputs == 1 else 4.0
+
     def baseline(self, y, sample_weight=None):
         prior = _prior(y, sample_weight)
         if y.shape[1] == 1:
@@ -339,6 +462,18 @@ class LogLoss(Loss):
         return np.log(prior)
 
     def inverse_link(self, raw_prediction):
+        """Map raw predictions to class probabilities.
+
+        Parameters
+        ----------
+        raw_prediction : ndarray of shape (n_samples, n_outputs)
+            Raw predictions, in link space; a single output for two classes.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            Probabilities, which sum to 1.
+        """
         if raw_prediction.shape[1] == 1:
             return np.hstack([expit(-raw_prediction), expit(raw_prediction)])
         return softmax(raw_prediction, axis=1)
@@ -373,11 +508,26 @@ class ExponentialLoss(Loss):
     def pseudo_residual(self, y, raw_prediction):
         return (2 * y - 1) * _exp((1 - 2 * y) * raw_prediction)
 
+    def curvature(self, y, residual, direction):
+        return _dot(np.abs(residual), direction**2)
+
     def baseline(self, y, sample_weight=None):
         prior = _prior(y, sample_weight)
         return (np.log(prior) - np.log1p(-prior)) / 2
 
     def inverse_link(self, raw_prediction):
+        """Map raw predictions to class probabilities.
+
+        Parameters
+        ----------
+        raw_prediction : ndarray of shape (n_samples, n_outputs)
+            Raw predictions, in link space; a single output for two classes.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            Probabilities, which sum to 1.
+        """
         return np.hstack([expit(-2 * raw_prediction), expit(2 * raw_prediction)])
 
 

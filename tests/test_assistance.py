@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.optimize import minimize, minimize_scalar
+from scipy.optimize import minimize, minimize_scalar, nnls
 
 from sklearn_gal import losses
 from sklearn_gal._assistance import (
     line_search,
+    nonnegative_weights,
     optimal_absolute_weights,
     optimal_weights,
     uniform_weights,
@@ -52,6 +53,30 @@ def test_weights_are_optimal_on_the_simplex(solve, objective, seed):
         assert best <= objective(other, residual, fitted, sample_weight) * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_nonnegative_weights_are_the_best_direction(seed):
+    residual, fitted, sample_weight = problem(seed, m=2 + seed % 6)
+    root = np.sqrt(sample_weight)[:, None, None]
+    stacked = (root * fitted).transpose(0, 2, 1).reshape(-1, fitted.shape[1])
+    expected, _ = nnls(stacked, (root[:, 0] * residual).ravel())
+    weights = nonnegative_weights(residual, fitted, sample_weight)
+    assert_allclose(weights, expected / expected.sum(), atol=1e-9)
+
+
+def test_nonnegative_weights_of_parts_of_the_residual_are_those_of_their_sum(rng):
+    parts, _ = np.linalg.qr(rng.normal(size=(50, 3)))
+    parts = parts * [1.0, 3.0, 10.0]
+    fitted = 0.1 * parts[:, :, None]
+    weights = nonnegative_weights(parts.sum(axis=1, keepdims=True), fitted)
+    assert_allclose(weights, 1 / 3)
+
+
+def test_nonnegative_weights_where_nobody_leads_downhill(rng):
+    residual = rng.normal(size=(20, 1))
+    fitted = np.stack([-residual, np.zeros_like(residual)], axis=1)
+    assert_allclose(nonnegative_weights(residual, fitted), 0.5)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_squared_error_weights_agree_with_a_general_solver(seed):
     residual, fitted, sample_weight = problem(seed)
@@ -67,7 +92,9 @@ def test_squared_error_weights_agree_with_a_general_solver(seed):
     assert_allclose(optimal_weights(residual, fitted, sample_weight), found.x, atol=2e-5)
 
 
-@pytest.mark.parametrize("solve", [optimal_weights, optimal_absolute_weights])
+@pytest.mark.parametrize(
+    "solve", [optimal_weights, nonnegative_weights, optimal_absolute_weights]
+)
 class TestWeights:
     def test_zero_changes_nothing(self, solve):
         residual, fitted, _ = problem(0)
@@ -120,7 +147,7 @@ LOSSES = [
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: type(loss).__name__)
-@pytest.mark.parametrize("start", [1e-4, 1.0, 1e4])
+@pytest.mark.parametrize("start", [None, 1e-4, 1.0, 1e4])
 @pytest.mark.parametrize("seed", range(4))
 def test_line_search_finds_the_minimum(loss, start, seed):
     rng = np.random.default_rng(seed)
@@ -149,6 +176,38 @@ def test_squared_error_has_a_closed_form(scale):
     direction = y + rng.normal(size=y.shape) * scale
     rate = line_search(losses.SquaredError(), y, 0 * y, direction)
     assert_allclose(rate, (y * direction).sum() / (direction**2).sum(), rtol=1e-9)
+
+
+def test_a_curvature_saves_passes_over_the_rows():
+    class Counted(losses.LogLoss):
+        passes = 0
+
+        def pseudo_residual(self, y, raw_prediction):
+            Counted.passes += 1
+            return super().pseudo_residual(y, raw_prediction)
+
+    rng = np.random.default_rng(0)
+    y = (rng.random((500, 1)) < 0.3) * 1.0
+    direction = y - 0.3 + rng.normal(size=y.shape)
+    rate = line_search(Counted(), y, 0 * y, direction)
+    assert Counted.passes <= 7
+    expected = line_search(losses.LogLoss(), y, 0 * y, direction, start=1.0)
+    assert_allclose(rate, expected, rtol=1e-10)
+
+
+def test_a_wrong_curvature_does_not_mislead():
+    class Wrong(losses.LogLoss):
+        factor = 1.0
+
+        def curvature(self, y, residual, direction):
+            return self.factor * super().curvature(y, residual, direction)
+
+    rng = np.random.default_rng(0)
+    y = (rng.random((500, 1)) < 0.3) * 1.0
+    direction = y - 0.3 + rng.normal(size=y.shape)
+    expected = line_search(losses.LogLoss(), y, 0 * y, direction)
+    for Wrong.factor in (-1.0, 0.0, 1e-3, 0.5, 2.0):
+        assert_allclose(line_search(Wrong(), y, 0 * y, direction), expected, rtol=1e-6)
 
 
 def test_no_descent_is_rate_zero():

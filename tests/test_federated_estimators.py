@@ -168,6 +168,82 @@ def test_a_label_holder_without_columns(case, as_ids):
     assert other.organization_names_ == list(ELSEWHERE)
 
 
+@pytest.mark.parametrize("stacks", [False, True])
+@pytest.mark.parametrize("own", [False, True])
+def test_rows_that_not_everybody_has(case, own, stacks):
+    X, rng = case.X.astype(float), np.random.default_rng(0)
+    services = case.services()
+    names = ["hospital", *ELSEWHERE] if own else list(ELSEWHERE)
+    federation = Federation(LocalChannel(services), SECRET)
+    for service in services:
+        lacks = rng.random(len(X)) < 0.3
+        X.loc[lacks, case.parts[service.name]] = np.nan
+        kept = ~np.isin(service._ids, case.ids[lacks])
+        service._table = service._table[kept].reset_index(drop=True)
+        service._ids = [each for each, keep in zip(service._ids, kept, strict=True) if keep]
+    params = {"missing_rows": "abstain", "stack_contributions": stacks and own, "cv": 2}
+    one = case.joint(names, **params).fit(X, case.y)
+    rows = case.frame if own else case.ids
+    other = case.federated(federation, own=own, **params).fit(rows, case.y)
+    np.testing.assert_array_equal(one.pattern_weights_[:, 0], other.pattern_weights_[:, 0])
+    if own:  # else paths of the label holder alone are different ones
+        assert_same(one, other, X, rows)
+    unknown = np.array([*case.ids[:5], "nobody"])
+    if not own:
+        raw = other.contributions(unknown)
+        np.testing.assert_array_equal(raw[-1], 0)
+        np.testing.assert_array_equal(raw[:5], other.contributions(rows)[:5])
+
+
+def test_abstaining_when_absent_is_better_than_silence(regression):
+    class Leaving(Recording):
+        absent = ()
+
+        def call(self, organization, request, timeout):
+            if organization in self.absent:
+                raise ConnectionRefusedError
+            return super().call(organization, request, timeout)
+
+    federation = regression.federation(Leaving)
+    model = regression.federated(federation, missing_rows="abstain", max_iter=20)
+    model.fit(regression.frame, regression.y)
+    federation.channel.absent = ("bank",)
+    with pytest.warns(OrganizationWarning, match="'bank' did not answer"):
+        alone = model.predict(regression.frame)
+    X = regression.X.astype(float)
+    one = regression.joint(missing_rows="abstain", max_iter=20).fit(X, regression.y)
+    X[regression.parts["bank"]] = np.nan
+    np.testing.assert_array_equal(alone, one.predict(X))
+
+
+def test_dropping_an_organization(case):
+    one = case.joint(cv=2).fit(case.X, case.y).drop_organization("bank", case.X, case.y)
+    model = case.federated(cv=2).fit(case.frame, case.y)
+    other = model.drop_organization("bank", case.frame, case.y)
+    assert other.organization_names_ == ["hospital", "clinic", "shop"]
+    assert_same(one, other, case.X, case.frame)
+    assert model.organization_names_ == ["hospital", *ELSEWHERE]
+    assert clone(other).fit(case.frame, case.y).organization_names_ == [
+        "hospital",
+        "clinic",
+        "shop",
+    ]
+
+
+def test_without_own_columns_everybody_gets_the_perturbed_residual(regression):
+    def constant(residual, random_state):
+        return np.ones_like(residual)
+
+    federation = regression.federation(Recording)
+    federation = federation.without("bank").without("shop")
+    model = regression.federated(federation, own=False, privacy=constant, max_iter=1)
+    model.fit(regression.ids, regression.y)
+    sent = [decode(each)[1].get("residual") for each in federation.channel.messages]
+    sent = [each for each in sent if each is not None]
+    assert len(sent) == 1
+    np.testing.assert_array_equal(sent[0], 1)
+
+
 def test_what_it_reports(regression):
     model = regression.federated(weights="uniform").fit(regression.frame, regression.y)
     assert model.label_holder_ == "hospital"
@@ -561,6 +637,7 @@ def test_rows_that_somebody_lacks(regression):
         ({"on_failure": "ignore"}, "on_failure='ignore' must be one of"),
         ({"deadline": 0}, "deadline == 0, must be > 0"),
         ({"federation": None}, "must be a Federation"),
+        ({"missing_rows": "pass"}, "must be 'error' or 'abstain'"),
         ({"label_holder": "bank"}, "must be one of your own organizations"),
         ({"organizations": [("bank", None, ["age"])]}, "rename your own"),
         ({"organizations": [("own", None, slice(0, 9))]}, "lists the column of row ids"),

@@ -34,6 +34,8 @@ def ids(table, rows=slice(None)):
 
 
 def ask(service, call, fit_id=FIT, **fields):
+    if call in ("prepare", "predict"):
+        fields = {"abstain": False} | fields
     return decode(service.answer(encode(call, {"fit_id": fit_id, **fields})))
 
 
@@ -120,6 +122,30 @@ def test_release_lets_go_of_rows_and_of_late_rounds(service, table, rng):
     assert ask(service, "fit_round", **request) == ("error", {"type": "NotPrepared"})
 
 
+def test_it_abstains_where_asked_to(table, tmp_path, rng):
+    table.loc[3, ["a", "b", "c"]] = np.nan  # a row with nothing in it
+    service = OrganizationService("bank", table, "id", SECRET, tmp_path, estimator=Ridge())
+    order = np.append(np.arange(40), [-1, -1])
+    asked = np.where(order < 0, "nobody", table["id"].to_numpy()[order])
+    asked[-1] = "no one"
+    rows = digests(asked, SECRET.encode(), FIT)
+    present = (order >= 0) & (order != 3)
+    residual = rng.normal(size=(42, 2))
+    X = table[["a", "b", "c"]].iloc[np.maximum(order, 0)].to_numpy(copy=True)
+    X[~present] = np.nan
+    local = LocalOrganization("bank", Ridge(), np.arange(3), missing_rows="abstain")
+    local.prepare(X, {})
+    expected = local.fit_round(0, 1, None, residual)
+    reply = ask(service, "prepare", row_ids=rows, abstain=True)[1]
+    np.testing.assert_array_equal(reply["present"], present)
+    fitted = ask(service, "fit_round", round=0, seed=1, residual=residual)[1]["fitted"]
+    np.testing.assert_array_equal(fitted, expected)
+    assert np.isnan(fitted[~present]).all()
+    asked = {"row_ids": rows, "rounds": np.array([0]), "abstain": True}
+    reply = ask(service, "predict", coefficients=np.array([2.0]), **asked)[1]
+    np.testing.assert_array_equal(reply["prediction"], local.predict(X, [0], [2.0]))
+
+
 def test_rows_that_it_lacks_are_told(service, table, rng):
     other = digests(["row 1", "who?", "row 7"], SECRET.encode(), FIT)
     present = ask(service, "prepare", row_ids=other)[1]["present"]
@@ -142,6 +168,7 @@ ROWS = np.zeros((60, 16), dtype=np.uint8)
         ("run", {"code": "import os"}),
         ("prepare", {}),
         ("prepare", {"row_ids": ROWS, "estimator": "Ridge()"}),
+        ("prepare", {"row_ids": ROWS, "abstain": 1}),
         ("prepare", {"row_ids": ROWS[:, :8]}),
         ("prepare", {"row_ids": ROWS.astype(float)}),
         ("prepare", {"row_ids": np.zeros((101, 16), dtype=np.uint8)}),
@@ -168,6 +195,7 @@ ROWS = np.zeros((60, 16), dtype=np.uint8)
         ("fit_round", {"folds": np.full(60, -1)}),
         ("fit_round", {"folds": np.zeros(59, dtype=int)}),
         ("predict", {"row_ids": ROWS, "rounds": np.array([7])}),
+        ("predict", {"row_ids": ROWS, "rounds": np.array([0]), "folds": np.zeros(2, int)}),
         ("predict", {"row_ids": ROWS, "rounds": np.array([[0]])}),
         ("predict", {"row_ids": ROWS, "rounds": np.arange(2), "coefficients": np.ones(1)}),
         ("release", {"n_rounds": -1}),

@@ -1,25 +1,23 @@
 import numpy as np
-import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy import sparse
 from sklearn.ensemble import RandomForestRegressor
-from sklearn.linear_model import Lasso, Ridge, SGDRegressor
+from sklearn.linear_model import Ridge, SGDRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_gal._learners import (
+    IN_SAMPLE,
     FoldRegressors,
-    Learner,
     OutputRegressors,
-    RidgeLearner,
-    make_learner,
+    Seeds,
+    Split,
     take_rows,
     weight_parameter,
-    with_seed,
 )
+from sklearn_gal._registry import make_learner
 
 
 @pytest.fixture
@@ -29,69 +27,6 @@ def data(rng):
     return X, residual, rng.gamma(1, size=80)
 
 
-@pytest.mark.parametrize("alpha", [0, 1.0, 100.0])
-@pytest.mark.parametrize("fit_intercept", [True, False])
-@pytest.mark.parametrize("weighted", [True, False])
-@pytest.mark.parametrize("rows", [None, np.arange(10, 60)])
-@pytest.mark.parametrize("n_outputs", [1, 3])
-@pytest.mark.parametrize("kind", ["array", "sparse", "frame"])
-def test_ridge_learner_equals_ridge(
-    data, alpha, fit_intercept, weighted, rows, n_outputs, kind
-):
-    X, residual, weight = data
-    residual = residual[:, :n_outputs]
-    estimator = Ridge(alpha=alpha, fit_intercept=fit_intercept)
-    params = {"sample_weight": weight} if weighted else {}
-    view = {
-        "array": X,
-        "sparse": sparse.csr_array(X),
-        "frame": pd.DataFrame(X).add_prefix("c"),
-    }
-    learner = make_learner(estimator, view[kind], params)
-    assert isinstance(learner, RidgeLearner)
-    model = learner.fit(residual, rows, 0)
-    some = slice(None) if rows is None else rows
-    target = residual[some, 0] if n_outputs == 1 else residual[some]
-    expected = Ridge(alpha=alpha, fit_intercept=fit_intercept, solver="svd")
-    expected.fit(X[some], target, **take_rows(params, np.arange(80)[some], 80))
-    assert model.coef_.shape == expected.coef_.shape
-    assert_allclose(model.coef_, expected.coef_, rtol=1e-7, atol=1e-9)
-    assert_allclose(model.intercept_, expected.intercept_, rtol=1e-7, atol=1e-9)
-    assert_allclose(
-        learner.predict(model, rows)[:, 0],
-        np.reshape(expected.predict(X[some]), (-1, n_outputs))[:, 0],
-    )
-    assert_allclose(model.predict(view[kind]), expected.predict(X))
-
-
-def test_ridge_learner_of_collinear_columns(rng):
-    X = rng.normal(size=(30, 2))[:, [0, 0, 1]]
-    residual = rng.normal(size=(30, 1))
-    model = make_learner(Ridge(alpha=0), X, {}).fit(residual, None, 0)
-    expected = Ridge(alpha=0, solver="svd").fit(X, residual[:, 0])
-    assert_allclose(model.predict(X), expected.predict(X))
-
-
-def test_ridge_learner_factors_all_rows_once(data, monkeypatch):
-    X, residual, _ = data
-    learner = make_learner(Ridge(), X, {})
-    first = learner.fit(residual, None, 0)
-    monkeypatch.setattr(learner, "_factor", None)
-    assert_array_equal(learner.fit(residual, None, 0).coef_, first.coef_)
-
-
-@pytest.mark.parametrize(
-    "estimator",
-    [Ridge(positive=True), Ridge(alpha=[1, 2, 3]), Ridge(solver="sag"), Lasso()],
-)
-def test_other_settings_are_cloned_and_fitted(data, estimator):
-    assert type(make_learner(estimator, data[0], {})) is Learner
-
-
-def test_wide_views_are_left_to_ridge(rng):
-    assert type(make_learner(Ridge(), rng.normal(size=(5, 6)), {})) is Learner
-
-
 @pytest.mark.parametrize(
     ("estimator", "whole"),
     [(DecisionTreeRegressor(max_depth=2), True), (SVR(), False)],
@@ -99,10 +34,10 @@ def test_wide_views_are_left_to_ridge(rng):
 def test_outputs(data, estimator, whole):
     X, residual, _ = data
     learner = make_learner(estimator, X, {})
-    model = learner.fit(residual, None, 0)
+    model, fitted = learner.fit(residual, IN_SAMPLE, 0)
     assert isinstance(model, OutputRegressors) != whole
-    assert learner.predict(model, None).shape == residual.shape
-    assert learner.predict(learner.fit(residual[:, :1], None, 0), None).shape == (80, 1)
+    assert fitted.shape == residual.shape
+    assert learner.fit(residual[:, :1], IN_SAMPLE, 0)[1].shape == (80, 1)
     if not whole:
         expected = [SVR().fit(X, r).predict(X) for r in residual.T]
         assert_array_equal(model.predict(X).T, expected)
@@ -117,15 +52,26 @@ def test_fold_regressors_average(data):
 
 
 def test_seeds_fill_only_what_is_unset():
-    pipeline = make_pipeline(StandardScaler(), RandomForestRegressor())
-    seeded = with_seed(pipeline, 3)
+    pipeline = make_pipeline(StandardScaler(copy=False), RandomForestRegressor())
+    seeds = Seeds(pipeline)
+    seeded = seeds.clone(3)
     assert isinstance(seeded[-1].random_state, int)
     assert seeded[-1].n_jobs == 1
+    assert seeded[0].copy
     assert pipeline[-1].random_state is None
-    assert with_seed(pipeline, 3)[-1].random_state == seeded[-1].random_state
-    assert with_seed(pipeline, 4)[-1].random_state != seeded[-1].random_state
-    own = with_seed(RandomForestRegressor(random_state=7, n_jobs=2), 3)
+    assert seeds.clone(3)[-1].random_state == seeded[-1].random_state
+    assert seeds.clone(4)[-1].random_state != seeded[-1].random_state
+    own = Seeds(RandomForestRegressor(random_state=7, n_jobs=2)).clone(3)
     assert (own.random_state, own.n_jobs) == (7, 2)
+
+
+def test_judged_rows(data):
+    X, residual, _ = data
+    some = Split(np.arange(50), np.arange(40, 80))
+    model, fitted = make_learner(SVR(), X, {}).fit(residual[:, :1], some, 0)
+    expected = SVR().fit(X[:50], residual[:50, 0])
+    assert_array_equal(model.dual_coef_, expected.dual_coef_)
+    assert_array_equal(fitted[:, 0], expected.predict(X[40:]))
 
 
 @pytest.mark.parametrize(
@@ -142,7 +88,7 @@ def test_seeds_fill_only_what_is_unset():
 def test_weight_parameter(data, estimator, name):
     X, residual, weight = data
     assert weight_parameter(estimator) == name
-    make_learner(estimator, X, {name: weight}).fit(residual, np.arange(50), 0)
+    make_learner(estimator, X, {name: weight}).fit(residual, Split(np.arange(50)), 0)
 
 
 def test_no_weight_parameter():

@@ -43,6 +43,17 @@ def test_pseudo_residual_is_the_negative_gradient(case):
     assert_allclose(loss.pseudo_residual(y, raw).ravel(), -gradient, atol=2e-5)
 
 
+def test_curvature_is_the_second_derivative_along_a_direction(case):
+    loss, y = case
+    if not hasattr(loss, "curvature"):
+        pytest.skip("kinked")
+    raw, direction = rng.normal(size=(2, *y.shape))
+    ahead, behind = (loss.pseudo_residual(y, raw + h * direction) for h in (1e-6, -1e-6))
+    expected = ((behind - ahead) / 2e-6 * direction).sum(axis=1)
+    curvature = loss.curvature(y, loss.pseudo_residual(y, raw), direction)
+    assert_allclose(curvature, expected, rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 def test_baseline_minimises_the_loss(case, weighted):
     loss, y = case

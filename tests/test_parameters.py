@@ -8,6 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_gal import GALClassifier, GALRegressor
+from sklearn_gal.privacy import LaplaceMechanism
 
 
 def two():
@@ -114,6 +115,11 @@ def test_grid_search_over_parameters_and_estimators(diabetes):
         ("verbose", -1),
         ("loss", "cross"),
         ("label_holder", "mint"),
+        ("missing_rows", "drop"),
+        ("privacy", "laplace"),
+        ("privacy", 1.0),
+        ("share_models", 1),
+        ("privacy", LaplaceMechanism),
         ("random_state", "seed"),
     ],
 )
@@ -153,3 +159,34 @@ def test_weights_callable(diabetes):
 def test_weights_callable_with_a_bad_answer(diabetes, answer):
     with pytest.raises(ValueError, match="must return 2 finite weights"):
         GALRegressor(two(), weights=lambda *arrays: answer).fit(*diabetes)
+
+
+def test_html_diagram_shows_the_organizations_side_by_side():
+    organizations = [*two(), ("clinic", None, [1, 2])]
+    diagram = GALRegressor(organizations)._repr_html_()
+    assert diagram.count('class="sk-parallel-item"') == 3
+    texts = [
+        "bank",
+        "shop",
+        "clinic",
+        "StandardScaler",
+        "LGBMRegressor",
+        "slice(5, 10, None)",
+    ]
+    for text in texts:
+        assert text in diagram
+    assert diagram.count('class="sk-parallel-item"') > GALRegressor()._repr_html_().count(
+        'class="sk-parallel-item"'
+    )
+
+
+def test_html_diagram_of_a_fitted_model_and_inside_a_pipeline(diabetes):
+    model = GALRegressor(two(), max_iter=2, random_state=0)
+    diagram = make_pipeline(StandardScaler(), model)._repr_html_()
+    assert diagram.count('class="sk-parallel-item"') == 2
+    assert "fitted" in model.fit(*diabetes)._repr_html_()
+
+
+@pytest.mark.parametrize("organizations", [[], [("bank",)], "bank", 3, [("a", Ridge, 0)]])
+def test_html_diagram_of_malformed_organizations_does_not_fail(organizations):
+    assert "GALRegressor" in GALRegressor(organizations)._repr_html_()

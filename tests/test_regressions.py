@@ -36,7 +36,7 @@ def test_routing_without_metadata(data, cv):
 
 def test_warm_start_refuses_another_order(data):
     model = GALRegressor(RIDGES, max_iter=3, warm_start=True).fit(*data)
-    for changed in (RIDGES[::-1], RIDGES[:1], [*RIDGES, ("c", Ridge(), [0])]):
+    for changed in (RIDGES[::-1], RIDGES[:1], [("c", Ridge(), [0]), *RIDGES]):
         with pytest.raises(ValueError, match="same organizations"):
             model.set_params(organizations=changed).fit(*data)
 

@@ -5,13 +5,15 @@ from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit, TimeSeriesS
 
 from sklearn_gal._organizations import NO_FOLD
 from sklearn_gal._sampling import (
+    MOST_PARTITIONS,
+    RoundFolds,
     Rows,
     draw_folds,
     draw_part,
     given_folds,
     judging_rows,
     number_of_folds,
-    round_folds,
+    number_of_partitions,
 )
 
 
@@ -31,31 +33,41 @@ def test_folds_are_balanced_within_strata(rng, n_folds):
         assert sizes.max() - sizes.min() <= 1
 
 
-def test_folds_differ_between_rounds_and_repeat_for_a_seed():
+def test_partitions_take_turns_and_repeat_for_a_seed():
     data = rows(50)
-    first = round_folds(data, 5, 1.0, 0, 0)
-    assert_array_equal(first, round_folds(data, 5, 1.0, 0, 0))
-    assert (first != round_folds(data, 5, 1.0, 0, 1)).any()
-    assert (first != round_folds(data, 5, 1.0, 1, 0)).any()
+    folds = RoundFolds(data, 5, 1.0, False, 0)
+    first = folds(0)
+    assert_array_equal(first, RoundFolds(data, 5, 1.0, False, 0)(0))
+    assert (first != folds(1)).any()
+    assert folds(MOST_PARTITIONS) is first
+    assert (first != RoundFolds(data, 5, 1.0, False, 1)(0)).any()
+
+
+@pytest.mark.parametrize(("n", "number"), [(50, 16), (20_000, 10), (10**6, 4)])
+def test_more_partitions_of_fewer_rows(n, number):
+    assert number_of_partitions(n) == number
 
 
 def test_given_folds_are_used_in_every_round():
     folds = np.arange(10) % 2
     data = rows(10, folds=folds)
-    assert round_folds(data, None, 1.0, 0, 3) is folds
+    assert RoundFolds(data, None, 1.0, False, 0)(3) is folds
 
 
 def test_in_sample_rounds_have_no_folds():
-    assert round_folds(rows(10), None, 1.0, 0, 0) is None
+    assert RoundFolds(rows(10), None, 1.0, False, 0)(0) is None
     assert judging_rows(None) == slice(None)
     assert judging_rows(np.array([0, 1])) == slice(None)
 
 
 def test_bags_leave_a_part_out_to_judge():
-    folds = round_folds(rows(40), None, 0.75, 0, 0)
+    bags = RoundFolds(rows(40), None, 0.75, False, 0)
+    folds = bags(0)
     assert set(folds) == {0, NO_FOLD}
     assert len(judging_rows(folds)) == 10
     assert_array_equal(folds[judging_rows(folds)], 0)
+    assert (folds != bags(1)).any()
+    assert (folds != bags(MOST_PARTITIONS)).any()
 
 
 def test_a_part_leaves_a_row_of_every_stratum(rng):

@@ -1,6 +1,7 @@
 """Gradient Assisted Learning with organizations on other hosts, as estimators."""
 
 from contextlib import contextmanager
+from copy import copy
 from numbers import Real
 
 import numpy as np
@@ -22,6 +23,9 @@ from ._remote import (
     RemoteOrganization,
     new_fit_id,
 )
+
+# Position of a label holder that has no columns.
+_NOBODY = -1
 
 
 class FederatedGAL:
@@ -118,6 +122,7 @@ class FederatedGAL:
                 name,
                 self._link,
                 np.array([self._key_position]),
+                self.missing_rows == "abstain",
                 self.deadline,
                 self.on_failure,
             )
@@ -140,13 +145,9 @@ class FederatedGAL:
                 f"label_holder={self.label_holder!r} must be one of your own organizations "
                 f"{names}."
             )
-        before = {each.name: each for each in self._organizations} if continued else {}
         super()._settle(train, organizations, continued)
-        for each in organizations[n_own:]:
-            if continued:
-                each.continues(before[each.name])
-        self._has_own_columns = n_own > 0
-        self._stacks = self._stacks and self._has_own_columns
+        if n_own == 0:  # the label holder is none of them
+            self._holder, self._has_assistors, self._stacks = _NOBODY, True, False
 
     def _side_by_side(self):
         n_jobs = self.n_jobs
@@ -154,15 +155,31 @@ class FederatedGAL:
             n_jobs = len(self._organizations)  # they wait for each other's hosts otherwise
         return Parallel(n_jobs=n_jobs, require="sharedmem")
 
-    def _begin(self, train, validation, stops_early, fingerprint):
-        rounds = super()._begin(train, validation, stops_early, fingerprint)
+    def _prepare(self, train, validation):
+        remote = [
+            (each, params)
+            for each, params in zip(self._organizations, train.local_params, strict=True)
+            if is_remote(each)
+        ]
+        with self._side_by_side() as parallel:
+            parallel(delayed(each.prepare)(train.X, params) for each, params in remote)
+        super()._prepare(train, validation)
+
+    def _begin(self, rounds, train, validation, stops_early):
+        super()._begin(rounds, train, validation, stops_early)
         running = self._running
         running.update(rounds=rounds, rows=[train, validation])
         if running.saved:
             rounds.extend(running.saved["rounds"])
             for rows, reached in zip(running.rows, running.saved["reached"], strict=True):
-                if rows is not None:
-                    rows.raw_prediction, rows.assistance = reached
+                if rows is None:
+                    continue
+                present, rows.raw_predictions, rows.assistance = reached
+                if not np.array_equal(present, rows.present):
+                    raise OrganizationError(
+                        "The organizations have other rows than when the fit began: "
+                        "resume when all of them answer, or fit without the checkpoint."
+                    )
             for each in self._organizations:
                 if is_remote(each):
                     each.left_out = set(running.saved["left_out"].get(each.name, ()))
@@ -170,7 +187,6 @@ class FederatedGAL:
                     models = running.checkpoint.models(self._link.fit_id, each.name)
                     each.models = {number: models[number] for number in range(len(rounds))}
             running.saved = {}
-        return rounds
 
     def _fit_round(self, number, train, folds, parallel):
         if self._running.checkpoint is not None:
@@ -193,7 +209,7 @@ class FederatedGAL:
             fit_id=self._link.fit_id,
             rounds=list(self._running.rounds),
             reached=[
-                rows and (rows.raw_prediction, rows.assistance)
+                rows and (rows.present, rows.raw_predictions, rows.assistance)
                 for rows in self._running.rows
             ],
             left_out=left_out,
@@ -202,6 +218,8 @@ class FederatedGAL:
 
     def _assistance_weights(self, residual, fitted, sample_weight):
         """Weight 0 for those who did not answer in this round."""
+        if self._running is None:
+            return super()._assistance_weights(residual, fitted, sample_weight)
         answered = np.array(
             [not is_remote(each) or each.answered for each in self._organizations]
         )
@@ -216,17 +234,17 @@ class FederatedGAL:
         )
         return weights
 
-    def _advance(self, rows, number, weights, rate):
+    def _advance(self, rows, number, weights, rates):
         rounds = range(number, max(number + 1, len(getattr(self, "_rounds", ()))))
         remote = [
             each
-            for each, weight in zip(self._organizations, weights, strict=True)
-            if is_remote(each) and (weight != 0 or rows.assistance is not None)
+            for each, weight in zip(self._organizations, weights.T, strict=True)
+            if is_remote(each) and (weight.any() or rows.assistance is not None)
         ]
         missing = [each for each in remote if not each.has_fetched(rows.X, number)]
         with self._side_by_side() as parallel:
             parallel(delayed(each.fetch)(rows.X, rounds) for each in missing)
-        super()._advance(rows, number, weights, rate)
+        super()._advance(rows, number, weights, rates)
 
     def _contributions(self, X):
         with self._asking():
@@ -251,17 +269,21 @@ class FederatedGAL:
                 each.forget_rows()
 
     @property
-    def estimators_(self):
-        """Fitted local models, ``[round][organization]``; None where they are elsewhere."""
-        return [
-            [each.models.get(number) for each in self._organizations]
-            for number in range(self.n_iter_)
-        ]
-
-    @property
     def label_holder_(self):
         """Name of the own organization that holds y; None without own columns."""
-        return super().label_holder_ if self._has_own_columns else None
+        return None if self._holder == _NOBODY else super().label_holder_
+
+    def _without(self, name):
+        model = copy(self)
+        model.federation = self.federation.without(name)
+        if self.organizations:
+            model.organizations = [each for each in self.organizations if each[0] != name]
+        model._organizations = [
+            copy(each) for each in self._organizations if each.name != name
+        ]
+        if self._holder != _NOBODY:
+            model._holder = model.organization_names_.index(self.label_holder_)
+        return model
 
     @property
     def communication_(self):
@@ -296,13 +318,18 @@ class FederatedGALClassifier(FederatedGAL, GALClassifier):
         go on without its contribution, with a warning.
     deadline : float, default=600.0
         Seconds that an organization has for each answer.
+    missing_rows : {"error", "abstain"}, default="error"
+        What to do about rows that an organization does not have: raise, or let it abstain
+        there, in the fit and in predictions, as of
+        :class:`~sklearn_gal.GALClassifier`. One that does not answer then
+        abstains from all rows of a prediction.
     checkpoint : path-like or None, default=None
         Folder in which the fit is saved after each round. A `fit` with the same data and
         parameters goes on after the last finished round and gives what it would have
         given without the interruption. Holds residuals and own models: keep it to
         yourself.
     loss, max_iter, learning_rate, line_search, weights, cv, subsample, \
-    stack_contributions, label_holder, early_stopping, validation_fraction, \
+    stack_contributions, label_holder, privacy, early_stopping, validation_fraction, \
     n_iter_no_change, tol, class_weight, warm_start, n_jobs, verbose, \
     random_state : optional
         As of :class:`~sklearn_gal.GALClassifier`. The organizations of the federation are
@@ -365,6 +392,8 @@ class FederatedGALClassifier(FederatedGAL, GALClassifier):
         subsample=1.0,
         stack_contributions=False,
         label_holder=None,
+        missing_rows="error",
+        privacy=None,
         early_stopping="auto",
         validation_fraction=0.1,
         n_iter_no_change=10,
@@ -386,6 +415,8 @@ class FederatedGALClassifier(FederatedGAL, GALClassifier):
             subsample=subsample,
             stack_contributions=stack_contributions,
             label_holder=label_holder,
+            missing_rows=missing_rows,
+            privacy=privacy,
             early_stopping=early_stopping,
             validation_fraction=validation_fraction,
             n_iter_no_change=n_iter_no_change,
@@ -428,13 +459,18 @@ class FederatedGALRegressor(FederatedGAL, GALRegressor):
         go on without its contribution, with a warning.
     deadline : float, default=600.0
         Seconds that an organization has for each answer.
+    missing_rows : {"error", "abstain"}, default="error"
+        What to do about rows that an organization does not have: raise, or let it abstain
+        there, in the fit and in predictions, as of
+        :class:`~sklearn_gal.GALRegressor`. One that does not answer then
+        abstains from all rows of a prediction.
     checkpoint : path-like or None, default=None
         Folder in which the fit is saved after each round. A `fit` with the same data and
         parameters goes on after the last finished round and gives what it would have
         given without the interruption. Holds residuals and own models: keep it to
         yourself.
     loss, max_iter, learning_rate, line_search, weights, cv, subsample, \
-    stack_contributions, label_holder, early_stopping, validation_fraction, \
+    stack_contributions, label_holder, privacy, early_stopping, validation_fraction, \
     n_iter_no_change, tol, warm_start, n_jobs, verbose, random_state : optional
         As of :class:`~sklearn_gal.GALRegressor`. The organizations of the federation are
         asked at once, whatever `n_jobs` is. Without own columns `stack_contributions` has
@@ -496,6 +532,8 @@ class FederatedGALRegressor(FederatedGAL, GALRegressor):
         subsample=1.0,
         stack_contributions=False,
         label_holder=None,
+        missing_rows="error",
+        privacy=None,
         early_stopping="auto",
         validation_fraction=0.1,
         n_iter_no_change=10,
@@ -516,6 +554,8 @@ class FederatedGALRegressor(FederatedGAL, GALRegressor):
             subsample=subsample,
             stack_contributions=stack_contributions,
             label_holder=label_holder,
+            missing_rows=missing_rows,
+            privacy=privacy,
             early_stopping=early_stopping,
             validation_fraction=validation_fraction,
             n_iter_no_change=n_iter_no_change,
@@ -547,6 +587,11 @@ def check_federation(model):
         )
     if not isinstance(model.on_failure, str) or model.on_failure not in ON_FAILURE:
         raise ValueError(f"on_failure={model.on_failure!r} must be one of {ON_FAILURE}.")
+    if model.missing_rows not in ("error", "abstain"):
+        raise ValueError(
+            f"missing_rows={model.missing_rows!r} must be 'error' or 'abstain': rows that "
+            "an organization elsewhere does not have cannot be passed to its estimator."
+        )
     check_scalar(model.deadline, "deadline", Real, min_val=0, include_boundaries="neither")
     if model.checkpoint is not None and model.warm_start:
         raise ValueError(

@@ -7,6 +7,7 @@ import warnings
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 
+import joblib
 import numpy as np
 
 from . import _wire
@@ -43,21 +44,28 @@ class Federation:
         :class:`FlareChannel` for NVIDIA FLARE, or one of your own.
     secret : str or bytes
         The secret that all organizations share, at least 16 bytes.
+    organizations : list of str, default=None
+        Whom to ask, in this order; None is everybody whom the channel reaches.
 
     Attributes
     ----------
     organizations : list of str
-        Names of the organizations, in the order of the channel.
+        Names of the organizations.
 
     Raises
     ------
     ValueError
-        If the secret is too short.
+        If the secret is too short, or the channel does not reach an organization.
     """
 
-    def __init__(self, channel, secret):
+    def __init__(self, channel, secret, organizations=None):
         self.channel = channel
         self._secret = check_secret(secret)
+        known = list(channel.organizations)
+        self.organizations = known if organizations is None else list(organizations)
+        unknown = sorted(set(self.organizations) - set(known))
+        if unknown:
+            raise ValueError(f"The channel does not reach {unknown}, only {known}.")
 
     def __sklearn_clone__(self):
         return self  # connections are shared between an estimator and its clones
@@ -65,10 +73,20 @@ class Federation:
     def __repr__(self):
         return f"Federation({self.organizations})"
 
-    @property
-    def organizations(self):
-        """Names of the organizations."""
-        return list(self.channel.organizations)
+    def without(self, organization):
+        """The federation without one of its organizations.
+
+        Parameters
+        ----------
+        organization : str
+            Who is left out.
+
+        Returns
+        -------
+        federation : Federation
+        """
+        rest = [name for name in self.organizations if name != organization]
+        return Federation(self.channel, self._secret, rest)
 
     def overlap(self, ids, timeout=60.0):
         """Which rows every organization has.
@@ -97,7 +115,8 @@ class Federation:
             def present(reply):
                 return array_of(reply, "present", np.bool_, (len(keys),))
 
-            fields = {"row_ids": keys, "rounds": np.empty(0, dtype=np.int64)}
+            rounds = np.empty(0, dtype=np.int64)
+            fields = {"row_ids": keys, "rounds": rounds, "abstain": True}
             return link.call(name, "predict", timeout, present, **fields)
 
         with ThreadPoolExecutor(len(self.organizations) or 1) as pool:
@@ -209,6 +228,8 @@ class RemoteOrganization:
         The fit it takes part in.
     columns : ndarray of int
         Position of the row ids in X.
+    abstains : bool
+        Whether it abstains in rows that it does not have; else they are an error.
     deadline : float
         Seconds that it has for each answer.
     on_failure : {"continue", "wait", "fail"}
@@ -217,45 +238,80 @@ class RemoteOrganization:
 
     estimator = None
 
-    def __init__(self, name, link, columns, deadline, on_failure):
+    def __init__(self, name, link, columns, abstains, deadline, on_failure):
         self.name = name
         self.columns = columns
         self.models = {}  # they are on the organization's own disk
         self.link = link
+        self.abstains = abstains
         self.deadline = deadline
         self.on_failure = on_failure
         self.answered = False  # whether it took part in the latest round
         self.left_out = set()  # rounds that it took no part in
-        self._training = None
-        self._returning = None
-        self._away = False
         self._n_outputs = None
-        self._fetched = (None, {})
+        self._away = False
+        self._returning = None
+        self._training = self._training_present = None
+        self.forget_rows()
 
     def __getstate__(self):
-        dropped = {"_training": None, "_returning": None, "_fetched": (None, {})}
-        return self.__dict__ | dropped
+        dropped = {"_training": None, "_training_present": None, "_returning": None}
+        return self.__dict__ | dropped | {"_present": (None, None), "_fetched": (None, {})}
 
-    def continues(self, before):
-        """Take over what is known of the rounds before."""
-        self.left_out, self._n_outputs = set(before.left_out), before._n_outputs
+    def take_over(self, other):
+        """Take part as the organization before, which is the same."""
+        self.left_out, self._n_outputs = set(other.left_out), other._n_outputs
+
+    def fingerprint(self, X):
+        """A hash of the row ids of X."""
+        return joblib.hash(self.link.keys(X, self.columns[0]))
+
+    def forget_rows(self):
+        """Let go of what is known of rows to predict."""
+        self._present = (None, None)
+        self._fetched = (None, {})
+
+    def presence(self, X):
+        """Mask of the rows of X that it has; all, where it is an error if it has not."""
+        if not self.abstains:
+            return np.ones(X.shape[0], dtype=bool)
+        if self._training is not None and self._training[0] is X:
+            return self._training_present
+        if self._present[0] is not X:
+            self._ask(X, (), None, None)
+        return self._present[1]
 
     def prepare(self, X, fit_params):
         """Tell it the training rows, before the first round."""
+        if self._training is not None and self._training[0] is X:
+            return
         row_ids = self.link.keys(X, self.columns[0])
-        self._training = {"row_ids": row_ids, **fit_params}
-        self._away = self._attempt(self._call_prepare) is None
+        self._training = X, {"row_ids": row_ids, "abstain": self.abstains, **fit_params}
+        present = self._attempt(self._call_prepare)
+        self._away = present is None
+        if self._away:
+            present = np.full(len(row_ids), not self.abstains)
+        self._training_present = present
 
     def _call_prepare(self):
-        training = self._training
+        training = self._training[1]
 
         def check(reply):
             expected = (len(training["row_ids"]),)
             present = array_of(reply, "present", np.bool_, expected)
-            check_all_present(self.name, present)
+            self._check_present(present)
             return present
 
         return self.link.call(self.name, "prepare", self.deadline, check, **training)
+
+    def _prepare_again(self):
+        """Prepare it after it was away; it has the rows that it had before."""
+        try:
+            present = self._call_prepare()
+        except MissingRows:
+            raise OrganizationError("not all rows") from None
+        if not np.array_equal(present, self._training_present):
+            raise OrganizationError("other rows than when the fit began")
 
     def fit_round(self, round_number, seed, folds, residual, assistance=None):
         """Have `residual` fitted as round `round_number`; zeros if it does not answer.
@@ -264,7 +320,6 @@ class RemoteOrganization:
         """
         if self._away and self._is_back():
             self._away = False
-
         self._n_outputs = residual.shape[1]
 
         def fit():
@@ -290,7 +345,10 @@ class RemoteOrganization:
 
         def check(reply):
             fitted = array_of(reply, "fitted", np.float64, residual.shape)
-            return finite(fitted)
+            if self.abstains and np.isnan(fitted).all():
+                return fitted  # too few rows to fit in this round
+            finite(fitted[self._training_present])
+            return fitted
 
         call = (self.name, "fit_round", self.deadline, check, round_number)
         try:
@@ -298,7 +356,7 @@ class RemoteOrganization:
         except OrganizationError as error:
             if str(error) != "NotPrepared":
                 raise
-        self._call_prepare()  # it has been started anew since
+        self._prepare_again()  # it has been started anew since
         return self.link.call(*call, **fields)
 
     def _attempt(self, call):
@@ -331,7 +389,7 @@ class RemoteOrganization:
     def _return(self):
         while self._training is not None:
             try:
-                self._call_prepare()
+                self._prepare_again()
                 return
             except OrganizationError:
                 time.sleep(_RETRY_AFTER)
@@ -342,7 +400,7 @@ class RemoteOrganization:
             self._returning = None
         return returned
 
-    def predict(self, X, rounds, coefficients, assistance=None):
+    def predict(self, X, rounds, coefficients, assistance=None, folds=None):
         """Sum of its predictions for the rows of X, as of `LocalOrganization`.
 
         0.0 with a warning if it does not answer and `on_failure` is ``"continue"``.
@@ -352,15 +410,18 @@ class RemoteOrganization:
             for number, coefficient in zip(rounds, coefficients, strict=True)
             if coefficient != 0 and number not in self.left_out
         ]
-        if not asked:
+        absent = self._present[0] is X and not self._present[1].any()
+        if not asked or absent:
             return 0.0
-        if self._fetched[0] is X and all(n in self._fetched[1] for n, _ in asked):
+        fetched = self._fetched[1] if self._fetched[0] is X and folds is None else {}
+        if all(number in fetched for number, _ in asked):
             total = 0.0
             for number, coefficient in asked:
-                total = total + coefficient * self._fetched[1][number]
+                total = total + coefficient * fetched[number]
             return total
         numbers, coefficients = zip(*asked, strict=True)
-        prediction = self._predict(X, numbers, np.array(coefficients, dtype=np.float64))
+        coefficients = np.array(coefficients, dtype=np.float64)
+        prediction = self._ask(X, numbers, coefficients, folds)
         return 0.0 if prediction is None else prediction
 
     def has_fetched(self, X, round_number):
@@ -373,37 +434,61 @@ class RemoteOrganization:
         at_once = max(1, _FETCH_BYTES // (8 * X.shape[0] * self._n_outputs))
         rounds = list(rounds)[:at_once]
         asked = [number for number in rounds if number not in self.left_out]
-        each = self._predict(X, asked, None) if asked else None
+        each = self._ask(X, asked, None, None) if asked else None
         if each is None:
             self._fetched = X, dict.fromkeys(rounds, 0.0)
         else:
             self._fetched = X, {n: each[:, i] for i, n in enumerate(asked)}
 
-    def _predict(self, X, rounds, coefficients):
+    def _ask(self, X, rounds, coefficients, folds):
+        """Predictions, (n, K) or (n, R, K) without coefficients; None if there are none.
+
+        Which of the rows it has is known afterwards.
+        """
         row_ids = self.link.keys(X, self.columns[0])
         rounds = np.array(rounds, dtype=np.int64)
-
-        fields = {"row_ids": row_ids, "rounds": rounds, "coefficients": coefficients}
+        fields = {
+            "row_ids": row_ids,
+            "rounds": rounds,
+            "coefficients": coefficients,
+            "folds": None if folds is None else folds.astype(np.int64),
+            "abstain": self.abstains,
+        }
 
         def check(reply):
             present = array_of(reply, "present", np.bool_, (len(row_ids),))
-            check_all_present(self.name, present)
+            self._check_present(present)
+            if "prediction" not in reply:
+                return present, None
             each_round = () if coefficients is not None else (len(rounds),)
             shape = (len(row_ids), *each_round, self._n_outputs)
-            return finite(array_of(reply, "prediction", np.float64, shape))
+            prediction = array_of(reply, "prediction", np.float64, shape)
+            finite(prediction[present])
+            return present, prediction
 
         def call():
             return self.link.call(self.name, "predict", self.deadline, check, **fields)
 
-        return self._attempt(call)
+        answer = self._attempt(call)
+        if answer is None:
+            answer = np.full(len(row_ids), not self.abstains), None
+        self._present = X, answer[0]
+        return answer[1]
 
-    def forget_rows(self):
-        """Let go of predictions that were fetched."""
-        self._fetched = (None, {})
+    def _check_present(self, present):
+        if self.abstains or present.all():
+            return
+        missing = np.flatnonzero(~present)
+        raise MissingRows(
+            f"Organization {self.name!r} does not have {len(missing)} of the "
+            f"{len(present)} rows, the first at position {missing[0]}. Fit and predict "
+            "rows that everybody has, which Federation.overlap(ids) tells, or fit with "
+            "missing_rows='abstain'."
+        )
 
     def release(self, n_rounds):
         """Tell it to let go of the training rows, and of rounds from `n_rounds` on."""
-        self._training = None
+        self._training = self._training_present = None
         self.left_out = {number for number in self.left_out if number < n_rounds}
         self.forget_rows()
         if self._away:
@@ -418,17 +503,6 @@ class RemoteOrganization:
                 OrganizationWarning,
                 stacklevel=2,
             )
-
-
-def check_all_present(name, present):
-    """Refuse rows that an organization does not have."""
-    if not present.all():
-        missing = np.flatnonzero(~present)
-        raise MissingRows(
-            f"Organization {name!r} does not have {len(missing)} of the {len(present)} "
-            f"rows, the first at position {missing[0]}. Ask Federation.overlap(ids) for "
-            "the rows that everybody has, and use those."
-        )
 
 
 class MissingRows(ValueError):

@@ -19,6 +19,7 @@ import joblib
 import numpy as np
 from sklearn.utils import _safe_indexing
 
+from .._availability import missing_rows
 from .._learners import weight_parameter
 from .._organizations import NO_FOLD, LocalOrganization, default_estimator
 from .._partition import check_organizations
@@ -74,6 +75,7 @@ CALLS = {
     "prepare": {
         "fit_id": Field(str),
         "row_ids": Field(np.uint8, 2),
+        "abstain": Field(bool),
         "sample_weight": Field(np.float64, 1, required=False),
     },
     "fit_round": {
@@ -88,6 +90,8 @@ CALLS = {
         "row_ids": Field(np.uint8, 2),
         "rounds": Field(np.int64, 1),
         "coefficients": Field(np.float64, 1, required=False),
+        "folds": Field(np.int64, 1, required=False),
+        "abstain": Field(bool),
     },
     "release": {"fit_id": Field(str), "n_rounds": Field(int)},
 }
@@ -208,15 +212,14 @@ class OrganizationService:
         ):
             raise RequestRefused(f"a residual of shape {residual.shape}")
 
-    def _prepare(self, fit_id, row_ids, sample_weight=None):
-        positions = self._index(fit_id).positions(row_ids)
-        present = positions >= 0
+    def _prepare(self, fit_id, row_ids, abstain, sample_weight=None):
+        view, present = self._rows(fit_id, row_ids, abstain)
         if sample_weight is not None and sample_weight.shape != present.shape:
             raise RequestRefused("one weight per row")
-        if present.all() and len(present):
+        if len(present) and (abstain or present.all()):
             fit = self._fit(fit_id)
             with fit.lock:
-                fit.prepare(_safe_indexing(self._table, positions), sample_weight)
+                fit.prepare(view, present, sample_weight)
         return {"present": present}
 
     def _fit_round(self, fit_id, round, seed, residual, folds=None):
@@ -224,20 +227,32 @@ class OrganizationService:
         with fit.lock:
             return {"fitted": fit.fit_round(round, seed, folds, residual)}
 
-    def _predict(self, fit_id, row_ids, rounds, coefficients=None):
+    def _predict(self, fit_id, row_ids, rounds, abstain, coefficients=None, folds=None):
         if coefficients is not None and coefficients.shape != rounds.shape:
             raise RequestRefused("one coefficient per round")
+        if folds is not None and folds.shape != row_ids.shape[:1]:
+            raise RequestRefused("one fold number per row")
         if coefficients is None and 8 * len(row_ids) * len(rounds) > self.max_bytes:
             raise RequestRefused(f"{len(rounds)} rounds of {len(row_ids)} rows at once")
+        view, present = self._rows(fit_id, row_ids, abstain)
+        reply = {"present": present}
+        if len(rounds) and present.any() and (abstain or present.all()):
+            fit = self._fit(fit_id)
+            with fit.lock:
+                rounds = rounds.tolist()
+                prediction = fit.predict(view, present, rounds, coefficients, folds)
+            if prediction is not None:
+                reply["prediction"] = prediction
+        return reply
+
+    def _rows(self, fit_id, row_ids, abstain):
+        """One's columns of rows, and which of the rows one has."""
         positions = self._index(fit_id).positions(row_ids)
+        view = _safe_indexing(self._table, np.maximum(positions, 0))
         present = positions >= 0
-        if not present.any() or not len(rounds):
-            return {"present": present}
-        fit = self._fit(fit_id)
-        with fit.lock:
-            view = _safe_indexing(self._table, positions[present])
-            prediction = fit.predict(view, rounds.tolist(), coefficients)
-        return {"present": present, "prediction": prediction}
+        if abstain or view.shape[1] > 1:  # a single missing value is a missing value
+            present = present & ~missing_rows(view, np.arange(view.shape[1]))
+        return view, present
 
     def _release(self, fit_id, n_rounds):
         fit = self._fit(fit_id)
@@ -290,18 +305,38 @@ class OrganizationService:
         shutil.rmtree(self._folder / fit_id)
 
 
+class ServedOrganization(LocalOrganization):
+    """The in-process organization, with models on disk; its rows are told by their keys."""
+
+    def __init__(self, name, estimator, columns, models):
+        super().__init__(name, estimator, columns)
+        self.models = self._disk = models
+        self.present = None  # which rows of the X of the next call one has
+
+    def presence(self, X):
+        """Mask of the rows of X that one has, (n_samples,)."""
+        return self.present
+
+    def release(self, n_rounds):
+        """Let go of the training rows, and of rounds from `n_rounds` on."""
+        self.models = {}
+        super().release(0)
+        self.models = self._disk
+        self._disk.cut(n_rounds)
+
+
 class ServedFit:
-    """One fit, as an organization serves it: the in-process one with models on disk."""
+    """One fit, as an organization serves it."""
 
     def __init__(self, name, estimator, n_columns, folder):
         self.lock = threading.RLock()
         self.index = None
-        self._local = LocalOrganization(name, estimator, np.arange(n_columns))
-        self._local.models = self._models = DiskModels(folder)
+        models = DiskModels(folder)
+        self._local = ServedOrganization(name, estimator, np.arange(n_columns), models)
         self._n_rows = None
         self._latest = None
 
-    def prepare(self, view, sample_weight):
+    def prepare(self, view, present, sample_weight):
         """Take the training rows."""
         fit_params = {}
         if sample_weight is not None:
@@ -310,8 +345,9 @@ class ServedFit:
                 raise RequestRefused("the estimator does not support sample weights")
             fit_params[parameter] = sample_weight
         self._latest = None
+        self._local.present = present
         self._local.prepare(view, fit_params)
-        self._n_rows = view.shape[0]
+        self._n_rows = len(present)
 
     def fit_round(self, number, seed, folds, residual):
         """Fit a round; the same request again gets the same reply without another fit."""
@@ -334,25 +370,28 @@ class ServedFit:
             self._latest = request, np.asarray(fitted, dtype=np.float64)
         return self._latest[1]
 
-    def predict(self, view, rounds, coefficients):
-        """(n, K), the weighted sum over rounds; (n, R, K) without coefficients."""
-        unknown = [number for number in rounds if number not in self._models]
+    def predict(self, view, present, rounds, coefficients, folds):
+        """(n, K), the weighted sum over rounds; (n, R, K) without coefficients.
+
+        None if one was in none of the rounds.
+        """
+        unknown = [number for number in rounds if number not in self._local.models]
         if unknown:
             raise RequestRefused(f"rounds {unknown} were never fitted")
+        self._local.present = present
         if coefficients is not None:
-            total = self._local.predict(view, rounds, coefficients.tolist())
-            if np.ndim(total) == 0:
-                raise RequestRefused("no coefficient differs from 0")
-            return np.asarray(total)
-        each = [self._local.predict(view, [number], [1.0]) for number in rounds]
-        return np.stack(each, axis=1)
+            coefficients = coefficients.tolist()
+            total = self._local.predict(view, rounds, coefficients, folds=folds)
+            return np.asarray(total) if np.ndim(total) else None
+        each = [self._local.predict(view, [n], [1.0], folds=folds) for n in rounds]
+        shapes = [np.shape(prediction) for prediction in each if np.ndim(prediction)]
+        if not shapes:
+            return None
+        return np.stack([np.broadcast_to(one, shapes[0]) for one in each], axis=1)
 
     def release(self, n_rounds):
         """Let go of the training rows, and of rounds from `n_rounds` on."""
-        self._local.models = {}
-        self._local.release(0)
-        self._local.models = self._models
-        self._models.cut(n_rounds)
+        self._local.release(n_rounds)
         self._n_rows = self._latest = None
 
 

@@ -1,0 +1,83 @@
+"""What continuous integration runs: ``nox -l`` lists it, ``nox -s lint`` runs a part."""
+
+import shutil
+import tarfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.sessions = ["lint", "types", "docs", "tests"]
+HERE = Path(__file__).parent
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+@nox.session
+def lint(session):
+    """Style and spelling."""
+    session.install("codespell>=2.3", "ruff>=0.17")
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+    session.run("codespell")
+
+
+@nox.session
+def types(session):
+    """The type checker."""
+    session.install("mypy>=1.15", ".")
+    session.run("mypy")
+
+
+@nox.session
+def docs(session):
+    """The documentation with its gallery, warnings as errors; then its inner links."""
+    session.install(".[docs]")
+    out = Path(session.posargs[0]) if session.posargs else HERE / "docs" / "_build"
+    for builder in ("html", "linkcheck"):
+        session.run(
+            *("python", "-m", "sphinx", "-q", "-W", "--keep-going", "-b", builder),
+            *("-d", str(out / "doctrees"), "docs", str(out / builder)),
+            env=ONE_THREAD,
+        )
+
+
+@nox.session
+@nox.parametrize("scikit_learn", ["oldest", "1.7", "1.8", "latest"])
+def tests(session, scikit_learn):
+    """The tests of the sdist against the wheel made from it, outside the checkout."""
+    tmp = Path(session.create_tmp()).resolve()
+    for left_over in tmp.glob("sklearn_gal-*"):
+        shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
+    session.install("build")
+    session.run("python", "-m", "build", "--outdir", str(tmp), str(HERE), silent=True)
+    (sdist,), (wheel,) = tmp.glob("*.tar.gz"), tmp.glob("*.whl")
+    pins = {"oldest": ["-r", ".ci/oldest.txt"], "latest": []}
+    session.install(
+        *pins.get(scikit_learn, [f"scikit-learn=={scikit_learn}.*"]), f"{wheel}[test]"
+    )
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp, filter="data")
+    unpacked = tmp / sdist.name.removesuffix(".tar.gz")
+    shutil.rmtree(unpacked / "sklearn_gal")  # what is tested is what is installed
+    session.chdir(unpacked)
+    session.run(
+        *("python", "-m", "pytest", "-q", "tests"),
+        *("docs/user_guide.rst", "docs/getting_started.rst", *session.posargs),
+        env=ONE_THREAD,
+    )
+
+
+@nox.session
+def coverage(session):
+    """Branch coverage of the tests; fails below what pyproject.toml asks for."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "pytest", "-q", "--cov", env=ONE_THREAD)
+
+
+@nox.session
+def benchmarks(session):
+    """The benchmarks' quick modes, to see that they still run."""
+    session.install(".[plot]")
+    session.run("python", "examples/quickstart.py", env=ONE_THREAD)
+    data = ("--data", "benchmarks")
+    session.run("python", "benchmarks/accuracy.py", "--quick", *data, env=ONE_THREAD)

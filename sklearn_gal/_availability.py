@@ -1,0 +1,129 @@
+"""Rows that not everyone has: who is present, and whose weights a row is predicted with."""
+
+from itertools import combinations
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import _safe_indexing
+
+# As many combinations of organizations have weights and a rate of their own at most.
+MAX_PATHS = 64
+# Weights and rate of a combination are chosen on the rows that all of it have, if they are
+# so many; else on all rows, where those who are absent contribute zero.
+MIN_ROWS = 50
+
+
+def missing_rows(X, columns):
+    """Mask of the rows of X in which all of `columns` are missing, (n_samples,).
+
+    Missing are NaN, and None, NA and null in data frames; nothing that a sparse matrix
+    does not store.
+    """
+    if sparse.issparse(X):
+        missing = sparse.csr_matrix(X)[:, columns]
+        missing.data = np.isnan(missing.data)
+        return np.asarray(missing.sum(axis=1)).ravel() == len(columns)
+    missing = np.ones(X.shape[0], dtype=bool)
+    rows = np.arange(X.shape[0])
+    for column in columns:  # few rows are left after the first one
+        absent = is_missing(_safe_indexing(X, int(column), axis=1))[rows]
+        missing[rows[~absent]] = False
+        rows = rows[absent]
+        if len(rows) == 0:
+            break
+    return missing
+
+
+def is_missing(column):
+    """Mask of the values of an array or a column of a frame that are missing."""
+    if hasattr(column, "isna"):  # pandas
+        return column.isna().to_numpy()
+    if hasattr(column, "is_null"):  # polars
+        missing = column.is_null().to_numpy()
+        if column.dtype.is_float():
+            missing = missing | column.is_nan().fill_null(True).to_numpy()
+        return missing
+    column = np.asarray(column)
+    return np.isnan(column) if column.dtype.kind == "f" else np.zeros(len(column), bool)
+
+
+class Paths:
+    """Combinations of organizations with assistance weights and rates of their own.
+
+    Where somebody is absent, the others' models have to explain more, so that each
+    combination takes its own way down the loss, along the same local models. A row is
+    predicted on the path of those who have it.
+
+    Parameters
+    ----------
+    members : ndarray of bool, (n_paths, n_organizations)
+        Who takes part in each path: everybody in the first.
+    """
+
+    def __init__(self, members):
+        self.members = members
+
+    def __len__(self):
+        return len(self.members)
+
+    @classmethod
+    def of_everybody(cls, n_organizations):
+        """The single path on which nobody is ever absent."""
+        return cls(np.ones((1, n_organizations), dtype=bool))
+
+    @classmethod
+    def among(cls, present, holder):
+        """Paths for rows of which `present` (n_samples, n_organizations) says who has them.
+
+        All combinations of a few organizations; of many, everybody, the label holder
+        alone, everybody but one, and those that most rows have.
+        """
+        n_organizations = present.shape[1]
+        everybody = frozenset(range(n_organizations))
+        wanted = [everybody, frozenset([holder])]
+        wanted += [everybody - {m} for m in range(n_organizations)]
+        patterns, counts = np.unique(present, axis=0, return_counts=True)
+        frequent = patterns[np.argsort(-counts, kind="stable")]
+        wanted += [frozenset(np.flatnonzero(pattern).tolist()) for pattern in frequent]
+        if 2**n_organizations <= MAX_PATHS:
+            for size in range(n_organizations, 0, -1):
+                wanted += map(frozenset, combinations(range(n_organizations), size))
+        nobody: frozenset[int] = frozenset()
+        chosen = [path for path in dict.fromkeys(wanted) if path != nobody][: MAX_PATHS - 1]
+        members = [[m in path for m in range(n_organizations)] for path in chosen]
+        return cls(np.array([*members, [False] * n_organizations]))
+
+    def serving(self, present):
+        """The path of every row: of those who have it, or else of most of them."""
+        if len(self) == 1:
+            return np.zeros(len(present), dtype=np.intp)
+        patterns, row_pattern = np.unique(present, axis=0, return_inverse=True)
+        within = ~(self.members[None] & ~patterns[:, None]).any(axis=2)
+        sizes = np.where(within, self.members.sum(axis=1), -1)
+        return sizes.argmax(axis=1)[row_pattern.ravel()]
+
+    def standstill(self):
+        """Weights (n_paths, n_organizations) and rates (n_paths,) that lead nowhere."""
+        return np.zeros(self.members.shape), np.zeros(len(self))
+
+    def judged(self, present, judging_rows):
+        """Every path, with the rows on which its weights and rate are chosen."""
+        if len(self) == 1:
+            yield 0, judging_rows
+            return
+        judging = np.zeros(len(present), dtype=bool)
+        judging[judging_rows] = True
+        for path, members in enumerate(self.members):
+            rows = judging & present[:, members].all(axis=1)
+            if np.count_nonzero(rows) < MIN_ROWS:
+                rows = judging & present[:, members].any(axis=1)
+            if members.any() and rows.any():
+                yield path, np.flatnonzero(rows)
+
+
+def shared_among(members, weights):
+    """Weights of `members` alone, who share what the others have."""
+    if members.all():
+        return weights
+    own = np.where(members, weights, 0.0)
+    return own * (weights.sum() / own.sum()) if own.sum() else own

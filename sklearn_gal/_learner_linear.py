@@ -1,0 +1,134 @@
+"""Ridge by the normal equations, factored once for all residuals."""
+
+from copy import copy
+from numbers import Real
+
+import numpy as np
+from scipy import linalg, sparse
+from sklearn.base import clone
+from sklearn.linear_model import Ridge
+from sklearn.utils import check_array
+
+from ._learners import Learner
+
+
+class RidgeLearner(Learner):
+    """`Ridge` by the normal equations of centred columns: exact, on sparse views too.
+
+    All outputs are solved at once; fits to all rows share one Cholesky factor.
+    """
+
+    # Beyond, the Gram matrix costs more than Ridge's own solvers.
+    MAX_COLUMNS = 1000
+
+    @classmethod
+    def takes(cls, estimator, view, fit_params):
+        """Whether the fit of `estimator` to `view` has this closed form."""
+        return (
+            type(estimator) is Ridge
+            and fit_params.keys() <= {"sample_weight"}
+            and estimator.solver in ("auto", "cholesky")
+            and not estimator.positive
+            and isinstance(estimator.alpha, Real)
+            and view.shape[1] <= min(cls.MAX_COLUMNS, view.shape[0])
+        )
+
+    def __init__(self, estimator, view, fit_params):
+        super().__init__(estimator, view, fit_params)
+        self.matrix = check_array(
+            view, accept_sparse="csr", dtype=np.float64, estimator=estimator
+        )
+        # large means would cancel in the Gram matrix; sparse columns stay sparse
+        self.shift = np.zeros(self.matrix.shape[1])
+        if estimator.fit_intercept is True and not sparse.issparse(self.matrix):
+            self.shift = self.matrix.mean(axis=0)
+            self.matrix = self.matrix - self.shift
+        # two rows tell whether the parameters are valid, in scikit-learn's own words
+        probe = clone(estimator).set_params(alpha=estimator.alpha or 1.0)
+        probe.fit(self.matrix[:2], np.zeros(min(2, self.matrix.shape[0])))
+        weight = fit_params.get("sample_weight")
+        self._weight = None if weight is None else np.asarray(weight, dtype=np.float64)
+        self._unfitted = clone(estimator)
+        self._solvers = {}
+
+    def fit(self, residual, split, seed):
+        """Fit to `residual` (n_samples, n_outputs) as `split` says.
+
+        Returns the fitted model and its predictions for the rows to be judged.
+        """
+        weight = self._weight_of(split)
+        if split.key in self._solvers:
+            centre, solve = self._solvers[split.key]
+        else:
+            centre = np.zeros(self.matrix.shape[1])
+            if self.estimator.fit_intercept:
+                centre = _mean(self.matrix, weight)
+            solve = self._factor(weight, centre)
+            if split.key is not None:
+                self._solvers[split.key] = centre, solve
+        offset = np.zeros(residual.shape[1])
+        if self.estimator.fit_intercept:
+            offset = _mean(residual, weight)
+        weighted = residual - offset
+        if weight is not None:
+            weighted *= weight[:, None]
+        right = self.matrix.T @ weighted - np.outer(centre, weighted.sum(axis=0))
+        coefficients = solve(right)
+        intercept = offset - (centre + self.shift) @ coefficients
+        fitted = self.matrix @ coefficients
+        fitted += intercept + self.shift @ coefficients
+        judged = fitted if split.judged is None else fitted[split.judged]
+        return self._model(coefficients, intercept), judged
+
+    def _weight_of(self, split):
+        """Weights of all rows, 0 outside the fit: cheaper than a copy of those inside."""
+        if split.rows is None:
+            return self._weight
+        weight = np.zeros(self.matrix.shape[0])
+        weight[split.rows] = 1.0 if self._weight is None else self._weight[split.rows]
+        return weight
+
+    def forget(self, key):
+        """Let go of what is kept for the splits with this key."""
+        self._solvers.pop(key, None)
+
+    def _factor(self, weight, centre):
+        """The function that solves (G + alpha I) b = right."""
+        matrix, total = self.matrix, self.matrix.shape[0]
+        weighted = matrix
+        if weight is not None:
+            total = weight.sum()
+            rows = sparse.diags_array(weight) if sparse.issparse(matrix) else None
+            weighted = weight[:, None] * matrix if rows is None else rows @ matrix
+        gram = matrix.T @ weighted
+        gram = gram.toarray() if sparse.issparse(gram) else gram
+        gram -= total * np.outer(centre, centre)
+        gram[np.diag_indices_from(gram)] += self.estimator.alpha
+        try:
+            factor = linalg.cho_factor(gram)
+        except linalg.LinAlgError:  # alpha = 0 and collinear columns
+            return lambda right: linalg.lstsq(gram, right)[0]
+        return lambda right: linalg.cho_solve(factor, right)
+
+    def _model(self, coefficients, intercept):
+        """The fitted `Ridge` that scikit-learn would have returned."""
+        model = copy(self._unfitted)
+        single = len(intercept) == 1
+        model.coef_ = coefficients[:, 0] if single else coefficients.T
+        model.intercept_ = 0.0
+        if self.estimator.fit_intercept:
+            model.intercept_ = intercept[0] if single else intercept
+        model.n_features_in_ = self.matrix.shape[1]
+        names = getattr(self.view, "columns", None)
+        if names is not None and all(isinstance(name, str) for name in names):
+            model.feature_names_in_ = np.asarray(names, dtype=object)
+        model.n_iter_ = None
+        model.solver_ = "cholesky"
+        return model
+
+
+def _mean(columns, weight):
+    """Weighted mean over rows."""
+    if weight is None:
+        return np.asarray(columns.mean(axis=0))
+    return (weight @ columns) / weight.sum()

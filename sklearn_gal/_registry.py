@@ -1,0 +1,21 @@
+"""The registry of learners: which estimators are fitted in a faster way than the plain."""
+
+from ._learner_lightgbm import (
+    BoosterLearner,
+    check_readable_by_lightgbm,
+    hands_frame_to_lightgbm,
+)
+from ._learner_linear import RidgeLearner
+from ._learners import Learner
+
+FAST_LEARNERS = (BoosterLearner, RidgeLearner)
+
+
+def make_learner(estimator, view, fit_params):
+    """The fastest learner that gives what clone-and-fit would give."""
+    if hasattr(view, "columns") and hands_frame_to_lightgbm(estimator):
+        check_readable_by_lightgbm(view)
+    for learner in FAST_LEARNERS:
+        if learner.takes(estimator, view, fit_params):
+            return learner(estimator, view, fit_params)
+    return Learner(estimator, view, fit_params)

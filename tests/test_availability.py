@@ -1,0 +1,399 @@
+"""Rows that not everyone has."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from lightgbm import LGBMRegressor
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.datasets import load_breast_cancer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.model_selection import GridSearchCV, KFold, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OrdinalEncoder
+
+from sklearn_gal import GALClassifier, GALRegressor, make_organizations
+from sklearn_gal._availability import MAX_PATHS, MIN_ROWS, Paths, missing_rows
+
+SPANS = {"a": slice(0, 4), "b": slice(4, 7), "c": slice(7, 10)}
+
+
+def ridges():
+    return [(name, Ridge(), span) for name, span in SPANS.items()]
+
+
+def without(X, rows, *names):
+    X = X.copy()
+    for name in names:
+        X[rows, SPANS[name]] = np.nan
+    return X
+
+
+@pytest.fixture
+def partial(diabetes, rng):
+    """Diabetes, of which b and c hold different halves of the rows."""
+    X, y = diabetes
+    X = without(X, rng.random(len(X)) < 0.5, "b")
+    return without(X, rng.random(len(X)) < 0.5, "c"), y
+
+
+class Recorder(RegressorMixin, BaseEstimator):
+    """A ridge that keeps the rows it saw."""
+
+    seen = []  # noqa: RUF012
+
+    def fit(self, X, y, sample_weight=None):
+        Recorder.seen.append((np.array(X), np.array(y), sample_weight))
+        self.model_ = Ridge().fit(X, y, sample_weight)
+        return self
+
+    def predict(self, X):
+        Recorder.seen.append((np.array(X), None, None))
+        return self.model_.predict(X)
+
+
+# --- which rows are missing ---------------------------------------------------------------
+
+
+def test_missing_rows_of_arrays_and_sparse_matrices():
+    X = np.array([[np.nan, np.nan, 1], [np.nan, 2, 1], [0, 0, np.nan], [1, 1, 1]])
+    assert_array_equal(missing_rows(X, [0, 1]), [True, False, False, False])
+    assert_array_equal(missing_rows(X, [0]), [True, True, False, False])
+    assert_array_equal(missing_rows(X, [2]), [False, False, True, False])
+    for container in (sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array):
+        for columns in ([0, 1], [0], [2]):
+            assert_array_equal(
+                missing_rows(container(X), columns), missing_rows(X, columns)
+            )
+    assert not missing_rows(np.ones((3, 2), dtype=int), [0, 1]).any()
+
+
+def test_missing_rows_of_frames():
+    table = {
+        "number": [np.nan, 1.0, np.nan, None],
+        "whole": [None, 1, 2, None],
+        "text": [None, None, "x", None],
+        "date": [None, None, None, pd.Timestamp(2020, 1, 1)],
+    }
+    expected = {
+        (0, 1): [True, False, False, True],
+        (0, 2): [True, False, False, True],
+        (2, 3): [True, True, False, False],
+        (0, 1, 2, 3): [True, False, False, False],
+    }
+    frame = pd.DataFrame(table)
+    frame["text"] = frame["text"].astype("category")
+    nullable = pd.DataFrame(table).convert_dtypes()
+    for kind in (pd.DataFrame(table), frame, nullable, pl.DataFrame(table)):
+        for columns, missing in expected.items():
+            assert_array_equal(missing_rows(kind, columns), missing)
+
+
+# --- the default: an error ----------------------------------------------------------------
+
+
+def test_missing_rows_are_an_error_by_default(partial):
+    X, y = partial
+    n_missing = np.isnan(X[:, 4]).sum()
+    message = f"'b' are missing .NaN. in {n_missing} of 442 rows.*missing_rows='abstain'"
+    with pytest.raises(ValueError, match=message):
+        GALRegressor(ridges()).fit(X, y)
+    organizations = [(name, None, span) for name, span in SPANS.items()]
+    with pytest.raises(ValueError, match=message):
+        GALRegressor(organizations).fit(X, y)
+    complete = ~np.isnan(X).any(axis=1)
+    model = GALRegressor(organizations, max_iter=3).fit(X[complete], y[complete])
+    for predict in (
+        model.predict,
+        model.contributions,
+        lambda X: list(model.staged_predict(X)),
+    ):
+        with pytest.raises(ValueError, match=message):
+            predict(X)
+
+
+def test_single_missing_values_are_no_missing_rows(diabetes, rng):
+    X, y = diabetes
+    X = np.where(rng.random(X.shape) < 0.1, np.nan, X)
+    X[:, [4, 5, 6]] = np.where(
+        np.isnan(X[:, [4]]) & ~np.isnan(X[:, [5]]), 0, X[:, [4, 5, 6]]
+    )
+    X[np.isnan(X[:, 4:7]).all(axis=1), 4] = 0
+    X[np.isnan(X[:, 7:]).all(axis=1), 7] = 0
+    X[np.isnan(X[:, :4]).all(axis=1), 0] = 0
+    organizations = [(name, None, span) for name, span in SPANS.items()]
+    settings = {"max_iter": 3, "random_state": 0}
+    expected = GALRegressor(organizations, **settings).fit(X, y).predict(X)
+    for policy in ("abstain", "pass"):
+        model = GALRegressor(organizations, missing_rows=policy, **settings).fit(X, y)
+        assert_allclose(model.predict(X), expected)
+
+
+def test_a_single_column_is_its_estimators_business(diabetes):
+    X, y = diabetes
+    X = X.copy()
+    X[:100, 2] = np.nan
+    imputed = make_pipeline(SimpleImputer(), Ridge())
+    for estimator in (None, imputed):
+        held = [("a", Ridge(), [0, 1]), ("b", estimator, [2])]
+        model = GALRegressor(held, max_iter=2).fit(X, y)
+        assert np.isfinite(model.predict(X)).all()
+    with pytest.raises(ValueError, match="contains NaN"):
+        GALRegressor([("a", Ridge(), [0, 1]), ("b", Ridge(), [2])]).fit(X, y)
+
+
+def test_pass_leaves_missing_rows_to_the_estimators(partial):
+    X, y = partial
+    organizations = [("a", None, slice(0, 4)), ("b", None, slice(4, 7))]
+    model = GALRegressor(organizations, missing_rows="pass", max_iter=3).fit(X, y)
+    assert np.isfinite(model.predict(X)).all()
+
+
+# --- abstaining ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cv", [None, 3, KFold(4)])
+def test_an_estimator_never_sees_a_row_that_its_organization_lacks(partial, cv):
+    X, y = partial
+    Recorder.seen = []
+    organizations = [("a", Recorder(), slice(0, 4)), ("b", Recorder(), slice(4, 7))]
+    organizations += [("c", Recorder(), slice(7, 10))]
+    weight = np.linspace(1, 2, len(y))
+    model = GALRegressor(organizations, cv=cv, missing_rows="abstain", max_iter=2)
+    model.fit(X, y, weight).predict(X)
+    list(model.staged_predict(X))
+    assert Recorder.seen
+    for view, target, weights in Recorder.seen:
+        assert np.isfinite(view).all()
+        if target is not None:
+            assert len(view) == len(target) == len(weights)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"cv": None},
+        {"subsample": 0.7, "cv": None},
+        {"weights": "uniform"},
+        {"weights": "optimal_absolute"},
+        {"line_search": False},
+        {"cv": None, "early_stopping": True},
+        {"early_stopping": True},
+        {"loss": "absolute_error"},
+    ],
+)
+def test_contributions_sum_to_the_prediction(partial, settings):
+    X, y = partial
+    model = GALRegressor(
+        ridges(), missing_rows="abstain", max_iter=16, random_state=0, **settings
+    ).fit(X, y)
+    shares = model.contributions(X)
+    raw = model.baseline_prediction_ + shares.sum(axis=1)
+    assert_allclose(model.predict(X), raw[:, 0], rtol=1e-12)
+    assert_allclose(list(model.staged_predict(X))[-1], model.predict(X))
+    for m, name in enumerate(SPANS):
+        absent = np.isnan(X[:, SPANS[name]]).all(axis=1)
+        assert (shares[absent, m] == 0).all()
+        if name != "a":
+            assert (shares[~absent, m] != 0).any()
+    assert model.n_iter_ > 0
+
+
+def test_several_classes_and_a_frame(wine, rng):
+    X, y = wine
+    X = X.copy()
+    X[np.ix_(rng.random(len(X)) < 0.4, np.arange(5, 13))] = np.nan
+    organizations = [("a", None, slice(0, 5)), ("b", Ridge(), slice(5, 13))]
+    settings = {"missing_rows": "abstain", "max_iter": 5, "random_state": 0}
+    model = GALClassifier(organizations, **settings).fit(X, y)
+    assert_allclose(model.predict_proba(X).sum(axis=1), 1)
+    for frame in (pd.DataFrame(X), pl.DataFrame(X, nan_to_null=True)):
+        again = GALClassifier(organizations, **settings).fit(frame, y)
+        assert_allclose(again.predict_proba(frame), model.predict_proba(X))
+
+
+def test_text_columns(rng):
+    n = 200
+    x = rng.normal(size=n)
+    text = np.where(rng.random(n) < 0.5, "yes", "no").astype(object)
+    y = x + (text == "yes")
+    absent = rng.random(n) < 0.3
+    table = {"x": x, "text": np.where(absent, None, text)}
+    held = [
+        ("a", Ridge(), ["x"]),
+        ("b", make_pipeline(OrdinalEncoder(), Ridge()), ["text"]),
+    ]
+    predictions = []
+    for frame in (
+        pd.DataFrame(table),
+        pl.DataFrame({"x": x, "text": table["text"].tolist()}),
+    ):
+        model = GALRegressor(held, missing_rows="abstain", max_iter=30, random_state=0)
+        predictions.append(model.fit(frame, y).predict(frame))
+    assert_allclose(*predictions)
+    assert np.corrcoef(predictions[0][~absent], y[~absent])[0, 1] > 0.99
+
+
+def test_complete_rows_change_nothing(diabetes):
+    X, y = diabetes
+    settings = {"max_iter": 5, "random_state": 0}
+    plain = GALRegressor(ridges(), **settings).fit(X, y)
+    model = GALRegressor(ridges(), missing_rows="abstain", **settings).fit(X, y)
+    # to the last bit where the arithmetic of NumPy does not depend on how arrays lie
+    assert_allclose(model.weights_, plain.weights_, rtol=1e-9)
+    assert_allclose(model.predict(X), plain.predict(X), rtol=1e-9)
+    assert plain.patterns_.tolist() == [[True, True, True]]
+    assert model.patterns_.tolist()[0] == [True, True, True]
+    assert len(model.patterns_) == 8
+    assert model.pattern_weights_.shape == (5, 8, 3)
+    assert_array_equal(model.pattern_weights_[:, 0], model.weights_)
+    assert_array_equal(model.pattern_learning_rates_[:, 0], model.learning_rates_)
+
+
+def test_weights_go_to_those_present(partial):
+    X, y = partial
+    for weights in ("optimal", "uniform", lambda *_: [0.2, 0.3, 0.5]):
+        model = GALRegressor(ridges(), missing_rows="abstain", weights=weights, max_iter=4)
+        model.fit(X, y)
+        given = model.pattern_weights_
+        assert (given[:, ~model.patterns_] == 0).all()
+        somebody = model.patterns_.any(axis=1)
+        assert_allclose(given[:, somebody].sum(axis=2), 1)
+        assert (given[:, ~somebody] == 0).all()
+
+
+def test_a_row_that_nobody_has_is_the_baseline(partial):
+    X, y = partial
+    model = GALRegressor(ridges(), missing_rows="abstain", max_iter=5).fit(X, y)
+    nothing = np.full((2, 10), np.nan)
+    assert_allclose(model.predict(nothing), model.baseline_prediction_[0])
+    assert (model.contributions(nothing) == 0).all()
+
+
+def test_rows_that_nobody_has_in_training(diabetes):
+    X, y = diabetes
+    X = without(X, slice(0, 50), *SPANS)
+    model = GALRegressor(ridges(), missing_rows="abstain", max_iter=5, random_state=0)
+    assert model.fit(X, y).n_iter_ > 1
+    sole = GALRegressor(missing_rows="abstain", max_iter=5).fit(X, y)
+    assert_allclose(sole.predict(X[:50]), sole.baseline_prediction_[0])
+
+
+def test_linear_organizations_reach_the_joint_fit_from_different_rows(rng):
+    # exact oracle: y is a sum of parts, noise-free, and every pattern of rows shows it
+    X = rng.normal(size=(600, 10))
+    y = X @ rng.normal(size=10)
+    partial = without(without(X, rng.random(600) < 0.3, "b"), rng.random(600) < 0.3, "c")
+    held = [(name, LinearRegression(), span) for name, span in SPANS.items()]
+    model = GALRegressor(held, missing_rows="abstain", cv=None, max_iter=300)
+    model.fit(partial, y)
+    assert model.score(X, y) > 0.99
+
+
+@pytest.mark.parametrize("n_present", [0, 1, 2, 5])
+@pytest.mark.parametrize("cv", [None, 2, 5])
+def test_an_organization_with_few_rows_abstains_where_it_cannot_fit(
+    diabetes, n_present, cv
+):
+    X, y = diabetes
+    X = without(X, slice(n_present, None), "b")
+    held = [*ridges()[:1], ("b", LGBMRegressor(verbosity=-1), slice(4, 7)), ridges()[2]]
+    model = GALRegressor(held, missing_rows="abstain", cv=cv, max_iter=4, random_state=0)
+    model.fit(X, y)
+    assert np.isfinite(model.predict(X)).all()
+    abstained = [models[1] is None for models in model.estimators_]
+    if n_present < 2:
+        assert all(abstained)
+        assert (model.weights_[:, 1] == 0).all()
+    if n_present == 5:
+        assert not all(abstained)
+
+
+def test_groups_that_only_one_fold_has(diabetes):
+    X, y = diabetes
+    X = without(X, slice(100, None), "b")
+    splits = [(np.arange(200, 442), np.arange(200)), (np.arange(200), np.arange(200, 442))]
+    model = GALRegressor(ridges(), cv=splits, missing_rows="abstain", max_iter=3).fit(X, y)
+    assert all(models[1] is None for models in model.estimators_)
+
+
+def test_n_jobs_and_pickles(partial):
+    X, y = partial
+    settings = {"missing_rows": "abstain", "max_iter": 4, "random_state": 0}
+    model = GALRegressor(ridges(), **settings).fit(X, y)
+    threaded = GALRegressor(ridges(), n_jobs=2, **settings).fit(X, y)
+    assert_array_equal(threaded.predict(X), model.predict(X))
+    assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), model.predict(X))
+
+
+def test_many_organizations_have_a_limited_number_of_paths(rng):
+    present = rng.random((500, 12)) < 0.5
+    paths = Paths.among(present, holder=3)
+    assert len(paths) == MAX_PATHS
+    assert paths.members[0].all()
+    assert not paths.members[-1].any()
+    served = paths.members[paths.serving(present)]
+    assert not (served & ~present).any()
+    alone = np.arange(12) == 3
+    assert (paths.members == alone).all(axis=1).any()
+    for m in range(12):
+        assert (paths.members == (np.arange(12) != m)).all(axis=1).any()
+    exact = (present[:, None] == paths.members[None]).all(axis=2).any(axis=1)
+    assert_array_equal(served[exact], present[exact])
+
+
+def test_few_rows_are_helped_out_by_all():
+    present = np.ones((100, 2), dtype=bool)
+    present[MIN_ROWS - 1 :, 1] = False
+    judged = dict(Paths.among(present, 0).judged(present, slice(None)))
+    assert len(judged[0]) == 100
+    present[MIN_ROWS - 1, 1] = True
+    judged = dict(Paths.among(present, 0).judged(present, slice(None)))
+    assert len(judged[0]) == MIN_ROWS
+
+
+def test_bad_value(diabetes):
+    for value in ("ignore", None, True):
+        with pytest.raises(ValueError, match="missing_rows must be one of"):
+            GALRegressor(missing_rows=value).fit(*diabetes)
+
+
+def test_searchable(partial):
+    X, y = partial
+    organizations = [(name, None, span) for name, span in SPANS.items()]
+    search = GridSearchCV(
+        GALRegressor(organizations, max_iter=3), {"missing_rows": ["abstain", "pass"]}, cv=2
+    )
+    assert np.isfinite(search.fit(X, y).cv_results_["mean_test_score"]).all()
+
+
+# --- what it is good for ------------------------------------------------------------------
+
+
+def test_absent_at_prediction_is_no_worse_than_alone():
+    X, y = load_breast_cancer(return_X_y=True)
+    X, X_test, y, y_test = train_test_split(X, y, random_state=0)
+    organizations = make_organizations(X, 4, random_state=0)
+    settings = {"random_state": 0, "max_iter": 40, "missing_rows": "abstain"}
+    model = GALClassifier(organizations, **settings).fit(X, y)
+    alone = GALClassifier(organizations[:1], **settings).fit(X, y)
+    for _, _, columns in organizations[1:]:
+        absent = X_test.copy()
+        absent[:, columns] = np.nan
+        assert model.score(absent, y_test) >= alone.score(X_test, y_test)
+
+
+def test_a_redundant_organization_may_leave(rng):
+    # the copy has taken the weight of the label holder's own column, or half of it
+    X = rng.normal(size=(400, 1)) @ np.ones((1, 2))
+    y = X[:, 0] + 0.1 * rng.normal(size=400)
+    held = [("a", Ridge(), [0]), ("b", Ridge(), [1])]
+    model = GALRegressor(held, missing_rows="abstain", random_state=0).fit(X, y)
+    X[:, 1] = np.nan
+    assert model.score(X, y) > 0.98

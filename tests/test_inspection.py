@@ -1,0 +1,473 @@
+import builtins
+import sys
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.datasets import make_regression
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_gal import GALClassifier, GALRegressor, make_organizations
+from sklearn_gal.inspection import (
+    AssistanceDisplay,
+    ContributionDisplay,
+    assistance_report,
+)
+
+matplotlib.use("agg")
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def halves():
+    return [("practice", Ridge(), slice(0, 4)), ("laboratory", None, slice(4, 10))]
+
+
+@pytest.fixture(scope="module")
+def fitted(diabetes):
+    return GALRegressor(halves(), max_iter=5, random_state=0).fit(*diabetes)
+
+
+@pytest.fixture(scope="module")
+def fitted_wine(wine):
+    organizations = make_organizations(wine[0], 3, Ridge(), random_state=0)
+    organizations = [
+        (name, make_pipeline(StandardScaler(), estimator), columns)
+        for name, estimator, columns in organizations
+    ]
+    return GALClassifier(organizations, max_iter=5, random_state=0).fit(*wine)
+
+
+# --- AssistanceDisplay --------------------------------------------------------------------
+
+
+def test_assistance_display_draws_what_the_fit_reports(fitted):
+    display = AssistanceDisplay.from_estimator(fitted)
+    weights_ax, rates_ax, loss_ax = display.axes_
+    heights = np.array(
+        [[bar.get_height() for bar in each] for each in weights_ax.containers]
+    )
+    np.testing.assert_allclose(heights.T, fitted.weights_)
+    tops = [bar.get_y() + bar.get_height() for bar in weights_ax.containers[-1]]
+    np.testing.assert_allclose(tops, 1)
+    legend = [text.get_text() for text in weights_ax.get_legend().get_texts()]
+    assert legend == ["laboratory", "practice (label holder)"]  # as the bars lie
+    np.testing.assert_array_equal(rates_ax.lines[0].get_ydata(), fitted.learning_rates_)
+    np.testing.assert_array_equal(rates_ax.lines[0].get_xdata(), np.arange(1, 6))
+    np.testing.assert_array_equal(loss_ax.lines[0].get_ydata(), fitted.train_loss_)
+    np.testing.assert_array_equal(loss_ax.lines[0].get_xdata(), np.arange(6))
+    assert len(loss_ax.lines) == 1
+    assert display.figure_ is weights_ax.figure is display.bounding_ax_.figure
+
+
+def test_assistance_display_shows_the_loss_of_rows_set_aside(diabetes):
+    model = GALRegressor(halves(), cv=None, early_stopping=True, max_iter=5, random_state=0)
+    display = AssistanceDisplay.from_estimator(model.fit(*diabetes))
+    training, validation = display.axes_[2].lines
+    np.testing.assert_array_equal(training.get_ydata(), model.train_loss_)
+    np.testing.assert_array_equal(validation.get_ydata(), model.validation_loss_)
+
+
+def test_assistance_display_goes_where_it_is_told(fitted):
+    figure, ax = plt.subplots(1, 2)
+    display = AssistanceDisplay.from_estimator(fitted, ax=ax[1])
+    assert display.figure_ is figure
+    assert display.bounding_ax_ is ax[1]
+    left, right = (each.get_position() for each in ax)
+    for each in display.axes_:
+        assert left.x1 < each.get_position().x0 <= right.x1
+
+    figure, axes = plt.subplots(3)
+    assert display.plot(ax=axes) is display
+    assert list(display.axes_) == list(axes)
+    assert display.bounding_ax_ is None
+    with pytest.raises(ValueError, match="one Axes or three, got 2"):
+        display.plot(ax=ax)
+
+
+@pytest.mark.parametrize("reason", ["many organizations", "many rounds", "negative"])
+def test_assistance_display_of_many_or_negative_weights_is_a_map(reason):
+    weights = {
+        "many organizations": np.full((3, 30), 1 / 30),
+        "many rounds": np.full((100, 2), 1 / 2),
+        "negative": np.array([[1.5, -0.5]] * 3),
+    }[reason]
+    n_rounds = len(weights)
+    names = [f"organization_{m}" for m in range(weights.shape[1])]
+    display = AssistanceDisplay(
+        weights=weights,
+        learning_rates=np.ones(n_rounds),
+        train_loss=np.ones(n_rounds + 1),
+        validation_loss=np.array([]),
+        organization_names=names,
+        label_holder=names[1],
+    ).plot()
+    ax = display.axes_[0]
+    np.testing.assert_array_equal(ax.collections[0].get_array(), weights.T)
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert labels[:2] == ["organization_0", "organization_1 (label holder)"]
+
+
+def test_displays_of_a_fit_without_rounds():
+    X = np.zeros((30, 2))
+    organizations = [("a", Ridge(), [0]), ("b", Ridge(), [1])]
+    model = GALRegressor(organizations).fit(X, np.arange(30.0))
+    assert model.n_iter_ == 0
+    assert len(AssistanceDisplay.from_estimator(model).axes_) == 3
+    display = ContributionDisplay.from_estimator(model, X)
+    np.testing.assert_array_equal(display.shares, 0)
+    display.plot(row=0)
+
+
+# --- ContributionDisplay ------------------------------------------------------------------
+
+
+def test_contributions_over_rows(fitted, diabetes):
+    X = diabetes[0]
+    display = ContributionDisplay.from_estimator(fitted, X)
+    np.testing.assert_array_equal(display.contributions, fitted.contributions(X)[:, :, 0])
+    deviation = np.abs(display.contributions - display.contributions.mean(axis=0))
+    expected = deviation.mean(axis=0) / deviation.mean(axis=0).sum()
+    np.testing.assert_allclose(display.shares, expected)
+    labels = [label.get_text() for label in display.ax_.get_yticklabels()]
+    percents = {label.partition("\n")[0]: label.partition("\n")[2] for label in labels}
+    assert percents == {
+        "practice (label holder)": f"{expected[0]:.0%}",
+        "laboratory": f"{expected[1]:.0%}",
+    }
+    assert display.shares[np.argsort(expected)[-1]] == expected.max()
+    assert display.figure_ is display.ax_.figure
+
+
+def test_contributions_to_one_prediction_add_up(fitted, diabetes):
+    X = diabetes[0]
+    _, ax = plt.subplots()
+    display = ContributionDisplay.from_estimator(fitted, X, row=7, ax=ax)
+    assert display.ax_ is ax
+    widths = [bar.get_width() for bar in ax.patches]
+    expected = fitted.contributions(X[7:8])[0, :, 0]
+    np.testing.assert_allclose(sorted(widths), sorted(expected))
+    markers = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "D"]
+    np.testing.assert_allclose(
+        markers, [fitted.baseline_prediction_[0], fitted.predict(X[7:8])[0]]
+    )
+    for row in (len(X), -len(X) - 1):
+        with pytest.raises(IndexError, match=f"row={row} is not one of the 442"):
+            display.plot(row=row)
+
+
+def test_contributions_of_many_rows_are_thinned_but_not_their_boxes(fitted, diabetes):
+    X = np.tile(diabetes[0], (4, 1))
+    display = ContributionDisplay.from_estimator(fitted, X)
+    assert len(display.contributions) == len(X)
+    assert {len(line.get_xdata()) for line in display.ax_.lines} >= {1000}
+    assert len(X) not in {len(line.get_xdata()) for line in display.ax_.lines}
+
+
+def test_contributions_to_classes(fitted_wine, wine, cancer):
+    X, y = wine
+    for position, target in enumerate(fitted_wine.classes_):
+        display = ContributionDisplay.from_estimator(fitted_wine, X, target=target)
+        expected = fitted_wine.contributions(X)[:, :, position]
+        np.testing.assert_array_equal(display.contributions, expected)
+        assert f"class {target}" in display.ax_.get_xlabel()
+    for target in (None, 9):
+        with pytest.raises(ValueError, match=r"one of the classes \[0, 1, 2\]"):
+            ContributionDisplay.from_estimator(fitted_wine, X, target=target)
+
+    X, y = cancer
+    names = np.array(["malignant", "benign"])[y]
+    model = GALClassifier(make_organizations(X, 2), max_iter=2, random_state=0)
+    model.fit(X, names)
+    second = ContributionDisplay.from_estimator(model, X)
+    assert "class malignant" in second.ax_.get_xlabel()
+    first = ContributionDisplay.from_estimator(model, X, target="benign")
+    np.testing.assert_array_equal(first.contributions, -second.contributions)
+    assert first.baseline == -second.baseline
+
+
+def test_contributions_to_several_numbers(diabetes):
+    X = diabetes[0]
+    Y = np.column_stack([diabetes[1], -diabetes[1]])
+    model = GALRegressor(halves(), max_iter=2, random_state=0).fit(X, Y)
+    display = ContributionDisplay.from_estimator(model, X, target=1)
+    np.testing.assert_array_equal(display.contributions, model.contributions(X)[:, :, 1])
+    for target in (None, 2, -1, "a"):
+        with pytest.raises(ValueError, match="position of an output, 0 to 1"):
+            ContributionDisplay.from_estimator(model, X, target=target)
+
+
+# --- what both refuse ---------------------------------------------------------------------
+
+CALLS = [
+    AssistanceDisplay.from_estimator,
+    lambda model: ContributionDisplay.from_estimator(model, np.zeros((3, 10))),
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_displays_need_a_fitted_model_of_this_package(call):
+    with pytest.raises(NotFittedError):
+        call(GALRegressor(halves()))
+    with pytest.raises(TypeError, match=r"GALClassifier, got Pipeline.*its last step"):
+        call(make_pipeline(GALRegressor(halves())))
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_without_matplotlib_the_error_names_the_extra(call, fitted, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match=r"from_estimator.*sklearn_gal\[plot\]"):
+        call(fitted)
+
+
+# --- assistance_report --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def report(diabetes):
+    model = GALRegressor(halves(), max_iter=5, random_state=0)
+    return assistance_report(model, *diabetes, cv=KFold(4, shuffle=True, random_state=0))
+
+
+def test_report_compares_on_the_same_splits(report, diabetes):
+    assert list(report.scores) == [
+        "Alone",
+        "Assisted",
+        "Joint",
+        "without practice",
+        "without laboratory",
+    ]
+    cv = KFold(4, shuffle=True, random_state=0)
+    models = {
+        "Alone": halves()[:1],
+        "Assisted": halves(),
+        "Joint": [("all", Ridge(), slice(None))],
+    }
+    for label, organizations in models.items():
+        model = GALRegressor(organizations, max_iter=5, random_state=0)
+        expected = cross_val_score(model, *diabetes, cv=cv)
+        np.testing.assert_allclose(report.scores[label], expected)
+
+
+def test_an_assistor_leaves_without_a_refit_and_the_label_holders_columns_with_one(
+    diabetes,
+):
+    X, y = diabetes
+    fits = []
+
+    class Counting(Ridge):
+        def fit(self, X, y, sample_weight=None):
+            fits.append(X.shape)
+            return super().fit(X, y, sample_weight)
+
+    organizations = [
+        ("practice", Counting(), slice(0, 3)),
+        ("laboratory", Counting(), slice(3, 7)),
+        ("insurer", Counting(), slice(7, 10)),
+    ]
+    model = GALRegressor(organizations, max_iter=4, early_stopping=False, random_state=0)
+    weight = 1.0 + (np.arange(len(y)) % 2)
+    cv = KFold(3, shuffle=True, random_state=0)
+    params = {"sample_weight": weight}
+    report = assistance_report(model, X, y, cv=cv, params=params, joint=False)
+    n_fits = len(fits)
+    rest = GALRegressor(
+        [organizations[0], organizations[2]],
+        max_iter=4,
+        early_stopping=False,
+        random_state=0,
+    )
+    refitted = cross_val_score(rest, X, y, cv=cv, params=params)
+    for split, (train, test) in enumerate(cv.split(X)):
+        whole = clone(model).fit(X[train], y[train], sample_weight=weight[train])
+        left = whole.drop_organization("laboratory", X[train], y[train], weight[train])
+        score = left.score(X[test], y[test])
+        assert report.scores["without laboratory"][split] == pytest.approx(score)
+        assert score != refitted[split]
+    fits.clear()
+    for label, kept in {
+        "Alone": organizations[:1],
+        "Assisted": organizations,
+        "without practice": organizations[1:],
+    }.items():
+        fitted = clone(model).set_params(organizations=kept)
+        expected = cross_val_score(fitted, X, y, cv=cv, params=params)
+        np.testing.assert_allclose(report.scores[label], expected)
+    assert len(fits) == n_fits
+
+
+def test_stacked_models_are_fitted_again_where_an_assistor_leaves(diabetes):
+    X, y = diabetes
+    organizations = [*halves(), ("twin", Ridge(), slice(2, 6))]
+    settings = {"stack_contributions": True, "max_iter": 3, "random_state": 0}
+    report = assistance_report(GALRegressor(organizations, **settings), X, y, cv=2)
+    rest = GALRegressor([organizations[0], organizations[2]], **settings)
+    expected = cross_val_score(rest, X, y, cv=2)
+    np.testing.assert_allclose(report.scores["without laboratory"], expected)
+
+
+def test_report_under_metadata_routing_scores_everybody_alike(diabetes):
+    X, y = diabetes
+    weight = 1.0 + (np.arange(len(y)) % 3)
+    with config_context(enable_metadata_routing=True):
+        model = GALRegressor(
+            [
+                ("practice", Ridge().set_fit_request(sample_weight=True), slice(0, 4)),
+                ("laboratory", Ridge().set_fit_request(sample_weight=True), slice(4, 10)),
+            ],
+            max_iter=3,
+            random_state=0,
+        )
+        model.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        params = {"sample_weight": weight}
+        report = assistance_report(model, X, y, cv=2, params=params)
+        alone = clone(model).set_params(organizations=model.organizations[:1])
+        expected = cross_val_score(alone, X, y, cv=2, params=params)
+    np.testing.assert_allclose(report.scores["without laboratory"], expected)
+    np.testing.assert_allclose(report.scores["Alone"], expected)
+
+
+def test_report_summarises_with_corrected_intervals(report):
+    table = report.table
+    assert isinstance(table, pd.DataFrame)
+    assert list(table.index) == list(report.scores)
+    for label, scores in report.scores.items():
+        line = table.loc[label]
+        assert line["score"] == pytest.approx(scores.mean())
+        lost = report.scores["Assisted"] - scores
+        assert line["lost"] == pytest.approx(lost.mean())
+        # 442 rows in four folds: a test set is a third of its training set
+        half = stats.t.ppf(0.975, 3) * np.sqrt((1 / 4 + 1 / 3) * lost.var(ddof=1))
+        assert line["lost_high"] - line["lost"] == pytest.approx(half, rel=1e-3)
+        assert line["lost"] - line["lost_low"] == pytest.approx(half, rel=1e-3)
+        assert line["low"] <= line["score"] <= line["high"]
+
+
+def test_report_shows_itself(report):
+    text, page = repr(report), report._repr_html_()
+    lines = text.splitlines()
+    assert len(lines) == 6
+    for label, line in zip(report.scores, lines[1:], strict=True):
+        assert line.startswith(label)
+        assert f"{report.scores[label].mean():.4f}" in line
+        assert f"<td>{label}</td><td>{report.scores[label].mean():.4f}</td>" in page
+    assert "R²" in text
+    assert "R²" in page
+
+
+def test_report_escapes_names(diabetes):
+    organizations = [("<b>", Ridge(), slice(0, 4)), ("lab", Ridge(), slice(4, 10))]
+    report = assistance_report(GALRegressor(organizations, max_iter=1), *diabetes, cv=2)
+    assert "<b>" not in report._repr_html_()
+    assert "without &lt;b&gt;" in report._repr_html_()
+
+
+def test_report_without_pandas_is_a_structured_array(diabetes, monkeypatch):
+    original = builtins.__import__
+
+    def without_pandas(name, context=None, *args, **kwargs):
+        if name == "pandas" and context["__name__"] == "sklearn_gal.inspection":
+            raise ImportError(name)
+        return original(name, context, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without_pandas)
+    model = GALRegressor(halves(), max_iter=2, random_state=0)
+    report = assistance_report(model, *diabetes, cv=2)
+    assert list(report.table["model"]) == list(report.scores)
+    means = [scores.mean() for scores in report.scores.values()]
+    np.testing.assert_allclose(report.table["score"], means)
+    assert len(repr(report).splitlines()) == 6
+
+
+def test_an_organization_of_noise_is_worth_nothing_and_the_others_something():
+    X, y = make_regression(400, 8, n_informative=8, noise=5, random_state=0)
+    noise = np.random.default_rng(0).normal(size=(400, 4))
+    organizations = [
+        ("holder", Ridge(), slice(0, 4)),
+        ("helper", Ridge(), slice(4, 8)),
+        ("noise", Ridge(), slice(8, 12)),
+    ]
+    model = GALRegressor(organizations, max_iter=30, random_state=0)
+    table = assistance_report(model, np.hstack([X, noise]), y, cv=4).table
+    for label in ("Alone", "without holder", "without helper"):
+        assert table.loc[label, "lost_low"] > 0.1
+    assert abs(table.loc["without noise", "lost"]) < 0.01
+    assert abs(table.loc["Joint", "lost"]) < 0.05
+
+
+def test_report_of_a_classifier_with_a_score_and_a_joint_model_of_ones_own(cancer):
+    X, y = cancer
+    frame = pd.DataFrame(X, columns=[f"x{j}" for j in range(30)])
+    organizations = make_organizations(frame, 3, random_state=0)
+    organizations = organizations[:2]  # nobody holds the columns of the third
+    model = GALClassifier(
+        organizations, label_holder="organization_1", max_iter=5, random_state=0
+    )
+    joint = make_pipeline(StandardScaler(), LogisticRegression())
+    report = assistance_report(model, frame, y, cv=3, scoring="neg_log_loss", joint=joint)
+    held = sorted(organizations[0][2] + organizations[1][2], key=list(frame).index)
+    expected = cross_val_score(joint, frame[held], y, cv=3, scoring="neg_log_loss")
+    np.testing.assert_allclose(report.scores["Joint"], expected)
+    alone = GALClassifier(organizations[1:], max_iter=5, random_state=0)
+    expected = cross_val_score(alone, frame, y, cv=3, scoring="neg_log_loss")
+    np.testing.assert_allclose(report.scores["Alone"], expected)
+    assert report.scoring == "neg_log_loss"
+    assert "Joint" not in assistance_report(model, frame, y, cv=2, joint=False).scores
+
+
+def test_report_with_weights_and_groups(diabetes):
+    X, y = diabetes
+    groups = np.arange(len(y)) % 20
+    weight = 1.0 + (groups < 10)
+    model = GALRegressor(halves(), max_iter=3, random_state=0)
+    report = assistance_report(
+        model, X, y, cv=GroupKFold(4), groups=groups, params={"sample_weight": weight}
+    )
+    expected = cross_val_score(
+        model, X, y, cv=GroupKFold(4), groups=groups, params={"sample_weight": weight}
+    )
+    np.testing.assert_allclose(report.scores["Assisted"], expected)
+    unweighted = assistance_report(model, X, y, cv=GroupKFold(4), groups=groups)
+    for label in report.scores:
+        assert not np.array_equal(report.scores[label], unweighted.scores[label])
+
+
+def test_report_of_a_single_split_has_no_interval(diabetes):
+    model = GALRegressor(halves(), max_iter=2, random_state=0)
+    report = assistance_report(model, *diabetes, cv=ShuffleSplit(1, random_state=0))
+    assert report.table[["low", "high", "lost_low", "lost_high"]].isna().all(axis=None)
+    assert "nan" in repr(report)
+
+
+def test_what_a_report_refuses(diabetes):
+    X, y = diabetes
+    with pytest.raises(TypeError, match="got LinearRegression"):
+        assistance_report(LinearRegression(), X, y)
+    for organizations in (None, halves()[:1]):
+        with pytest.raises(
+            ValueError, match="two organizations or more, but the model has"
+        ):
+            assistance_report(GALRegressor(organizations), X, y)
+    with pytest.raises(ValueError, match="could not convert") as raised:
+        assistance_report(GALRegressor(halves()), X, ["a"] * len(y), cv=2)
+    assert "'Alone'" in raised.value.__notes__[-1]
+
+
+def test_a_report_does_not_touch_the_model(diabetes):
+    model = GALRegressor(halves(), max_iter=2, random_state=0)
+    assistance_report(model, *diabetes, cv=2)
+    assert not model.__sklearn_is_fitted__()
+    assert [name for name, _, _ in model.organizations] == ["practice", "laboratory"]

@@ -1,0 +1,273 @@
+import pickle
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from lightgbm import LGBMRegressor, early_stopping
+from numpy.testing import assert_array_equal
+from scipy import sparse
+from sklearn.base import clone
+
+from sklearn_gal._learner_lightgbm import BoosterLearner
+from sklearn_gal._learners import IN_SAMPLE, Learner, OutputRegressors, Seeds, Split
+from sklearn_gal._registry import make_learner
+
+N = 400
+SPLITS = {
+    "in-sample": IN_SAMPLE,
+    "fold": Split(np.arange(0, N, 2), np.arange(1, N, 2), "odd"),
+    "overlapping": Split(np.arange(300), np.arange(100, N), "some"),
+}
+SETTINGS = [
+    {},
+    {"random_state": 3},
+    {"n_jobs": 2, "force_row_wise": True},
+    {"subsample": 0.6, "subsample_freq": 1},
+    {"subsample": 0.3, "subsample_freq": 2, "colsample_bytree": 0.5},
+    {"feature_fraction_bynode": 0.5},
+    {"extra_trees": True},
+    {"objective": "mae"},
+    {"objective": "huber", "alpha": 0.5},
+    {"objective": "quantile", "alpha": 0.3},
+    {"objective": "fair"},
+    {"monotone_constraints": [1, -1, 0, 0, 0]},
+    {"monotone_constraints": [1, 0, 0, 0, 0], "monotone_constraints_method": "advanced"},
+    {"interaction_constraints": [[0, 1], [2, 3, 4]]},
+    {"reg_alpha": 0.1, "reg_lambda": 2.0, "min_split_gain": 0.01, "max_depth": 3},
+    {"min_child_samples": 1, "min_child_weight": 0.0, "num_leaves": 60},
+    {"min_child_samples": 1000},
+    {"max_bin": 7},
+    {"min_data_in_bin": 20},
+    {"subsample_for_bin": 50},
+    {"path_smooth": 1.0},
+    {"boost_from_average": False},
+    {"max_delta_step": 0.2},
+    {"use_missing": False},
+    {"zero_as_missing": True},
+    {"data_sample_strategy": "goss", "top_rate": 0.3, "other_rate": 0.2},
+    {"deterministic": True, "force_col_wise": True},
+    {"enable_bundle": False},
+    {"importance_type": "gain"},
+]
+
+
+# Data kinds with fitted values that need no prediction
+READ_OFF = {
+    "dense",
+    "fortran",
+    "columns of a larger array",
+    "float32",
+    "integers",
+    "a constant",
+    "missing",
+    "frame",
+}
+
+
+def views(rng):
+    X = rng.normal(size=(N, 5))
+    rare = X * (rng.random(X.shape) < 0.1)
+    missing = np.where(rng.random(X.shape) < 0.2, np.nan, X)
+    late = X.copy()
+    late[1::2, :2] = np.nan  # missing only where the fold is judged
+    frame = pd.DataFrame(X, columns=list("abcde"))
+    return {
+        "dense": X,
+        "fortran": np.asfortranarray(X),
+        "columns of a larger array": np.hstack([X, X])[:, 2:7],
+        "float32": X.astype(np.float32),
+        "integers": (X * 3).astype(int),
+        "two values": (X > 0).astype(float),
+        "rare values": rare,
+        "one-hot": np.eye(5)[rng.integers(5, size=N)],
+        "a constant": np.where(np.arange(5) == 2, 1.0, X),
+        "missing": missing,
+        "missing later": late,
+        "sparse": sparse.csr_matrix(rare),
+        "frame": frame,
+        "mixed frame": frame.assign(
+            a=pd.Categorical.from_codes(rng.integers(12, size=N), list("abcdefghijkl")),
+            b=frame["b"] > 0,
+            c=frame["c"].astype(np.float32),
+            d=pd.array(np.where(X[:, 3] > 1, None, 1), dtype="Int64"),
+        ),
+    }
+
+
+def expected(estimator, view, residual, split, seed, params):
+    """What clone and fit gives."""
+    learner = Learner(estimator, view, params)
+    learner.seeds = Seeds(estimator)
+    return learner.fit(residual, split, seed)
+
+
+def boosters(model):
+    models = model.estimators if isinstance(model, OutputRegressors) else [model]
+    return [each.booster_.model_to_string() for each in models]
+
+
+def assert_same(learner, estimator, view, residual, split, params):
+    for seed, target in enumerate([residual, np.abs(residual)[::-1]]):
+        model, fitted = learner.fit(target, split, seed)
+        other, predicted = expected(estimator, view, target, split, seed, params)
+        assert boosters(model) == boosters(other)
+        assert_array_equal(fitted, predicted)
+        assert_array_equal(learner.predict(model, split.judged), predicted)
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_settings(rng, settings, split, weighted):
+    view = views(rng)["missing"]
+    residual = np.nan_to_num(view[:, :2]) @ [[1.0], [2.0]] + rng.normal(size=(N, 1))
+    params = {"sample_weight": rng.gamma(1, size=N)} if weighted else {}
+    estimator = LGBMRegressor(n_estimators=3, verbosity=-1, **settings)
+    learner = make_learner(estimator, view, params)
+    assert isinstance(learner, BoosterLearner)
+    if "subsample_for_bin" in settings:  # the rows that bins are made of do not change
+        estimator.set_params(data_random_seed=1)
+    assert_same(learner, estimator, view, residual, SPLITS[split], params)
+
+
+@pytest.mark.parametrize("kind", views(np.random.default_rng(0)))
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_data_kinds(rng, kind, split, weighted, n_outputs):
+    view = views(rng)[kind]
+    residual = rng.normal(size=(N, n_outputs))
+    params = {"sample_weight": rng.gamma(1, size=N)} if weighted else {}
+    estimator = LGBMRegressor(n_estimators=3, min_child_samples=5, verbosity=-1)
+    learner = make_learner(estimator, view, params)
+    assert isinstance(learner, BoosterLearner)
+    assert_same(learner, estimator, view, residual, SPLITS[split], params)
+    reads_off = kind in READ_OFF or (kind, split) == ("missing later", "fold")
+    assert learner._binned[SPLITS[split].key][2] == reads_off
+
+
+def test_constant_residuals(rng):
+    view, estimator = rng.normal(size=(N, 2)), LGBMRegressor(verbosity=-1)
+    for split in SPLITS.values():
+        learner = make_learner(estimator, view, {})
+        assert_same(learner, estimator, view, np.ones((N, 1)), split, {})
+
+
+def test_many_rows(rng):
+    view = rng.normal(size=(20_000, 3))
+    residual = view[:, :1] + rng.normal(size=(20_000, 1))
+    estimator = LGBMRegressor(n_estimators=2, verbosity=-1)
+    for split in (IN_SAMPLE, Split(np.arange(12_000), np.arange(12_000, 20_000), 0)):
+        model, fitted = make_learner(estimator, view, {}).fit(residual, split, 0)
+        other, predicted = expected(estimator, view, residual, split, 0, {})
+        assert boosters(model) == boosters(other)
+        assert_array_equal(fitted, predicted)
+
+
+def test_categories_unseen_by_the_fit(rng):
+    codes = np.where(np.arange(N) % 2, rng.integers(8, size=N), rng.integers(4, size=N))
+    view = pd.DataFrame({"a": pd.Categorical.from_codes(codes, list("abcdefgh"))})
+    residual = codes[:, None] + rng.normal(size=(N, 1))
+    estimator = LGBMRegressor(n_estimators=3, verbosity=-1)
+    learner = make_learner(estimator, view, {})
+    assert_same(learner, estimator, view, residual, SPLITS["fold"], {})
+
+
+class Subclass(LGBMRegressor):
+    pass
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        Subclass(),
+        LGBMRegressor(boosting_type="dart"),
+        LGBMRegressor(boosting="rf", bagging_fraction=0.5, bagging_freq=1),
+        LGBMRegressor(linear_tree=True),
+        LGBMRegressor(objective="poisson"),
+        LGBMRegressor(objective="mape"),
+        LGBMRegressor(objective=lambda y, p: (p - y, np.ones_like(y))),
+        LGBMRegressor(random_state=np.random.RandomState(0)),
+        LGBMRegressor(num_iterations=3),
+        LGBMRegressor(early_stopping_round=2),
+        LGBMRegressor(use_quantized_grad=True),
+        LGBMRegressor(seed=3),
+    ],
+)
+def test_what_is_not_known_to_be_equal_is_cloned_and_fitted(rng, estimator):
+    assert type(make_learner(estimator, rng.normal(size=(N, 2)), {})) is Learner
+
+
+def test_parameters_of_fit_are_cloned_and_fitted(rng):
+    params = {"callbacks": [early_stopping(2)]}
+    assert type(make_learner(LGBMRegressor(), rng.normal(size=(N, 2)), params)) is Learner
+
+
+@pytest.mark.parametrize("kind", ["dense", "mixed frame"])
+def test_the_model_is_an_ordinary_one(rng, kind):
+    view = views(rng)[kind]
+    residual = rng.normal(size=(N, 1))
+    estimator = LGBMRegressor(n_estimators=3, verbosity=-1)
+    learner = make_learner(estimator, view, {})
+    models = [learner.fit(residual, IN_SAMPLE, seed)[0] for seed in (5, 6)]
+    model = models[0]
+    other, _ = expected(estimator, view, residual, IN_SAMPLE, 5, {})
+    assert type(model) is LGBMRegressor
+    assert model.get_params() == other.get_params()
+    assert models[1].random_state != model.random_state
+    assert model.booster_.params == other.booster_.params
+    assert vars(model).keys() == vars(other).keys()
+    assert model.n_features_in_ == other.n_features_in_
+    assert_array_equal(model.feature_name_, other.feature_name_)
+    assert_array_equal(model.feature_importances_, other.feature_importances_)
+    if kind != "dense":
+        assert_array_equal(model.feature_names_in_, other.feature_names_in_)
+    predicted = model.predict(view)
+    assert_array_equal(pickle.loads(pickle.dumps(model)).predict(view), predicted)
+    refitted = clone(model).fit(view, residual[:, 0])
+    assert_array_equal(refitted.predict(view), predicted)
+    models[1].set_params(num_leaves=5, max_bin=20)
+    assert "max_bin" not in model.get_params()
+
+
+def test_models_hold_no_rows(rng, tmp_path):
+    learner = make_learner(
+        LGBMRegressor(n_estimators=1, verbosity=-1), rng.normal(size=(N, 2)), {}
+    )
+    model, _ = learner.fit(rng.normal(size=(N, 1)), IN_SAMPLE, 0)
+    assert not hasattr(model.booster_, "train_set")
+    path = tmp_path / "model.joblib"
+    joblib.dump(model, path)
+    assert path.stat().st_size < 20_000
+
+
+def test_columns_are_binned_once_for_a_key(rng, monkeypatch):
+    view, residual = rng.normal(size=(N, 2)), rng.normal(size=(N, 1))
+    learner = make_learner(LGBMRegressor(n_estimators=1, verbosity=-1), view, {})
+    for split in SPLITS.values():
+        learner.fit(residual, split, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr("sklearn_gal._learner_lightgbm.Dataset", None)
+        for split in SPLITS.values():
+            learner.fit(residual, split, 1)
+    learner.forget("odd")
+    assert len(learner._binned) == 2
+
+
+def test_splits_without_a_key_are_cloned_and_fitted(rng):
+    view, residual = rng.normal(size=(N, 2)), rng.normal(size=(N, 1))
+    estimator = LGBMRegressor(n_estimators=1, verbosity=-1)
+    learner = make_learner(estimator, view, {})
+    once = Split(np.arange(50), np.arange(20))
+    assert_same(learner, estimator, view, residual, once, {})
+    assert not learner._binned
+
+
+@pytest.mark.parametrize("bad", [np.nan, 1e39])
+def test_residuals_beyond_float32(rng, bad):
+    residual = np.full((N, 1), bad)
+    learner = make_learner(LGBMRegressor(verbosity=-1), rng.normal(size=(N, 2)), {})
+    if np.isnan(bad):
+        with pytest.raises(ValueError, match="Input y contains NaN"):
+            learner.fit(residual, IN_SAMPLE, 0)

@@ -1,0 +1,95 @@
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.linear_model import Lasso, Ridge
+
+from sklearn_gal._learner_linear import RidgeLearner
+from sklearn_gal._learners import IN_SAMPLE, Learner, Split, take_rows
+from sklearn_gal._registry import make_learner
+
+SOME = Split(np.arange(10, 60), np.arange(60, 80), "some")
+
+
+@pytest.fixture
+def data(rng):
+    X = rng.normal(size=(80, 6)) + [0, 1, 2, 3, 40, 5]
+    residual = X[:, :2] @ rng.normal(size=(2, 3)) + rng.normal(size=(80, 3))
+    return X, residual, rng.gamma(1, size=80)
+
+
+@pytest.mark.parametrize("alpha", [0, 1.0, 100.0])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize("split", [IN_SAMPLE, SOME])
+@pytest.mark.parametrize("n_outputs", [1, 3])
+@pytest.mark.parametrize("kind", ["array", "sparse", "frame"])
+def test_ridge_learner_equals_ridge(
+    data, alpha, fit_intercept, weighted, split, n_outputs, kind
+):
+    X, residual, weight = data
+    residual = residual[:, :n_outputs]
+    estimator = Ridge(alpha=alpha, fit_intercept=fit_intercept)
+    params = {"sample_weight": weight} if weighted else {}
+    view = {
+        "array": X,
+        "sparse": sparse.csr_array(X),
+        "frame": pd.DataFrame(X).add_prefix("c"),
+    }
+    learner = make_learner(estimator, view[kind], params)
+    assert isinstance(learner, RidgeLearner)
+    rows = slice(None) if split.rows is None else split.rows
+    judged = slice(None) if split.judged is None else split.judged
+    for target in (residual, residual**2):  # the second finds the columns factored
+        model, fitted = learner.fit(target, split, 0)
+        expected = Ridge(alpha=alpha, fit_intercept=fit_intercept, solver="svd")
+        some = take_rows(params, np.arange(80)[rows], 80)
+        expected.fit(X[rows], target[rows, 0] if n_outputs == 1 else target[rows], **some)
+        assert model.coef_.shape == expected.coef_.shape
+        assert_allclose(model.coef_, expected.coef_, rtol=1e-7, atol=1e-9)
+        assert_allclose(model.intercept_, expected.intercept_, rtol=1e-7, atol=1e-9)
+        assert_allclose(model.predict(view[kind]), expected.predict(X))
+        assert_allclose(fitted, np.reshape(expected.predict(X[judged]), fitted.shape))
+        assert fitted.shape == target[judged].shape
+
+
+def test_ridge_learner_of_collinear_columns(rng):
+    X = rng.normal(size=(30, 2))[:, [0, 0, 1]]
+    residual = rng.normal(size=(30, 1))
+    model, _ = make_learner(Ridge(alpha=0), X, {}).fit(residual, IN_SAMPLE, 0)
+    expected = Ridge(alpha=0, solver="svd").fit(X, residual[:, 0])
+    assert_allclose(model.predict(X), expected.predict(X))
+
+
+def test_columns_are_factored_once_for_a_key(data, monkeypatch):
+    X, residual, _ = data
+    learner = make_learner(Ridge(), X, {})
+    first = [learner.fit(residual, split, 0)[0] for split in (IN_SAMPLE, SOME)]
+    with monkeypatch.context() as patch:
+        patch.setattr(learner, "_factor", None)
+        for split, model in zip((IN_SAMPLE, SOME), first, strict=True):
+            assert_array_equal(learner.fit(residual, split, 0)[0].coef_, model.coef_)
+    learner.forget("some")
+    learner.fit(residual, Split(np.arange(40), None, "some"), 0)
+    changed = learner.fit(residual, Split(np.arange(40), None, "some"), 0)[0]
+    assert (changed.coef_ != first[1].coef_).any()
+
+
+def test_splits_without_a_key_are_not_kept(data):
+    X, residual, _ = data
+    learner = make_learner(Ridge(), X, {})
+    learner.fit(residual, Split(np.arange(40)), 0)
+    assert not learner._solvers
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [Ridge(positive=True), Ridge(alpha=[1, 2, 3]), Ridge(solver="sag"), Lasso()],
+)
+def test_other_settings_are_cloned_and_fitted(data, estimator):
+    assert type(make_learner(estimator, data[0], {})) is Learner
+
+
+def test_wide_views_are_left_to_ridge(rng):
+    assert type(make_learner(Ridge(), rng.normal(size=(5, 6)), {})) is Learner
