@@ -108,7 +108,7 @@ class LocalOrganization:
             view, self._rows, self._learner = self._view(X), None, None
             if not presence.all():
                 self._rows = np.flatnonzero(presence)
-                view = _safe_indexing(view, self._rows)
+                view = column_major(_safe_indexing(view, self._rows))
                 fit_params = take_rows(fit_params, self._rows, len(presence))
             if np.count_nonzero(presence) >= FEWEST_ROWS or self._rows is None:
                 self._learner = make_learner(self.estimator, view, fit_params)

@@ -359,13 +359,16 @@ def dishonest(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("change", "reason"),
-    [(ship_code, "BYOC not permitted"), (another_class, "is not in allow_list")],
+    [
+        (ship_code, "bank: NVFLARE_ERROR: BYOC not permitted"),
+        (another_class, "'subprocess.Popen' at config path 'components.#1' is not in"),
+    ],
 )
 def test_an_organization_refuses_shipped_code_and_other_classes(dishonest, change, reason):
     status = submit(dishonest, change)
     assert "COMPLETED" not in status
     site = dishonest.folder / "kits" / "bank" / "site"
-    logs = [dishonest.folder / "bank.log", *site.glob("**/log.txt")]
+    logs = [dishonest.folder / "server.log", *site.glob("**/log.txt")]
     log = "".join(path.read_text() for path in logs)
     assert reason in log
     assert "shipped code ran" not in log

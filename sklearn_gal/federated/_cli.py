@@ -131,8 +131,4 @@ def listen_only_on(address):
         everywhere = isinstance(target, tuple) and target[0] in _WILDCARDS
         bind(self, (address, *target[1:]) if everywhere else target)
 
-    socket.socket.bind = bind_to_address
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    setattr(socket.socket, "bind", bind_to_address)  # noqa: B010

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -157,8 +158,11 @@ def load_estimator(where, folder):
             f"estimator = {where!r} must be 'file.py:name', a Python file beside the "
             "settings and the name of an estimator in it."
         )
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
+    known_as = f"_sklearn_gal_organization_{path.stem}"  # models of its classes are pickled
+    spec = importlib.util.spec_from_file_location(known_as, path)
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules[known_as] = module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if not hasattr(module, name):
         raise ValueError(f"estimator = {where!r}: {path} defines no {name!r}.")

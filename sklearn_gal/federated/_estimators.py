@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 from copy import copy
 from numbers import Real
+from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch, check_scalar
@@ -10,6 +11,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._classifier import GALClassifier
+from .._gal import BaseGAL
 from .._partition import resolve_organizations
 from .._regressor import GALRegressor
 from .._validation import validate_X
@@ -28,11 +30,11 @@ from ._remote import (
 _NOBODY = -1
 
 
-class FederatedGAL:
+class FederatedGAL(BaseGAL):
     """What both estimators share: the same rounds, with organizations elsewhere."""
 
     # set while a fit runs: where it is saved, and what of it
-    _running = None
+    _running: Any = None
 
     def fit(self, X, y, sample_weight=None):
         """Fit together with the organizations of the federation.
@@ -294,7 +296,7 @@ class FederatedGAL:
 
 
 class FederatedGALClassifier(FederatedGAL, GALClassifier):
-    r"""Classification by Gradient Assisted Learning with organizations on other hosts.
+    """Classification by Gradient Assisted Learning with organizations on other hosts.
 
     The label holder runs this estimator; the columns, estimators and models of the other
     organizations stay with them, behind a :class:`Federation`. On the same rows and with
@@ -318,23 +320,26 @@ class FederatedGALClassifier(FederatedGAL, GALClassifier):
         go on without its contribution, with a warning.
     deadline : float, default=600.0
         Seconds that an organization has for each answer.
-    missing_rows : {"error", "abstain"}, default="error"
-        What to do about rows that an organization does not have: raise, or let it abstain
-        there, in the fit and in predictions, as of
-        :class:`~sklearn_gal.GALClassifier`. One that does not answer then
-        abstains from all rows of a prediction.
     checkpoint : path-like or None, default=None
         Folder in which the fit is saved after each round. A `fit` with the same data and
         parameters goes on after the last finished round and gives what it would have
         given without the interruption. Holds residuals and own models: keep it to
         yourself.
-    loss, max_iter, learning_rate, line_search, weights, cv, subsample, \
-    stack_contributions, label_holder, privacy, early_stopping, validation_fraction, \
-    n_iter_no_change, tol, class_weight, warm_start, n_jobs, verbose, \
-    random_state : optional
-        As of :class:`~sklearn_gal.GALClassifier`. The organizations of the federation are
-        asked at once, whatever `n_jobs` is. Without own columns `stack_contributions` has
-        nobody to stack for.
+    loss, max_iter, learning_rate, line_search, weights, cv, subsample : optional
+        As of :class:`~sklearn_gal.GALClassifier`.
+    stack_contributions, label_holder : optional
+        As of :class:`~sklearn_gal.GALClassifier`; the label holder is one of the own
+        organizations. Without own columns there is nobody to stack for.
+    missing_rows : {"error", "abstain"}, default="error"
+        What to do about rows that an organization does not have: raise, or let it abstain
+        there, in the fit and in predictions, as of
+        :class:`~sklearn_gal.GALClassifier`. One that does not answer then
+        abstains from all rows of a prediction.
+    privacy, early_stopping, validation_fraction, n_iter_no_change, tol : optional
+        As of :class:`~sklearn_gal.GALClassifier`.
+    class_weight, warm_start, n_jobs, verbose, random_state : optional
+        As of :class:`~sklearn_gal.GALClassifier`. Everybody elsewhere is
+        asked at once, whatever `n_jobs` is.
 
     Attributes
     ----------
@@ -435,7 +440,7 @@ class FederatedGALClassifier(FederatedGAL, GALClassifier):
 
 
 class FederatedGALRegressor(FederatedGAL, GALRegressor):
-    r"""Regression by Gradient Assisted Learning with organizations on other hosts.
+    """Regression by Gradient Assisted Learning with organizations on other hosts.
 
     The label holder runs this estimator; the columns, estimators and models of the other
     organizations stay with them, behind a :class:`Federation`. On the same rows and with
@@ -459,22 +464,26 @@ class FederatedGALRegressor(FederatedGAL, GALRegressor):
         go on without its contribution, with a warning.
     deadline : float, default=600.0
         Seconds that an organization has for each answer.
-    missing_rows : {"error", "abstain"}, default="error"
-        What to do about rows that an organization does not have: raise, or let it abstain
-        there, in the fit and in predictions, as of
-        :class:`~sklearn_gal.GALRegressor`. One that does not answer then
-        abstains from all rows of a prediction.
     checkpoint : path-like or None, default=None
         Folder in which the fit is saved after each round. A `fit` with the same data and
         parameters goes on after the last finished round and gives what it would have
         given without the interruption. Holds residuals and own models: keep it to
         yourself.
-    loss, max_iter, learning_rate, line_search, weights, cv, subsample, \
-    stack_contributions, label_holder, privacy, early_stopping, validation_fraction, \
-    n_iter_no_change, tol, warm_start, n_jobs, verbose, random_state : optional
-        As of :class:`~sklearn_gal.GALRegressor`. The organizations of the federation are
-        asked at once, whatever `n_jobs` is. Without own columns `stack_contributions` has
-        nobody to stack for.
+    loss, max_iter, learning_rate, line_search, weights, cv, subsample : optional
+        As of :class:`~sklearn_gal.GALRegressor`.
+    stack_contributions, label_holder : optional
+        As of :class:`~sklearn_gal.GALRegressor`; the label holder is one of the own
+        organizations. Without own columns there is nobody to stack for.
+    missing_rows : {"error", "abstain"}, default="error"
+        What to do about rows that an organization does not have: raise, or let it abstain
+        there, in the fit and in predictions, as of
+        :class:`~sklearn_gal.GALRegressor`. One that does not answer then
+        abstains from all rows of a prediction.
+    privacy, early_stopping, validation_fraction, n_iter_no_change, tol : optional
+        As of :class:`~sklearn_gal.GALRegressor`.
+    warm_start, n_jobs, verbose, random_state : optional
+        As of :class:`~sklearn_gal.GALRegressor`. Everybody elsewhere is
+        asked at once, whatever `n_jobs` is.
 
     Attributes
     ----------

@@ -6,6 +6,7 @@ import time
 import warnings
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import joblib
 import numpy as np
@@ -84,6 +85,7 @@ class Federation:
         Returns
         -------
         federation : Federation
+            The others.
         """
         rest = [name for name in self.organizations if name != organization]
         return Federation(self.channel, self._secret, rest)
@@ -143,7 +145,22 @@ class LocalChannel:
         return list(self._services)
 
     def call(self, organization, request, timeout):
-        """Reply of an organization, within `timeout` seconds."""
+        """Ask an organization.
+
+        Parameters
+        ----------
+        organization : str
+            Its name.
+        request : bytes
+            The message.
+        timeout : float
+            Seconds to wait for the reply.
+
+        Returns
+        -------
+        reply : bytes
+            A message.
+        """
         answer = self._services[organization].answer
         return self._threads.submit(answer, request).result(timeout)
 
@@ -251,7 +268,8 @@ class RemoteOrganization:
         self._n_outputs = None
         self._away = False
         self._returning = None
-        self._training = self._training_present = None
+        self._training: Any = None
+        self._training_present: Any = None
         self.forget_rows()
 
     def __getstate__(self):
@@ -268,8 +286,8 @@ class RemoteOrganization:
 
     def forget_rows(self):
         """Let go of what is known of rows to predict."""
-        self._present = (None, None)
-        self._fetched = (None, {})
+        self._present: Any = (None, None)
+        self._fetched: Any = (None, {})
 
     def presence(self, X):
         """Mask of the rows of X that it has; all, where it is an error if it has not."""

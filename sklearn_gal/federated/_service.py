@@ -282,11 +282,12 @@ class OrganizationService:
             return self._fits[fit_id]
 
     def fits(self):
-        """Fits of which models are on the disk.
+        """Name the fits of which models are on the disk.
 
         Returns
         -------
         fit_ids : list of str
+            Their names, in alphabetical order.
         """
         return sorted(path.name for path in self._folder.iterdir() if path.is_dir())
 
@@ -361,9 +362,9 @@ class ServedFit:
             and 0 <= folds.max() < self._n_rows
         ):
             raise RequestRefused("impossible folds")
-        request = hashlib.sha256(residual.tobytes())
-        request.update(b"" if folds is None else folds.tobytes())
-        request = (number, seed, request.digest())
+        digest = hashlib.sha256(residual.tobytes())
+        digest.update(b"" if folds is None else folds.tobytes())
+        request = (number, seed, digest.digest())
         if self._latest is None or self._latest[0] != request:
             folds = None if folds is None else folds.astype(np.intp)
             fitted = self._local.fit_round(number, seed, folds, residual)

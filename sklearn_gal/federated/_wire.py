@@ -48,8 +48,8 @@ def encode(name, fields):
             scalars[key] = value
         else:
             raise TypeError(f"{key!r} is a {type(value).__name__}, which does not travel.")
-    header = {"name": name, "scalars": scalars, "arrays": arrays}
-    header = json.dumps(header, separators=(",", ":")).encode()
+    content = {"name": name, "scalars": scalars, "arrays": arrays}
+    header = json.dumps(content, separators=(",", ":")).encode()
     return b"".join([_MARK, _LENGTH.pack(len(header)), header, *buffers])
 
 
