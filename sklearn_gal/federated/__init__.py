@@ -5,6 +5,7 @@ a :class:`Federation`; every other organization runs an :class:`OrganizationServ
 """
 
 from ._config import read_federation
+from ._display import CommunicationDisplay
 from ._estimators import FederatedGALClassifier, FederatedGALRegressor
 from ._remote import (
     Federation,
@@ -50,6 +51,7 @@ def connect(kit, organizations=None, timeout=120.0):
 
 
 __all__ = [
+    "CommunicationDisplay",
     "FederatedGALClassifier",
     "FederatedGALRegressor",
     "Federation",

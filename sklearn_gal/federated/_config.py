@@ -136,7 +136,9 @@ def read_table(csv=None, parquet=None, url=None, query=None):
     import pandas as pd
 
     if csv is not None:
-        return pd.read_csv(csv, float_precision="round_trip")
+        # from 3.1 on pandas reads all digits by default, and deprecates asking for it
+        older = tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1)
+        return pd.read_csv(csv, **({"float_precision": "round_trip"} if older else {}))
     if parquet is not None:
         return pd.read_parquet(parquet)
     import sqlalchemy
