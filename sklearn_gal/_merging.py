@@ -15,6 +15,7 @@ from sklearn.linear_model import (
     RidgeCV,
     SGDRegressor,
 )
+from sklearn.pipeline import Pipeline
 from sklearn.svm import LinearSVR
 
 from ._learners import FoldRegressors, OutputRegressors, as_outputs
@@ -36,11 +37,8 @@ LINEAR = {
 IDENTITY = {"fair", "huber", "mape", "quantile", "regression", "regression_l1"}
 
 
-class WeightedSum:
-    """The sum of `coefficients` times the predictions of fitted `models`.
-
-    Linear models are merged into one, and the trees of all boosters into one booster per
-    output; the others are asked one by one.
+def weighted_sum(models, coefficients, check):
+    """A function for the sum of `coefficients` times the predictions of fitted `models`.
 
     Parameters
     ----------
@@ -51,24 +49,46 @@ class WeightedSum:
     check : callable
         Called with a prediction and its expected shape; returns the prediction.
     """
+    pairs = zip(models, coefficients, strict=True)
+    return WeightedSum([term for pair in pairs for term in _terms(*pair)], check)
 
-    def __init__(self, models, coefficients, check):
+
+class WeightedSum:
+    """The weighted sum of the predictions of fitted estimators.
+
+    Linear models are merged into one, the trees of all boosters into one booster per
+    output, and pipelines that share their fitted transformers into one pipeline; the others
+    are asked one by one.
+
+    Parameters
+    ----------
+    terms : list of tuples (output, estimator, coefficient)
+        Output None: all of them.
+    check : callable
+        As of `weighted_sum`.
+    """
+
+    def __init__(self, terms, check):
         self._check = check
         self._parts = []
-        linear, boosted = [], defaultdict(list)
-        for model, coefficient in zip(models, coefficients, strict=True):
-            for output, each, share in _terms(model, coefficient):
-                if output is None and type(each) in LINEAR:
-                    linear.append((each, share))
-                elif _is_booster(each):
-                    boosted[output].append((each, share))
-                else:
-                    self._parts.append((output, each.predict, share))
+        linear, boosted, piped = [], defaultdict(list), defaultdict(list)
+        for output, each, share in terms:
+            if output is None and type(each) in LINEAR:
+                linear.append((each, share))
+            elif _is_booster(each):
+                boosted[output].append((each, share))
+            elif type(each) is Pipeline:
+                transformers = tuple(id(step) for _, step in each.steps[:-1])
+                piped[transformers].append((output, each, share))
+            else:
+                self._parts.append((output, each.predict, share))
         if linear:
             self._parts.append((None, _merged_linear(linear).predict, 1.0))
-        for output, terms in boosted.items():
-            self._parts += [(output, part, 1.0) for part in _merged_boosters(terms)]
-        outputs = [output for output, _, _ in self._parts if output is not None]
+        for output, pairs in boosted.items():
+            self._parts += [(output, part, 1.0) for part in _merged_boosters(pairs)]
+        for group in piped.values():
+            self._parts.append((None, _merged_pipelines(group, check), 1.0))
+        outputs = [output for output, _, _ in terms if output is not None]
         self._n_outputs = max(outputs) + 1 if outputs else None
 
     def __call__(self, view):
@@ -109,6 +129,21 @@ def _merged_linear(terms):
         if hasattr(model, name):
             setattr(merged, name, getattr(model, name))
     return merged
+
+
+def _merged_pipelines(terms, check):
+    """A function for the sum of pipelines that share their transformers."""
+    steps = terms[0][1].steps[:-1]
+    last = [(output, each.steps[-1][1], share) for output, each, share in terms]
+    total = WeightedSum(last, check)
+
+    def predict(view):
+        for _, step in steps:
+            if step not in (None, "passthrough"):
+                view = step.transform(view)
+        return total(view)
+
+    return predict
 
 
 def _is_booster(model):

@@ -17,7 +17,7 @@ from sklearn.utils import _safe_indexing
 
 from ._availability import missing_rows
 from ._learners import IN_SAMPLE, FoldRegressors, Split, predict_held_out, take_rows
-from ._merging import WeightedSum
+from ._merging import weighted_sum
 from ._registry import make_learner
 from ._stacking import AssistedView, with_columns
 
@@ -268,7 +268,7 @@ class LocalOrganization:
             models, shares = zip(*involved, strict=True) if involved else ((), ())
             if len(self._merged) >= MERGED_SUMS:
                 self._merged = {}
-            self._merged[key] = WeightedSum(models, shares, self._checked)
+            self._merged[key] = weighted_sum(models, shares, self._checked)
         return self._merged[key]
 
     def _involved(self, rounds, coefficients):

@@ -19,13 +19,13 @@ from sklearn.linear_model import (
     SGDRegressor,
 )
 from sklearn.neighbors import KNeighborsRegressor
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVR
 
 from sklearn_gal import GALClassifier, GALRegressor
 from sklearn_gal._learners import FoldRegressors, OutputRegressors
-from sklearn_gal._merging import LINEAR, WeightedSum
+from sklearn_gal._merging import LINEAR, weighted_sum
 
 N = 120
 COEFFICIENTS = [0.5, -2.0, 1e-3, 3.0]
@@ -88,7 +88,7 @@ def test_boosters_become_one(rng, kind, wrapped):
     if "folds" in wrapped:
         models = [FoldRegressors(models[i : i + 2]) for i in range(0, len(models), 2)]
     coefficients = COEFFICIENTS[: len(models)] * (len(models) // 4 or 1)
-    merged = WeightedSum(models, coefficients, same)
+    merged = weighted_sum(models, coefficients, same)
     assert len(merged._parts) == (2 if "outputs" in wrapped else 1)
     assert_allclose(merged(view), expected(models, coefficients, view), atol=1e-13)
     assert_allclose(merged(view[:1]), expected(models, coefficients, view[:1]), atol=1e-13)
@@ -98,7 +98,7 @@ def test_boosters_become_one(rng, kind, wrapped):
 def test_settings_of_boosters(rng, kind):
     view = rng.normal(size=(N, 3))
     models = boosters(view, rng.gamma(1, size=(N, 4)) + view[:, :1] ** 2, **TREES[kind])
-    merged = WeightedSum(models, COEFFICIENTS, same)
+    merged = weighted_sum(models, COEFFICIENTS, same)
     assert_allclose(merged(view), expected(models, COEFFICIENTS, view), atol=1e-12)
     one = kind in {"trees", "stumps", "no average", "mae", "quantile", "dart"}
     assert len(merged._parts) == (1 if one else 4)
@@ -116,7 +116,7 @@ def test_boosters_that_stopped_early(rng):
         )
         for sign in (1, -1)
     ]
-    merged = WeightedSum(models, [1.0, 2.0], same)
+    merged = weighted_sum(models, [1.0, 2.0], same)
     assert_allclose(merged(view), expected(models, [1.0, 2.0], view))
 
 
@@ -127,7 +127,7 @@ def test_boosters_of_different_categories_stay_apart(rng):
         for letters in ("xyz", "zyxw")
     ]
     models = [boosters(frame, y[:, None])[0] for frame in frames]
-    merged = WeightedSum(models, [1.0, 2.0], same)
+    merged = weighted_sum(models, [1.0, 2.0], same)
     assert_allclose(merged(frames[0]), expected(models, [1.0, 2.0], frames[0]))
 
 
@@ -154,7 +154,7 @@ def test_linear_models_become_one(rng, estimator, kind):
     if kind == "sparse" and isinstance(estimator, BayesianRidge):
         view = view.toarray()
     models = [clone(estimator).fit(view, y) for y in rng.normal(size=(4, N))]
-    merged = WeightedSum([FoldRegressors(models[:2]), *models[2:]], COEFFICIENTS[:3], same)
+    merged = weighted_sum([FoldRegressors(models[:2]), *models[2:]], COEFFICIENTS[:3], same)
     assert type(estimator) in LINEAR
     assert len(merged._parts) == 1
     shares = [0.25, 0.25, -2.0, 1e-3]
@@ -164,7 +164,7 @@ def test_linear_models_become_one(rng, estimator, kind):
 def test_linear_models_of_several_outputs(rng):
     view = rng.normal(size=(N, 3))
     models = [Ridge(a).fit(view, rng.normal(size=(N, 2))) for a in (0.1, 1.0, 10.0, 100.0)]
-    merged = WeightedSum(models, COEFFICIENTS, same)
+    merged = weighted_sum(models, COEFFICIENTS, same)
     assert_allclose(merged(view), expected(models, COEFFICIENTS, view))
 
 
@@ -175,12 +175,37 @@ def test_any_mixture(rng):
     trees = OutputRegressors(boosters(view, y))
     models = [trees, knn, Ridge().fit(view, y), scaled, trees]
     shares = [1.0, 2.0, 3.0, 4.0, 5.0]
-    merged = WeightedSum(models, shares, same)
+    merged = weighted_sum(models, shares, same)
     assert_allclose(merged(view), expected(models, shares, view))
 
 
+def test_pipelines_share_their_transformers(rng):
+    view, y = rng.normal(size=(N, 3)) * 5, rng.normal(size=(N, 4))
+    calls = []
+
+    class Scaler(StandardScaler):
+        def transform(self, X):
+            calls.append(len(X))
+            return super().transform(X)
+
+    scaler = Scaler().fit(view)
+    scaled = scaler.transform(view)
+    models = [
+        Pipeline(
+            [("scale", scaler), ("no", "passthrough"), ("fit", Ridge().fit(scaled, t))]
+        )
+        for t in y.T
+    ]
+    models[1] = OutputRegressors([models[1]])
+    wanted = expected(models, COEFFICIENTS, view)
+    merged = weighted_sum(models, COEFFICIENTS, same)
+    calls.clear()
+    assert_allclose(merged(view), wanted)
+    assert calls == [N]
+
+
 def test_nothing_to_sum(rng):
-    assert WeightedSum([], [], same)(rng.normal(size=(4, 2))) == 0.0
+    assert weighted_sum([], [], same)(rng.normal(size=(4, 2))) == 0.0
 
 
 def test_wrong_shapes_are_noticed(rng):
@@ -190,7 +215,7 @@ def test_wrong_shapes_are_noticed(rng):
 
     view, y = rng.normal(size=(N, 2)), rng.normal(size=N)
     with pytest.raises(AssertionError):
-        WeightedSum([Short().fit(view, y)] * 2, [1.0, 1.0], same)(view)
+        weighted_sum([Short().fit(view, y)] * 2, [1.0, 1.0], same)(view)
 
 
 @pytest.mark.parametrize("cv", [None, 2])
@@ -213,7 +238,7 @@ def test_merged_models_are_made_once_and_never_saved(diabetes, monkeypatch):
     assert len(pickle.dumps(model)) == size
     assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), predicted)
     with monkeypatch.context() as patch:
-        patch.setattr("sklearn_gal._organizations.WeightedSum", None)
+        patch.setattr("sklearn_gal._organizations.weighted_sum", None)
         assert_array_equal(model.predict(X), predicted)
     model.set_params(max_iter=8).fit(X, y)
     assert_allclose(model.predict(X), list(model.staged_predict(X))[-1])
