@@ -293,6 +293,13 @@ class LocalOrganization:
         self.models = {t: model for t, model in self.models.items() if t < n_rounds}
 
     def _view(self, X):
+        first, last = self.columns[0], self.columns[-1]
+        if isinstance(X, np.ndarray) and np.array_equal(
+            self.columns, np.arange(first, last + 1)
+        ):
+            view = X[:, first : last + 1]  # no copy, and so not to be written to
+            view.flags.writeable = False
+            return view
         view = _safe_indexing(X, self.columns, axis=1)
         # LightGBM reads sparse matrices, but not yet sparse arrays
         return sparse.csr_matrix(view) if sparse.issparse(view) else view
