@@ -8,7 +8,6 @@ from copy import copy
 
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from ._assistance import WEIGHTS, line_search
@@ -17,6 +16,7 @@ from ._callbacks import CallbackSupportMixin, FitReport, with_callbacks
 from ._composition import OrganizationsEstimator
 from ._fitted import FittedRounds, Round
 from ._organizations import derived_seed
+from ._parallel import SideBySide
 from ._partition import resolve_organizations
 from ._prediction import AdditivePrediction
 from ._sampling import (
@@ -181,7 +181,7 @@ class BaseGAL(
             else:
                 self._begin(train, validation, stops_early)
             folds = self._fitted_to.folds(train, self._seed)
-            with Parallel(n_jobs=self.n_jobs, require="sharedmem") as parallel:
+            with SideBySide(self.n_jobs, not self.share_models) as parallel:
                 ended = "max_iter is reached"
                 while len(rounds) < self.max_iter:
                     number = len(rounds)
@@ -240,16 +240,20 @@ class BaseGAL(
         sent = residual
         if len(self._organizations) > 1:
             sent = self._broadcast(residual)
-        fitted = parallel(
-            delayed(organization.fit_round)(
-                number,
-                derived_seed(self._seed, 0 if self.share_models else number, m),
-                folds,
-                residual if m == self._holder else sent,
-                columns,
+        calls = [
+            (
+                organization,
+                (
+                    number,
+                    derived_seed(self._seed, 0 if self.share_models else number, m),
+                    folds,
+                    residual if m == self._holder else sent,
+                    columns,
+                ),
             )
             for m, (organization, columns) in enumerate(self._with_assistance(train))
-        )
+        ]
+        fitted = parallel.fit_round(calls)
         fitted = np.moveaxis(np.stack(fitted), 0, 1)  # (n_samples, M, n_outputs)
         if not train.present.all():  # who abstains contributes nothing
             fitted = np.nan_to_num(fitted, copy=False)

@@ -81,6 +81,9 @@ class PipelineLearner(Learner):
         self._make_learner = make_learner
         self._transformers, self._learners = {}, {}
 
+    def _arguments(self):
+        return *super()._arguments(), self._make_learner
+
     def fit(self, residual, split, seed):
         """Fit to `residual` (n_samples, n_outputs) as `split` says.
 
@@ -113,6 +116,7 @@ class PipelineLearner(Learner):
             weights = self.fit_params.values()
             params = dict(zip(["sample_weight"], weights, strict=False))
             learner = self._make_learner(self.seeds.estimator.steps[-1][1], view, params)
+            learner.multi_output = self.multi_output
             kept = sum(_size(each.view) for each in self._learners.values())
             if kept + _size(view) <= MAX_KEPT_BYTES:
                 self._learners[split.key] = learner

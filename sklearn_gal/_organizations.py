@@ -7,6 +7,7 @@ predictions are NaN in the rows that an organization does not have.
 """
 
 from contextlib import contextmanager
+from copy import copy
 from typing import Any
 
 import joblib
@@ -187,6 +188,13 @@ class LocalOrganization:
             fitted[everywhere] = self._checked(learner.predict(model, everywhere), shape)
         self.models[round_number] = model
         return fitted
+
+    def travelling(self, folds):
+        """What another process needs of one to fit a round."""
+        traveller, number = copy(self), self._partition(folds)
+        traveller.models = {}
+        traveller._partitions = {} if number is None else {number: folds}
+        return traveller
 
     def _partition(self, folds):
         """A number for these folds, the same when they come again; None for bags."""

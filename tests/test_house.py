@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "_merging": {"_learners"},
     "_organizations": {"_availability", "_learners", "_merging", "_registry", "_stacking"},
     "_sharing": {"_learners", "_organizations"},
+    "_parallel": set(),
     "_partition": {"_organizations", "_sharing"},
     "_sampling": {"_learners", "_organizations"},
     "_validation": {"_assistance"},
@@ -47,6 +48,7 @@ MAY_IMPORT = {
         "_composition",
         "_fitted",
         "_organizations",
+        "_parallel",
         "_partition",
         "_prediction",
         "_sampling",
@@ -109,8 +111,10 @@ def test_only_the_packages_asked_for(module):
         "itertools",
         "numbers",
         "re",
+        "sys",
         "secrets",
         "typing",
+        "uuid",
         "warnings",
     }
     packages = {source.partition(".")[0] for source, _ in imports(module)[1]}
