@@ -72,7 +72,7 @@ class PipelineLearner(Learner):
             and getattr(estimator, "transform_input", None) is None
             and hasattr(estimator.steps[-1][1], "fit")
             and fit_params.keys() <= {f"{last}__sample_weight"}
-            and all(_recurs(step) for _, step in estimator.steps[:-1])
+            and all(recurs(step) for _, step in estimator.steps[:-1])
             and not isinstance(view, AssistedView)
         )
 
@@ -129,18 +129,18 @@ class PipelineLearner(Learner):
         return pipeline
 
 
-def _recurs(step):
+def recurs(step):
     """Whether a transformer is the same whenever it is fitted to the same rows."""
     if step in (None, "passthrough", "drop"):
         return True
     if type(step) is ColumnTransformer:
-        return all(_recurs(each) for _, each, _ in step.transformers) and _recurs(
+        return all(recurs(each) for _, each, _ in step.transformers) and recurs(
             step.remainder
         )
     if type(step) is FeatureUnion:
-        return all(_recurs(each) for _, each in step.transformer_list)
+        return all(recurs(each) for _, each in step.transformer_list)
     if type(step) is Pipeline:
-        return step.memory is None and all(_recurs(each) for _, each in step.steps)
+        return step.memory is None and all(recurs(each) for _, each in step.steps)
     seed = getattr(step, "random_state", 0)
     return type(step) in UNSUPERVISED and isinstance(seed, int)
 

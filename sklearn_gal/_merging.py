@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 
+import joblib
 import numpy as np
 from lightgbm import Booster, LGBMRegressor
 from sklearn.linear_model import (
@@ -18,6 +19,7 @@ from sklearn.linear_model import (
 from sklearn.pipeline import Pipeline
 from sklearn.svm import LinearSVR
 
+from ._learner_pipeline import recurs
 from ._learners import FoldRegressors, OutputRegressors, as_outputs
 
 # Their prediction is X @ coef_ + intercept_.
@@ -57,8 +59,8 @@ class WeightedSum:
     """The weighted sum of the predictions of fitted estimators.
 
     Linear models are merged into one, the trees of all boosters into one booster per
-    output, and pipelines that share their fitted transformers into one pipeline; the others
-    are asked one by one.
+    output, and pipelines with the same fitted transformers into one pipeline; the others are
+    asked one by one.
 
     Parameters
     ----------
@@ -66,20 +68,24 @@ class WeightedSum:
         Output None: all of them.
     check : callable
         As of `weighted_sum`.
+    n_outputs : int, default=None
+        Number of outputs, if the terms may be of some of them only.
     """
 
-    def __init__(self, terms, check):
+    def __init__(self, terms, check, n_outputs=None):
+        outputs = [output for output, _, _ in terms if output is not None]
+        self._n_outputs = n_outputs or (max(outputs) + 1 if outputs else None)
         self._check = check
         self._parts = []
         linear, boosted, piped = [], defaultdict(list), defaultdict(list)
+        known: dict = {}
         for output, each, share in terms:
             if output is None and type(each) in LINEAR:
                 linear.append((each, share))
             elif _is_booster(each):
                 boosted[output].append((each, share))
-            elif type(each) is Pipeline:
-                transformers = tuple(id(step) for _, step in each.steps[:-1])
-                piped[transformers].append((output, each, share))
+            elif type(each) is Pipeline and all(recurs(s) for _, s in each.steps[:-1]):
+                piped[_transformers_of(each, known)].append((output, each, share))
             else:
                 self._parts.append((output, each.predict, share))
         if linear:
@@ -87,9 +93,8 @@ class WeightedSum:
         for output, pairs in boosted.items():
             self._parts += [(output, part, 1.0) for part in _merged_boosters(pairs)]
         for group in piped.values():
-            self._parts.append((None, _merged_pipelines(group, check), 1.0))
-        outputs = [output for output, _, _ in terms if output is not None]
-        self._n_outputs = max(outputs) + 1 if outputs else None
+            merged = _merged_pipelines(group, check, self._n_outputs)
+            self._parts.append((None, merged, 1.0))
 
     def __call__(self, view):
         """The sum, (n_samples, n_outputs), for the rows of a view."""
@@ -131,11 +136,23 @@ def _merged_linear(terms):
     return merged
 
 
-def _merged_pipelines(terms, check):
+def _transformers_of(pipeline, known):
+    """What tells whether pipelines transform alike, wherever their parts are in memory.
+
+    A continued fit has fitted the same transformers again, and shall predict the same.
+    """
+    steps = [step for _, step in pipeline.steps[:-1]]
+    identity = tuple(map(id, steps))
+    if identity not in known:
+        known[identity] = joblib.hash(steps)
+    return known[identity]
+
+
+def _merged_pipelines(terms, check, n_outputs):
     """A function for the sum of pipelines that share their transformers."""
     steps = terms[0][1].steps[:-1]
     last = [(output, each.steps[-1][1], share) for output, each, share in terms]
-    total = WeightedSum(last, check)
+    total = WeightedSum(last, check, n_outputs)
 
     def predict(view):
         for _, step in steps:

@@ -27,7 +27,7 @@ MAY_IMPORT = {
         "_learner_pipeline",
         "_learners",
     },
-    "_merging": {"_learners"},
+    "_merging": {"_learner_pipeline", "_learners"},
     "_organizations": {"_availability", "_learners", "_merging", "_registry", "_stacking"},
     "_sharing": {"_learners", "_organizations"},
     "_parallel": set(),

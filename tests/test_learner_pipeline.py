@@ -200,5 +200,5 @@ def test_a_fit_of_the_estimator_is_the_same(diabetes):
         .predict(X)
         for scaler in (StandardScaler(), Plain())
     ]
-    assert_allclose(*predicted, rtol=1e-8)
+    assert_allclose(*predicted, rtol=1e-5)  # libsvm stops at a tolerance
     assert not np.allclose(predicted[0], y.mean())

@@ -140,7 +140,7 @@ def test_boosters_of_different_categories_stay_apart(rng):
         Lasso(alpha=0.1),
         LinearRegression(),
         LinearRegression(fit_intercept=False),
-        LinearSVR(),
+        LinearSVR(random_state=0, max_iter=100_000),
         QuantileRegressor(alpha=0.1),
         Ridge(),
         RidgeCV(),
@@ -179,16 +179,9 @@ def test_any_mixture(rng):
     assert_allclose(merged(view), expected(models, shares, view))
 
 
-def test_pipelines_share_their_transformers(rng):
+def test_pipelines_share_their_transformers(rng, monkeypatch):
     view, y = rng.normal(size=(N, 3)) * 5, rng.normal(size=(N, 4))
-    calls = []
-
-    class Scaler(StandardScaler):
-        def transform(self, X):
-            calls.append(len(X))
-            return super().transform(X)
-
-    scaler = Scaler().fit(view)
+    scaler = StandardScaler().fit(view)
     scaled = scaler.transform(view)
     models = [
         Pipeline(
@@ -199,9 +192,48 @@ def test_pipelines_share_their_transformers(rng):
     models[1] = OutputRegressors([models[1]])
     wanted = expected(models, COEFFICIENTS, view)
     merged = weighted_sum(models, COEFFICIENTS, same)
-    calls.clear()
+    calls = []
+    transform = StandardScaler.transform
+    monkeypatch.setattr(
+        StandardScaler,
+        "transform",
+        lambda self, X: (calls.append(1), transform(self, X))[1],
+    )
     assert_allclose(merged(view), wanted)
-    assert calls == [N]
+    assert len(calls) == 1
+
+
+def test_other_pipelines_are_asked_one_by_one(rng):
+    class Scaler(StandardScaler):
+        pass
+
+    view, y = rng.normal(size=(N, 3)), rng.normal(size=(N, 4))
+    models = [make_pipeline(Scaler(), Ridge()).fit(view, t) for t in y.T]
+    merged = weighted_sum(models, COEFFICIENTS, same)
+    assert len(merged._parts) == 4
+    assert_allclose(merged(view), expected(models, COEFFICIENTS, view))
+
+
+def test_pipelines_that_transform_alike_are_one(rng):
+    view, y = rng.normal(size=(N, 3)) * 5, rng.normal(size=(N, 2))
+    models = [
+        OutputRegressors(
+            [make_pipeline(StandardScaler(), Ridge(a)).fit(view, t) for t in y.T]
+        )
+        for a in (1.0, 2.0)
+    ]
+    other = [make_pipeline(StandardScaler(), Ridge()).fit(view[:9], t[:9]) for t in y.T]
+    models.append(OutputRegressors(other))
+    merged = weighted_sum(models, [1.0, 2.0, 3.0], same)
+    assert len(merged._parts) == 2
+    assert_allclose(merged(view), expected(models, [1.0, 2.0, 3.0], view))
+    # one output alone
+    alone = weighted_sum(
+        [*models, OutputRegressors([other[0], Ridge().fit(view, y[:, 1])])],
+        [1.0, 2.0, 3.0, 4.0],
+        same,
+    )
+    assert alone(view).shape == (N, 2)
 
 
 def test_nothing_to_sum(rng):
