@@ -59,7 +59,7 @@ class WeightedSum:
     """The weighted sum of the predictions of fitted estimators.
 
     Linear models are merged into one, the trees of all boosters into one booster per
-    output, and pipelines with the same fitted transformers into one pipeline; the others are
+    output, pipelines with the same fitted transformers into one pipeline; the others are
     asked one by one.
 
     Parameters
