@@ -143,15 +143,11 @@ class BaseGAL(
         else:
             random_state = check_random_state(self.random_state)
             self._seed = int(random_state.randint(2**31 - 1))
-            self._broadcast = Broadcast(
-                self.privacy,
-                loss,
-                train.y.shape[1],
-                # seeds that assistors receive must not tell the noise
-                random_state.randint(2**31 - 1, size=4)
-                if self.random_state is not None
-                else [secrets.randbits(128)],
-            )
+            # seeds that assistors receive must not tell the noise
+            entropy = random_state.randint(2**31 - 1, size=4)
+            if self.random_state is None:
+                entropy = [secrets.randbits(128)]
+            self._broadcast = Broadcast(self.privacy, loss, train.y.shape[1], entropy)
             self._loss = settled(loss, train.y, train.sample_weight)
             check_link(self._loss, train.y.shape[1], getattr(self, "classes_", None))
         self._setting = setting
@@ -200,7 +196,7 @@ class BaseGAL(
                     if stops_early and self._has_converged(rounds):
                         ended = "the validation loss no longer improves"
                         break
-            if self.share_models and rounds:
+            if self.share_models and any(each.has_refitted for each in organizations):
                 rounds = self._refitted_rounds(rounds, train, validation, stops_early)
         finally:
             for organization in organizations:
@@ -409,7 +405,6 @@ class BaseGAL(
         rows = Rows(X, y, sample_weight, strata, None, []).of_any_weight()
         rows.present = model._presence(rows.X)
         model._paths = model._paths_for(rows.present)
-        model._reached = [None, None]
         stops_early = self._baseline_losses[1] is not None
         same_rows = self._fitted_to.includes(rows)
         model._rounds = []
@@ -421,6 +416,10 @@ class BaseGAL(
             fitted = model._fitted_values(rows, number, known)
             new = model._solved_again(rows, fitted, known)
             model._rounds.append(Round(*new, *model._losses_of(rows, None, stops_early)))
+        model._reached = [None, None]
+        if self.warm_start and same_rows:
+            rows.fingerprint = fingerprint(rows, model._organizations)
+            model._reached[0] = rows.reached
         return model
 
     def _refitted_rounds(self, rounds, train, validation, stops_early):
