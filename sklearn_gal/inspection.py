@@ -7,6 +7,7 @@ columns in one place.
 
 import html
 from numbers import Integral
+from typing import Self
 
 import numpy as np
 from scipy import stats
@@ -110,7 +111,7 @@ class AssistanceDisplay:
         self.label_holder = label_holder
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None):
+    def from_estimator(cls, estimator, *, ax=None) -> Self:
         """Create the display of a fitted model and plot it.
 
         Parameters
@@ -147,7 +148,7 @@ class AssistanceDisplay:
         )
         return display.plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax=None) -> Self:
         """Plot the three panels.
 
         Parameters
@@ -287,14 +288,14 @@ class ContributionDisplay:
         self.output_name = output_name
 
     @property
-    def shares(self):
+    def shares(self) -> np.ndarray:
         """Share of each organization in the variation of the raw prediction."""
         deviation = self.contributions - self.contributions.mean(axis=0)
         size = np.abs(deviation).mean(axis=0)
         return size / (size.sum() or 1.0)
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, row=None, target=None, ax=None):
+    def from_estimator(cls, estimator, X, *, row=None, target=None, ax=None) -> Self:
         """Create the display of a fitted model for rows of X and plot it.
 
         Parameters
@@ -340,7 +341,7 @@ class ContributionDisplay:
         )
         return display.plot(ax=ax, row=row)
 
-    def plot(self, ax=None, *, row=None):
+    def plot(self, ax=None, *, row=None) -> Self:
         """Plot contributions over rows, or to the prediction for one row.
 
         Parameters
@@ -455,7 +456,7 @@ def assistance_report(
     joint=None,
     params=None,
     n_jobs=None,
-):
+) -> "AssistanceReport":
     """Compare the label holder alone, assisted, and with all columns in one place.
 
     Also the score that is lost if each organization left. All are fitted and scored on the
