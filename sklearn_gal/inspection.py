@@ -20,6 +20,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from ._gal import BaseGAL
+from ._partition import check_organizations
 
 __all__ = [
     "AssistanceDisplay",
@@ -515,9 +516,10 @@ def assistance_report(
     Where an assistor leaves, nothing is fitted again: weights and rates are chosen anew
     for the models that the others have, as by
     :meth:`~sklearn_gal.GALRegressor.drop_organization`. That is what is lost on the day it
-    leaves; a new fit may win a part of it back. New fits are needed where the label
-    holder's columns are left out (it keeps the target), with ``stack_contributions=True``,
-    and with `params` under metadata routing.
+    leaves; a new fit may win a part of it back. New fits are needed with
+    ``stack_contributions=True``, with `params` under metadata routing, and where the label
+    holder's own columns are left out: the target then goes to the first of the others, and
+    with it what a label holder sees.
 
     References
     ----------
@@ -543,12 +545,18 @@ def assistance_report(
     ['Alone', 'Assisted', 'Joint', 'without practice', 'without laboratory']
     """
     _check_model(model)
+    if model.organizations is not None:
+        check_organizations(model.organizations, reserved=model.get_params(deep=False))
     names = [name for name, _, _ in model.organizations or []]
     if len(names) < 2:
         raise ValueError(
             "A report compares two organizations or more, but the model has "
             f"{len(names)}: list them in its parameter 'organizations'."
         )
+    holder = names[0] if model.label_holder is None else model.label_holder
+    if holder not in names:
+        raise ValueError(f"label_holder={holder!r} is none of the organizations {names}.")
+    X = np.asarray(X) if isinstance(X, (list, tuple)) else X
     scorer = check_scoring(model, scoring=scoring)
     cv = check_cv(cv, y, classifier=is_classifier(model))
     splits = list(cv.split(X, y, groups))
@@ -569,10 +577,14 @@ def assistance_report(
             )
         except Exception as error:
             error.add_note(f"while {label!r} was fitted and scored for the report")
+            if label == "Joint":
+                error.add_note(
+                    "It fits the label holder's own estimator to the columns of all: if "
+                    "it cannot take them, pass another as 'joint', or joint=False."
+                )
             raise
         return result["test_score"], result["estimator"]
 
-    holder = names[0] if model.label_holder is None else model.label_holder
     scores = {"Alone": scores_of("Alone", _with_only(model, [holder]))[0]}
     scores["Assisted"], fitted = scores_of("Assisted", model)
     columns = np.unique(np.concatenate(fitted[0].columns_))

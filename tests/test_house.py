@@ -48,7 +48,7 @@ MAY_IMPORT = {
     },
     "_regressor": {"_gal", "_validation", "losses"},
     "_classifier": {"_gal", "_validation", "losses"},
-    "inspection": {"_gal"},
+    "inspection": {"_gal", "_partition"},
     "__init__": {
         "_alignment",
         "_classifier",
