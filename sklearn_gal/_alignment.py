@@ -6,7 +6,7 @@ from sklearn.utils import Bunch
 from ._availability import is_missing
 
 
-def align_organizations(tables, on, how="inner", target=None) -> Bunch:
+def align_organizations(tables, on, how="inner", target=None):
     """Put keyed tables of several organizations side by side.
 
     Parameters
@@ -203,7 +203,7 @@ def _check_comparable(keys):
 
 
 def _check_columns(columns):
-    owner: dict = {}
+    owner: dict[str, str] = {}
     for name, held in columns.items():
         if not held:
             raise ValueError(

@@ -195,7 +195,7 @@ class IntervalMechanism:
         return total / self.n_thresholds
 
 
-def composed_epsilon(epsilon, n_rounds, delta=0.0) -> float:
+def composed_epsilon(epsilon, n_rounds, delta=0.0):
     """Privacy budget of several rounds together.
 
     Parameters
@@ -236,7 +236,7 @@ def composed_epsilon(epsilon, n_rounds, delta=0.0) -> float:
     if delta == 0:
         return basic
     with np.errstate(over="ignore"):
-        advanced = epsilon * np.sqrt(2 * n_rounds * np.log(1 / float(delta)))
+        advanced = epsilon * np.sqrt(-2 * n_rounds * np.log(float(delta)))
         advanced += n_rounds * epsilon * np.expm1(epsilon)
     return float(min(basic, advanced))
 
@@ -306,11 +306,8 @@ def _diameter(bounds, n_outputs):
 
 
 def _check_positive(name, value):
-    if (
-        not isinstance(value, Real)
-        or isinstance(value, bool)
-        or not 0 < float(value) < np.inf
-    ):
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not (is_number and 0 < float(value) < np.inf):
         raise ValueError(f"{name} must be a positive number, got {value!r}.")
 
 
