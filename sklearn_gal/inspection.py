@@ -168,12 +168,17 @@ class AssistanceDisplay:
         ImportError
             If matplotlib is not installed.
         ValueError
-            If `ax` is neither one Axes nor three.
+            If `ax` is neither one Axes of a grid nor three Axes.
         """
         plt = _pyplot(f"{type(self).__name__}.plot")
         if ax is None:
             _, ax = plt.subplots(figsize=(7.5, 7.5), layout="constrained")
         if hasattr(ax, "plot"):
+            if ax.get_subplotspec() is None:
+                raise ValueError(
+                    "ax is not one of a grid, as of plt.subplots(), and cannot be divided: "
+                    "pass three Axes instead."
+                )
             self.bounding_ax_, self.figure_ = ax, ax.figure
             ax.set_axis_off()
             grid = ax.get_subplotspec().subgridspec(3, 1, height_ratios=[3, 1.5, 2])

@@ -110,6 +110,10 @@ def test_only_the_packages_asked_for(module):
     assert packages <= allowed | standard
 
 
+def test_the_types_are_for_users_too():
+    assert (PACKAGE / "py.typed").exists()
+
+
 def test_public_names():
     assert sorted(sklearn_gal.__all__) == [
         "GALClassifier",

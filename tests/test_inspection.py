@@ -96,6 +96,8 @@ def test_assistance_display_goes_where_it_is_told(fitted):
     assert display.bounding_ax_ is None
     with pytest.raises(ValueError, match="one Axes or three, got 2"):
         display.plot(ax=ax)
+    with pytest.raises(ValueError, match="pass three Axes instead"):
+        display.plot(ax=figure.add_axes((0, 0, 1, 1)))
 
 
 @pytest.mark.parametrize("reason", ["many organizations", "many rounds", "negative"])
