@@ -1,5 +1,7 @@
 """GALClassifier: class encoding, probabilities."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils import check_array, column_or_1d
@@ -318,7 +320,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
             return codes[:, None].astype(np.float64), codes, sample_weight
         return np.eye(len(classes))[codes], codes, sample_weight
 
-    def decision_function(self, X):
+    def decision_function(self, X) -> np.ndarray:
         """Raw predictions.
 
         Parameters
@@ -335,7 +337,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         raw = self._raw(validate_X(self, X, reset=False))
         return raw[:, 0] if raw.shape[1] == 1 else raw
 
-    def predict(self, X):
+    def predict(self, X) -> np.ndarray:
         """Predict classes.
 
         Parameters
@@ -351,7 +353,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         return self._decide(self.decision_function(X))
 
     @available_if(_has_probabilities)
-    def predict_proba(self, X):
+    def predict_proba(self, X) -> np.ndarray:
         """Predict class probabilities.
 
         Parameters
@@ -368,7 +370,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         return self._loss.inverse_link(self._raw(validate_X(self, X, reset=False)))
 
     @available_if(_has_probabilities)
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X) -> np.ndarray:
         """Predict logarithms of class probabilities.
 
         Parameters
@@ -383,7 +385,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         """
         return np.log(self.predict_proba(X))
 
-    def staged_decision_function(self, X):
+    def staged_decision_function(self, X) -> Iterator[np.ndarray]:
         """Raw predictions after each round.
 
         Parameters
@@ -399,7 +401,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         for raw in self._staged_raw(X):
             yield raw[:, 0] if raw.shape[1] == 1 else raw
 
-    def staged_predict(self, X):
+    def staged_predict(self, X) -> Iterator[np.ndarray]:
         """Predict classes after each round.
 
         Parameters
@@ -416,7 +418,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
             yield self._decide(decision)
 
     @available_if(_has_probabilities)
-    def staged_predict_proba(self, X):
+    def staged_predict_proba(self, X) -> Iterator[np.ndarray]:
         """Predict class probabilities after each round.
 
         Parameters

@@ -5,6 +5,7 @@ The method is `BaseGAL._fit_round`; `fit` validates and encodes, `_fit` loops.
 
 import secrets
 from copy import copy
+from typing import Self
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -56,7 +57,7 @@ class BaseGAL(
     """
 
     @with_callbacks
-    def fit(self, X, y, sample_weight=None, **params):
+    def fit(self, X, y, sample_weight=None, **params) -> Self:
         """Fit by rounds of Gradient Assisted Learning.
 
         Parameters
@@ -357,7 +358,7 @@ class BaseGAL(
                     for number, new in enumerate(rounds):
                         self._advance(rows, number, new.weights, new.learning_rates)
 
-    def drop_organization(self, name, X, y, sample_weight=None):
+    def drop_organization(self, name, X, y, sample_weight=None) -> Self:
         """What remains when an organization leaves: a new estimator, without a refit.
 
         Goes through the rounds again with the local models of the others as they are, and

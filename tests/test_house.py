@@ -57,7 +57,7 @@ MAY_IMPORT = {
     },
     "_regressor": {"_gal", "_validation", "losses"},
     "_classifier": {"_gal", "_validation", "losses"},
-    "inspection": {"_gal"},
+    "inspection": {"_gal", "_partition"},
     "__init__": {
         "_alignment",
         "_classifier",
@@ -119,6 +119,10 @@ def test_only_the_packages_asked_for(module):
     }
     packages = {source.partition(".")[0] for source, _ in imports(module)[1]}
     assert packages <= allowed | standard
+
+
+def test_the_types_are_for_users_too():
+    assert (PACKAGE / "py.typed").exists()
 
 
 def test_public_names():
