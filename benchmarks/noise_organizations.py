@@ -4,8 +4,8 @@
 
 Four organizations share the columns; four more hold as many columns of noise. The gain is
 what the loss on test rows falls from the label holder alone; the share kept is that with
-the noise organizations over that without them. Regression sets show the mean squared error
-over the variance of y, classification sets log loss.
+the noise organizations over that of optimal weights without them. Regression sets show the
+mean squared error over the variance of y, classification sets log loss.
 """
 
 import argparse
@@ -23,13 +23,14 @@ from sklearn_gal import GALClassifier, GALRegressor, make_organizations
 
 REGRESSION = ("diabetes", "friedman1")
 NAMES = ("diabetes", "friedman1", "breast cancer", "wine", "adult-like")
+WEIGHTS = ("optimal", "nonnegative", "uniform")
 LEARNERS = {"default": None, "Ridge": make_pipeline(StandardScaler(), Ridge())}
 
 
 def measure(name, learner, split):
     """Losses of the label holder alone, without noise, and with noise by weights."""
     X, y = DATA_SETS[name]()
-    X, y = X[:6000], y[:6000]
+    X, y = X[:4000], y[:4000]
     rng = np.random.default_rng(split)
     X = np.hstack([X, rng.normal(size=X.shape)])
     n_columns = X.shape[1] // 2
@@ -54,10 +55,11 @@ def measure(name, learner, split):
 
     return [
         loss(held[:1])[0],
-        loss(held)[0],
-        *loss([*held, *noise]),
-        loss(held, "uniform")[0],
-        *loss([*held, *noise], "uniform"),
+        *(
+            number
+            for weights in WEIGHTS
+            for number in (loss(held, weights)[0], *loss([*held, *noise], weights))
+        ),
     ]
 
 
@@ -69,8 +71,9 @@ def main():
     lines = [
         f"Mean over {arguments.splits} splits, 50 rounds; (weight) of the noise.",
         "",
-        f"{'':25}{'':>8}{'optimal weights':^37}{'uniform weights':^37}",
-        f"{'':25}{'alone':>8}" + 2 * f"{'no noise':>10}{'noise (weight)':>17}{'kept':>8}  ",
+        f"{'':25}{'':>8}" + "".join(f"{f'{w} weights':^37}" for w in WEIGHTS),
+        f"{'':25}{'alone':>8}"
+        + len(WEIGHTS) * f"{'no noise':>10}{'noise (weight)':>17}{'kept':>8}  ",
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -79,7 +82,7 @@ def main():
                 results = [measure(name, learner, s) for s in range(arguments.splits)]
                 alone, *rest = np.mean(results, axis=0)
                 line = f"{name + ', ' + learner:25}{alone:>8.4f}"
-                for clean, noisy, share in (rest[:3], rest[3:]):
+                for clean, noisy, share in np.reshape(rest, (len(WEIGHTS), 3)):
                     kept = (alone - noisy) / (alone - rest[0])
                     line += (
                         f"{clean:>10.4f}{f'{noisy:.4f} ({share:.2f})':>17}{kept:>8.0%}  "

@@ -24,6 +24,7 @@ extensions = [
 ]
 extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
 autosummary_generate = True
+autodoc_typehints = "none"  # types stand in the docstrings
 numpydoc_show_class_members = False
 exclude_patterns = ["_build", "templates", "defaults_excerpt.rst"]
 templates_path = ["templates"]

@@ -71,9 +71,9 @@ report
 
 # %%
 # Alone, the clinic is far behind. With assistance it does at least as well as its own
-# learner would on everybody's columns. The imaging centre is the partner to keep: accuracy
-# falls without it on every kind of split. What the laboratory adds to the two others is not
-# clear from 569 patients, and the clinic's own columns could even be left out.
+# learner would on everybody's columns. The imaging centre is the partner to keep: the
+# interval of what is lost without it lies above zero. What the laboratory adds to the two
+# others is not clear from 569 patients, and the clinic's own columns could be left out.
 
 # %%
 # Who assisted when?

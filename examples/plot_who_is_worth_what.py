@@ -64,12 +64,17 @@ plt.show()
 
 # %%
 # The practice is indispensable. The laboratory and its twin are each dispensable, because
-# the other stays: the loss from one leaving says nothing about both leaving. Noise costs
-# nothing to lose, and the weights have not fallen for it:
+# the other stays: the loss from one leaving says nothing about both leaving. The noise is
+# worth nothing, although it does get weight in some rounds:
 
 model.fit(X, y)
 AssistanceDisplay.from_estimator(model)
 plt.show()
+
+# %%
+# Those are late rounds, where the rate is small and the loss no longer moves: there, nobody
+# has anything to say, and somebody has to get the weight. Look at weights together with
+# rates, or at what is lost.
 
 # %%
 # What would the two together be worth? Fit without both of them and compare.

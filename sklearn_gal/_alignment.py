@@ -203,7 +203,7 @@ def _check_comparable(keys):
 
 
 def _check_columns(columns):
-    owner = {}
+    owner: dict[str, str] = {}
     for name, held in columns.items():
         if not held:
             raise ValueError(

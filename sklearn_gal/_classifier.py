@@ -1,5 +1,7 @@
 """GALClassifier: class encoding, probabilities."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils import check_array, column_or_1d
@@ -317,7 +319,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
             return codes[:, None].astype(np.float64), codes, sample_weight
         return np.eye(len(classes))[codes], codes, sample_weight
 
-    def decision_function(self, X):
+    def decision_function(self, X) -> np.ndarray:
         """Raw predictions.
 
         Parameters
@@ -334,7 +336,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         raw = self._raw(self._validate_X(X, reset=False))
         return raw[:, 0] if raw.shape[1] == 1 else raw
 
-    def predict(self, X):
+    def predict(self, X) -> np.ndarray:
         """Predict classes.
 
         Parameters
@@ -350,7 +352,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         return self._decide(self.decision_function(X))
 
     @available_if(_has_probabilities)
-    def predict_proba(self, X):
+    def predict_proba(self, X) -> np.ndarray:
         """Predict class probabilities.
 
         Parameters
@@ -367,7 +369,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         return self._loss.inverse_link(self._raw(self._validate_X(X, reset=False)))
 
     @available_if(_has_probabilities)
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X) -> np.ndarray:
         """Predict logarithms of class probabilities.
 
         Parameters
@@ -382,7 +384,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         """
         return np.log(self.predict_proba(X))
 
-    def staged_decision_function(self, X):
+    def staged_decision_function(self, X) -> Iterator[np.ndarray]:
         """Raw predictions after each round.
 
         Parameters
@@ -398,7 +400,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         for raw in self._staged_raw(X):
             yield raw[:, 0] if raw.shape[1] == 1 else raw
 
-    def staged_predict(self, X):
+    def staged_predict(self, X) -> Iterator[np.ndarray]:
         """Predict classes after each round.
 
         Parameters
@@ -415,7 +417,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
             yield self._decide(decision)
 
     @available_if(_has_probabilities)
-    def staged_predict_proba(self, X):
+    def staged_predict_proba(self, X) -> Iterator[np.ndarray]:
         """Predict class probabilities after each round.
 
         Parameters

@@ -1,5 +1,7 @@
 """Parameters, tags and metadata of an estimator made of organizations' estimators."""
 
+from typing import Any, Self
+
 from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
@@ -30,7 +32,7 @@ class OrganizationsEstimator(BaseEstimator):
     parameters, ``<name>__<parameter>``. A malformed list is `fit`'s to complain about.
     """
 
-    def get_params(self, deep=True):
+    def get_params(self, deep=True) -> dict[str, Any]:
         """Get parameters, those of the organizations' estimators included.
 
         Parameters
@@ -55,7 +57,7 @@ class OrganizationsEstimator(BaseEstimator):
                     params[f"{name}__{key}"] = value
         return params | own
 
-    def set_params(self, **params):
+    def set_params(self, **params) -> Self:
         """Set parameters, those of the organizations' estimators included.
 
         Parameters
@@ -132,7 +134,7 @@ class OrganizationsEstimator(BaseEstimator):
         tags.input_tags.allow_nan = all(each.allow_nan for each in local)
         return tags
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> MetadataRouter:
         """Metadata routing: sample weights, and whatever the local fits request.
 
         Returns

@@ -29,56 +29,56 @@ class FittedRounds:
         return hasattr(self, "_rounds")
 
     @property
-    def n_iter_(self):
+    def n_iter_(self) -> int:
         """Number of rounds."""
         check_is_fitted(self)
         return len(self._rounds)
 
     @property
-    def weights_(self):
+    def weights_(self) -> np.ndarray:
         """Assistance weights, (n_rounds, n_organizations)."""
         shape = (self.n_iter_, len(self._organizations))
         return np.array([r.weights[0] for r in self._rounds]).reshape(shape)
 
     @property
-    def learning_rates_(self):
+    def learning_rates_(self) -> np.ndarray:
         """Assisted learning rates, (n_rounds,)."""
         check_is_fitted(self)
         return np.array([r.learning_rates[0] for r in self._rounds])
 
     @property
-    def patterns_(self):
+    def patterns_(self) -> np.ndarray:
         """Who takes part in each path, (n_patterns, n_organizations)."""
         check_is_fitted(self)
         return self._paths.members
 
     @property
-    def pattern_weights_(self):
+    def pattern_weights_(self) -> np.ndarray:
         """Assistance weights, (n_rounds, n_patterns, n_organizations)."""
         shape = (self.n_iter_, *self.patterns_.shape)
         return np.array([r.weights for r in self._rounds]).reshape(shape)
 
     @property
-    def pattern_learning_rates_(self):
+    def pattern_learning_rates_(self) -> np.ndarray:
         """Assisted learning rates, (n_rounds, n_patterns)."""
         shape = (self.n_iter_, len(self.patterns_))
         return np.array([r.learning_rates for r in self._rounds]).reshape(shape)
 
     @property
-    def train_loss_(self):
+    def train_loss_(self) -> np.ndarray:
         """Overarching loss on the training rows, (n_rounds + 1,)."""
         check_is_fitted(self)
         return np.array([self._baseline_losses[0], *(r.train_loss for r in self._rounds)])
 
     @property
-    def validation_loss_(self):
+    def validation_loss_(self) -> np.ndarray:
         """Overarching loss that early stopping looks at, (n_rounds + 1,); else empty."""
         check_is_fitted(self)
         losses = [self._baseline_losses[1], *(r.validation_loss for r in self._rounds)]
         return np.array([loss for loss in losses if loss is not None])
 
     @property
-    def privacy_spent_(self):
+    def privacy_spent_(self) -> Bunch:
         """Privacy budget of a row over the rounds so far."""
         check_is_fitted(self)
         if self._setting["privacy"] is None:
@@ -97,7 +97,7 @@ class FittedRounds:
         )
 
     @property
-    def estimators_(self):
+    def estimators_(self) -> list[list]:
         """Fitted local models, ``[round][organization]``."""
         return [
             [organization.models.get(number) for organization in self._organizations]
@@ -105,18 +105,18 @@ class FittedRounds:
         ]
 
     @property
-    def organization_names_(self):
+    def organization_names_(self) -> list[str]:
         """Names of the organizations."""
         check_is_fitted(self)
         return [organization.name for organization in self._organizations]
 
     @property
-    def columns_(self):
+    def columns_(self) -> list[np.ndarray]:
         """Positions of every organization's columns, a list of arrays."""
         check_is_fitted(self)
         return [organization.columns for organization in self._organizations]
 
     @property
-    def label_holder_(self):
+    def label_holder_(self) -> str:
         """Name of the organization that holds y."""
         return self.organization_names_[self._holder]

@@ -5,10 +5,14 @@ The method is `BaseGAL._fit_round`; `fit` validates and encodes, `_fit` loops.
 
 import secrets
 from copy import copy
+from typing import Self
 
 import numpy as np
 from sklearn.utils import check_random_state
+<<<<<<< HEAD
 from sklearn.utils.parallel import delayed
+=======
+>>>>>>> main
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from ._assistance import WEIGHTS, line_search
@@ -17,6 +21,7 @@ from ._callbacks import CallbackSupportMixin, FitReport, with_callbacks
 from ._composition import OrganizationsEstimator
 from ._fitted import FittedRounds, Round
 from ._organizations import derived_seed
+from ._parallel import SideBySide
 from ._partition import resolve_organizations
 from ._prediction import AdditivePrediction
 from ._sampling import (
@@ -56,7 +61,7 @@ class BaseGAL(
     """
 
     @with_callbacks
-    def fit(self, X, y, sample_weight=None, **params):
+    def fit(self, X, y, sample_weight=None, **params) -> Self:
         """Fit by rounds of Gradient Assisted Learning.
 
         Parameters
@@ -146,15 +151,11 @@ class BaseGAL(
         else:
             random_state = check_random_state(self.random_state)
             self._seed = int(random_state.randint(2**31 - 1))
-            self._broadcast = Broadcast(
-                self.privacy,
-                loss,
-                train.y.shape[1],
-                # seeds that assistors receive must not tell the noise
-                random_state.randint(2**31 - 1, size=4)
-                if self.random_state is not None
-                else [secrets.randbits(128)],
-            )
+            # seeds that assistors receive must not tell the noise
+            entropy = random_state.randint(2**31 - 1, size=4)
+            if self.random_state is None:
+                entropy = [secrets.randbits(128)]
+            self._broadcast = Broadcast(self.privacy, loss, train.y.shape[1], entropy)
             self._loss = settled(loss, train.y, train.sample_weight)
             check_link(self._loss, train.y.shape[1], getattr(self, "classes_", None))
         self._setting = setting
@@ -185,7 +186,11 @@ class BaseGAL(
             else:
                 self._begin(rounds, train, validation, stops_early)
             folds = self._fitted_to.folds(train, self._seed)
+<<<<<<< HEAD
             with self._side_by_side() as parallel:
+=======
+            with SideBySide(self.n_jobs, not self.share_models) as parallel:
+>>>>>>> main
                 ended = "max_iter is reached"
                 while len(rounds) < self.max_iter:
                     number = len(rounds)
@@ -204,7 +209,7 @@ class BaseGAL(
                     if stops_early and self._has_converged(rounds):
                         ended = "the validation loss no longer improves"
                         break
-            if self.share_models and rounds:
+            if self.share_models and any(each.has_refitted for each in organizations):
                 rounds = self._refitted_rounds(rounds, train, validation, stops_early)
         finally:
             for organization in organizations:
@@ -244,16 +249,20 @@ class BaseGAL(
         sent = residual
         if self._has_assistors:
             sent = self._broadcast(residual)
-        fitted = parallel(
-            delayed(organization.fit_round)(
-                number,
-                derived_seed(self._seed, 0 if self.share_models else number, m),
-                folds,
-                residual if m == self._holder else sent,
-                columns,
+        calls = [
+            (
+                organization,
+                (
+                    number,
+                    derived_seed(self._seed, 0 if self.share_models else number, m),
+                    folds,
+                    residual if m == self._holder else sent,
+                    columns,
+                ),
             )
             for m, (organization, columns) in enumerate(self._with_assistance(train))
-        )
+        ]
+        fitted = parallel.fit_round(calls)
         fitted = np.moveaxis(np.stack(fitted), 0, 1)  # (n_samples, M, n_outputs)
         if not train.present.all():  # who abstains contributes nothing
             fitted = np.nan_to_num(fitted, copy=False)
@@ -361,7 +370,7 @@ class BaseGAL(
                     for number, new in enumerate(rounds):
                         self._advance(rows, number, new.weights, new.learning_rates)
 
-    def drop_organization(self, name, X, y, sample_weight=None):
+    def drop_organization(self, name, X, y, sample_weight=None) -> Self:
         """What remains when an organization leaves: a new estimator, without a refit.
 
         Goes through the rounds again with the local models of the others as they are, and
@@ -404,7 +413,6 @@ class BaseGAL(
         rows = Rows(X, y, sample_weight, strata, None, []).of_any_weight()
         rows.present = model._presence(rows.X)
         model._paths = model._paths_for(rows.present)
-        model._reached = [None, None]
         stops_early = self._baseline_losses[1] is not None
         same_rows = self._fitted_to.includes(rows)
         model._rounds = []
@@ -416,6 +424,10 @@ class BaseGAL(
             fitted = model._fitted_values(rows, number, known)
             new = model._solved_again(rows, fitted, known)
             model._rounds.append(Round(*new, *model._losses_of(rows, None, stops_early)))
+        model._reached = [None, None]
+        if self.warm_start and same_rows:
+            rows.fingerprint = fingerprint(rows, model._organizations)
+            model._reached[0] = rows.reached
         return model
 
     def _without(self, name):

@@ -175,6 +175,7 @@ class BoosterLearner(Learner):
         params = dict(self._params)
         train = Dataset(view, label=label, weight=weight, params=params).construct()
         nobody = split.judged is not None and len(split.judged) == 0
+        train.label = train.weight = None  # LightGBM has its own
         if nobody or not self._reads_off(view):
             return train, None, False
         judged = None
@@ -183,6 +184,7 @@ class BoosterLearner(Learner):
             label = np.zeros(view.shape[0], dtype=np.float32)
             judged = Dataset(view, label=label, reference=train, params=dict(params))
             judged.construct()
+            judged.label = None
         return train, judged, True
 
     def _reads_off(self, view):

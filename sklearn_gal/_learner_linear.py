@@ -1,4 +1,4 @@
-"""Ridge by the normal equations, factored once for all residuals."""
+"""Linear models by the normal equations, factored once for all residuals."""
 
 from copy import copy
 from numbers import Real
@@ -6,7 +6,7 @@ from numbers import Real
 import numpy as np
 from scipy import linalg, sparse
 from sklearn.base import clone
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.utils import check_array
 
 from ._learners import Learner
@@ -44,12 +44,14 @@ class RidgeLearner(Learner):
             self.shift = self.matrix.mean(axis=0)
             self.matrix = self.matrix - self.shift
         # two rows tell whether the parameters are valid, in scikit-learn's own words
-        probe = clone(estimator).set_params(alpha=estimator.alpha or 1.0)
-        probe.fit(self.matrix[:2], np.zeros(min(2, self.matrix.shape[0])))
+        self._probe().fit(self.matrix[:2], np.zeros(min(2, self.matrix.shape[0])))
         weight = fit_params.get("sample_weight")
         self._weight = None if weight is None else np.asarray(weight, dtype=np.float64)
         self._unfitted = clone(estimator)
         self._solvers = {}
+
+    def _probe(self):
+        return clone(self.estimator).set_params(alpha=self.estimator.alpha or 1.0)
 
     def fit(self, residual, split, seed):
         """Fit to `residual` (n_samples, n_outputs) as `split` says.
@@ -66,6 +68,8 @@ class RidgeLearner(Learner):
             solve = self._factor(weight, centre)
             if split.key is not None:
                 self._solvers[split.key] = centre, solve
+        if solve is None:
+            return super().fit(residual, split, seed)
         offset = np.zeros(residual.shape[1])
         if self.estimator.fit_intercept:
             offset = _mean(residual, weight)
@@ -94,6 +98,16 @@ class RidgeLearner(Learner):
 
     def _factor(self, weight, centre):
         """The function that solves (G + alpha I) b = right."""
+        gram = self._gram(weight, centre)
+        gram[np.diag_indices_from(gram)] += self.estimator.alpha
+        try:
+            factor = linalg.cho_factor(gram)
+        except linalg.LinAlgError:  # alpha = 0 and collinear columns
+            return lambda right: linalg.lstsq(gram, right)[0]
+        return lambda right: linalg.cho_solve(factor, right)
+
+    def _gram(self, weight, centre):
+        """The Gram matrix of the columns less `centre`."""
         matrix, total = self.matrix, self.matrix.shape[0]
         weighted = matrix
         if weight is not None:
@@ -102,13 +116,7 @@ class RidgeLearner(Learner):
             weighted = weight[:, None] * matrix if rows is None else rows @ matrix
         gram = matrix.T @ weighted
         gram = gram.toarray() if sparse.issparse(gram) else gram
-        gram -= total * np.outer(centre, centre)
-        gram[np.diag_indices_from(gram)] += self.estimator.alpha
-        try:
-            factor = linalg.cho_factor(gram)
-        except linalg.LinAlgError:  # alpha = 0 and collinear columns
-            return lambda right: linalg.lstsq(gram, right)[0]
-        return lambda right: linalg.cho_solve(factor, right)
+        return gram - total * np.outer(centre, centre)
 
     def _model(self, coefficients, intercept):
         """The fitted `Ridge` that scikit-learn would have returned."""
@@ -122,9 +130,49 @@ class RidgeLearner(Learner):
         names = getattr(self.view, "columns", None)
         if names is not None and all(isinstance(name, str) for name in names):
             model.feature_names_in_ = np.asarray(names, dtype=object)
+        self._complete(model)
+        return model
+
+    def _complete(self, model):
         model.n_iter_ = None
         model.solver_ = "cholesky"
-        return model
+
+
+class LeastSquaresLearner(RidgeLearner):
+    """`LinearRegression` by the same normal equations, where they are well conditioned.
+
+    Elsewhere, and on sparse views, where scikit-learn iterates, it is cloned and fitted.
+    """
+
+    # The error of the coefficients is the rounding of a double times this.
+    MAX_CONDITION = 1e6
+
+    @classmethod
+    def takes(cls, estimator, view, fit_params):
+        """Whether the fit of `estimator` to `view` has this closed form."""
+        return (
+            type(estimator) is LinearRegression
+            and fit_params.keys() <= {"sample_weight"}
+            and not estimator.positive
+            and not sparse.issparse(view)
+            and view.shape[1] <= min(cls.MAX_COLUMNS, view.shape[0])
+        )
+
+    def _probe(self):
+        return clone(self.estimator)
+
+    def _factor(self, weight, centre):
+        gram = self._gram(weight, centre)
+        eigenvalues = linalg.eigvalsh(gram)
+        if not eigenvalues[0] * self.MAX_CONDITION > eigenvalues[-1]:
+            return None
+        self._singular = np.sqrt(eigenvalues[::-1])
+        factor = linalg.cho_factor(gram)
+        return lambda right: linalg.cho_solve(factor, right)
+
+    def _complete(self, model):
+        model.rank_ = self.matrix.shape[1]
+        model.singular_ = self._singular
 
 
 def _mean(columns, weight):

@@ -3,8 +3,10 @@
 Nothing here knows of rounds, weights or y: an estimator, a view, a residual.
 """
 
+from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
+from uuid import uuid4
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, clone
@@ -181,6 +183,7 @@ class Learner:
         self.fit_params = fit_params
         self.seeds = Seeds(estimator)
         self.multi_output = get_tags(estimator).target_tags.multi_output
+        self.token = uuid4().hex
 
     def fit(self, residual, split, seed):
         """Fit to `residual` (n_samples, n_outputs) as `split` says.
@@ -218,6 +221,14 @@ class Learner:
     def forget(self, key):
         """Let go of what is kept for the splits with this key."""
 
+    def __reduce__(self):
+        # What is kept between rounds stays where it is: in another process the learner that
+        # came first takes the place of its copies.
+        return _here, (self.token, type(self), self._arguments())
+
+    def _arguments(self):
+        return self.estimator, self.view, self.fit_params
+
     def with_assistance(self, columns):
         """The learner that sees `columns` of the assistors beside its own."""
         estimator, view = with_columns(self.estimator, AssistedView(self.view, columns))
@@ -227,6 +238,22 @@ class Learner:
         if isinstance(self.view, AssistedView):
             return self.view.take(rows)
         return column_major(_safe_indexing(self.view, rows))
+
+
+# Learners that came from other processes, the latest so many
+MAX_VISITORS = 32
+_VISITORS: OrderedDict = OrderedDict()
+
+
+def _here(token, learner, arguments):
+    """The learner of this process with a token."""
+    if token not in _VISITORS:
+        _VISITORS[token] = learner(*arguments)
+        _VISITORS[token].token = token
+    _VISITORS.move_to_end(token)
+    while len(_VISITORS) > MAX_VISITORS:
+        _VISITORS.popitem(last=False)
+    return _VISITORS[token]
 
 
 def take_rows(params, rows, n_samples):

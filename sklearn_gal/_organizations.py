@@ -7,6 +7,7 @@ predictions are NaN in the rows that an organization does not have.
 """
 
 from contextlib import contextmanager
+from copy import copy
 from typing import Any
 
 import joblib
@@ -16,6 +17,7 @@ from scipy import sparse
 from sklearn.utils import _safe_indexing
 
 from ._availability import missing_rows
+<<<<<<< HEAD
 from ._learners import (
     IN_SAMPLE,
     FoldRegressors,
@@ -24,6 +26,10 @@ from ._learners import (
     predict_held_out,
     take_rows,
 )
+=======
+from ._learners import IN_SAMPLE, FoldRegressors, Split, predict_held_out, take_rows
+from ._merging import weighted_sum
+>>>>>>> main
 from ._registry import make_learner
 from ._stacking import AssistedView, with_columns
 
@@ -35,6 +41,8 @@ SOLE_ORGANIZATION = "all"
 FEWEST_ROWS = 2
 # Of so many latest partitions into folds an organization keeps what it can use again.
 KNOWN_PARTITIONS = 16
+# It keeps its models merged for so many sets of coefficients.
+MERGED_SUMS = 16
 
 
 def default_estimator():
@@ -72,6 +80,7 @@ class LocalOrganization:
         self._learner: Any = None
         self._rows: Any = None
         self._partitions: dict = {}
+        self._merged: dict = {}
 
     def presence(self, X):
         """Mask of the rows of X that one has, (n_samples,).
@@ -106,6 +115,7 @@ class LocalOrganization:
         with self._naming_errors("preparing its columns"):
             presence = self.presence(X)
             view, self._rows, self._learner = self._view(X), None, None
+            self._merged = {}
             if not presence.all():
                 self._rows = np.flatnonzero(presence)
                 view = column_major(_safe_indexing(view, self._rows))
@@ -191,6 +201,13 @@ class LocalOrganization:
         self.models[round_number] = model
         return fitted
 
+    def travelling(self, folds):
+        """What another process needs of one to fit a round."""
+        traveller, number = copy(self), self._partition(folds)
+        traveller.models = {}
+        traveller._partitions = {} if number is None else {number: folds}
+        return traveller
+
     def _partition(self, folds):
         """A number for these folds, the same when they come again; None for bags."""
         if folds is None or (folds == NO_FOLD).any():
@@ -249,29 +266,60 @@ class LocalOrganization:
         return contribution
 
     def _predict_rows(self, X, rounds, coefficients, assistance, folds):
-        view, total = self._view(X), 0.0
+        view = self._view(X)
+        if assistance is None and folds is None and len(rounds) > 1:
+            with self._naming_errors("predicting"):
+                return self._summed(rounds, coefficients)(view)
         if assistance is not None:
             _, view = with_columns(self.estimator, AssistedView(view, assistance))
-        for round_number, coefficient in zip(rounds, coefficients, strict=True):
-            model = self.models.get(round_number)  # None in rounds that one was not in
-            if coefficient != 0 and model is not None:
-                with self._naming_errors("predicting"):
-                    prediction = predict_held_out(model, view, folds)
-                    self._checked(prediction, (X.shape[0], *prediction.shape[1:]))
-                total = total + coefficient * prediction
+        total = 0.0
+        for model, coefficient in self._involved(rounds, coefficients):
+            with self._naming_errors("predicting"):
+                prediction = predict_held_out(model, view, folds)
+                self._checked(prediction, (X.shape[0], *prediction.shape[1:]))
+            total = total + coefficient * prediction
         return total
+
+    def _summed(self, rounds, coefficients):
+        """The weighted sum of one's models of these rounds, merged once for many calls."""
+        key = tuple(rounds), tuple(coefficients)
+        if key not in self._merged:
+            involved = self._involved(rounds, coefficients)
+            models, shares = zip(*involved, strict=True) if involved else ((), ())
+            if len(self._merged) >= MERGED_SUMS:
+                self._merged = {}
+            self._merged[key] = weighted_sum(models, shares, self._checked)
+        return self._merged[key]
+
+    def _involved(self, rounds, coefficients):
+        """Models with coefficients other than 0, of rounds that one took part in."""
+        return [
+            (self.models[number], coefficient)
+            for number, coefficient in zip(rounds, coefficients, strict=True)
+            if coefficient != 0 and self.models.get(number) is not None
+        ]
+
+    def __getstate__(self):
+        return {**self.__dict__, "_merged": {}}  # made anew of the models
 
     def take_over(self, other):
         """Have the models that the organization had before."""
-        self.models = dict(other.models)
+        self.models, self._merged = dict(other.models), {}
 
     def release(self, n_rounds):
         """Let go of the training rows, and of rounds from `n_rounds` on."""
         self._learner = self._rows = None
-        self._partitions = {}
+        self._partitions, self._merged = {}, {}
         self.models = {t: model for t, model in self.models.items() if t < n_rounds}
 
     def _view(self, X):
+        first, last = self.columns[0], self.columns[-1]
+        if isinstance(X, np.ndarray) and np.array_equal(
+            self.columns, np.arange(first, last + 1)
+        ):
+            view = X[:, first : last + 1]  # no copy, and so not to be written to
+            view.flags.writeable = False
+            return view
         view = _safe_indexing(X, self.columns, axis=1)
         # LightGBM reads sparse matrices, but not yet sparse arrays
         return sparse.csr_matrix(view) if sparse.issparse(view) else column_major(view)

@@ -1,6 +1,7 @@
 """Who holds which columns: from the user's list to the local organizations."""
 
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier, is_clusterer, is_regressor
@@ -10,7 +11,9 @@ from ._organizations import SOLE_ORGANIZATION, LocalOrganization, default_estima
 from ._sharing import SharingOrganization
 
 
-def make_organizations(X, n_organizations=8, estimator=None, *, random_state=None):
+def make_organizations(
+    X, n_organizations=8, estimator=None, *, random_state=None
+) -> list[tuple[str, Any, list]]:
     """Cut the columns of X into organizations at random, for simulations.
 
     The columns are permuted and cut into parts of as equal size as possible, as in the

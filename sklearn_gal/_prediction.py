@@ -13,7 +13,7 @@ from ._validation import validate_X
 class AdditivePrediction:
     """Raw predictions of a fitted estimator, sums over rounds and organizations."""
 
-    def contributions(self, X):
+    def contributions(self, X) -> np.ndarray:
         """Each organization's exact additive share of the raw prediction.
 
         Parameters

@@ -5,10 +5,11 @@ from ._learner_lightgbm import (
     check_readable_by_lightgbm,
     hands_frame_to_lightgbm,
 )
-from ._learner_linear import RidgeLearner
+from ._learner_linear import LeastSquaresLearner, RidgeLearner
+from ._learner_pipeline import PipelineLearner
 from ._learners import Learner
 
-FAST_LEARNERS = (BoosterLearner, RidgeLearner)
+FAST_LEARNERS = (BoosterLearner, RidgeLearner, LeastSquaresLearner)
 
 
 def make_learner(estimator, view, fit_params):
@@ -18,4 +19,6 @@ def make_learner(estimator, view, fit_params):
     for learner in FAST_LEARNERS:
         if learner.takes(estimator, view, fit_params):
             return learner(estimator, view, fit_params)
+    if PipelineLearner.takes(estimator, view, fit_params):
+        return PipelineLearner(estimator, view, fit_params, make_learner)
     return Learner(estimator, view, fit_params)

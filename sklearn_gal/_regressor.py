@@ -1,5 +1,7 @@
 """GALRegressor: target in and out."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils import check_array
@@ -288,7 +290,7 @@ class GALRegressor(RegressorMixin, BaseGAL):
         self._target_shape = shape
         return y.reshape(len(y), -1), np.zeros(len(y), dtype=np.intp), sample_weight
 
-    def predict(self, X):
+    def predict(self, X) -> np.ndarray:
         """Predict the target.
 
         Parameters
@@ -304,7 +306,7 @@ class GALRegressor(RegressorMixin, BaseGAL):
         check_is_fitted(self)
         return self._decode(self._raw(self._validate_X(X, reset=False)))
 
-    def staged_predict(self, X):
+    def staged_predict(self, X) -> Iterator[np.ndarray]:
         """Predict the target after each round.
 
         Parameters

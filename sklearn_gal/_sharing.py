@@ -104,6 +104,11 @@ class SharingOrganization(LocalOrganization):
             self.models[t] = Head(shared, position, scale, n_outputs)
         return self.models[round_number].of(self._fitted)
 
+    @property
+    def has_refitted(self):
+        """Whether the model has been fitted since the rows were prepared."""
+        return self._fitted is not None
+
     def refitted(self, round_number, shape):
         """Fitted values of a round by the model of the last one; NaN in absent rows."""
         fitted = np.full(shape, np.nan)

@@ -7,6 +7,7 @@ columns in one place.
 
 import html
 from numbers import Integral
+from typing import Self
 
 import numpy as np
 from scipy import stats
@@ -19,6 +20,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from ._gal import BaseGAL
+from ._partition import check_organizations
 
 __all__ = [
     "AssistanceDisplay",
@@ -110,7 +112,7 @@ class AssistanceDisplay:
         self.label_holder = label_holder
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None):
+    def from_estimator(cls, estimator, *, ax=None) -> Self:
         """Create the display of a fitted model and plot it.
 
         Parameters
@@ -147,7 +149,7 @@ class AssistanceDisplay:
         )
         return display.plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax=None) -> Self:
         """Plot the three panels.
 
         Parameters
@@ -166,12 +168,17 @@ class AssistanceDisplay:
         ImportError
             If matplotlib is not installed.
         ValueError
-            If `ax` is neither one Axes nor three.
+            If `ax` is neither one Axes of a grid nor three Axes.
         """
         plt = _pyplot(f"{type(self).__name__}.plot")
         if ax is None:
             _, ax = plt.subplots(figsize=(7.5, 7.5), layout="constrained")
         if hasattr(ax, "plot"):
+            if ax.get_subplotspec() is None:
+                raise ValueError(
+                    "ax is not one of a grid, as of plt.subplots(), and cannot be divided: "
+                    "pass three Axes instead."
+                )
             self.bounding_ax_, self.figure_ = ax, ax.figure
             ax.set_axis_off()
             grid = ax.get_subplotspec().subgridspec(3, 1, height_ratios=[3, 1.5, 2])
@@ -287,14 +294,14 @@ class ContributionDisplay:
         self.output_name = output_name
 
     @property
-    def shares(self):
+    def shares(self) -> np.ndarray:
         """Share of each organization in the variation of the raw prediction."""
         deviation = self.contributions - self.contributions.mean(axis=0)
         size = np.abs(deviation).mean(axis=0)
         return size / (size.sum() or 1.0)
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, row=None, target=None, ax=None):
+    def from_estimator(cls, estimator, X, *, row=None, target=None, ax=None) -> Self:
         """Create the display of a fitted model for rows of X and plot it.
 
         Parameters
@@ -340,7 +347,7 @@ class ContributionDisplay:
         )
         return display.plot(ax=ax, row=row)
 
-    def plot(self, ax=None, *, row=None):
+    def plot(self, ax=None, *, row=None) -> Self:
         """Plot contributions over rows, or to the prediction for one row.
 
         Parameters
@@ -455,7 +462,7 @@ def assistance_report(
     joint=None,
     params=None,
     n_jobs=None,
-):
+) -> "AssistanceReport":
     """Compare the label holder alone, assisted, and with all columns in one place.
 
     Also the score that is lost if each organization left. All are fitted and scored on the
@@ -514,9 +521,10 @@ def assistance_report(
     Where an assistor leaves, nothing is fitted again: weights and rates are chosen anew
     for the models that the others have, as by
     :meth:`~sklearn_gal.GALRegressor.drop_organization`. That is what is lost on the day it
-    leaves; a new fit may win a part of it back. New fits are needed where the label
-    holder's columns are left out (it keeps the target), with ``stack_contributions=True``,
-    and with `params` under metadata routing.
+    leaves; a new fit may win a part of it back. New fits are needed with
+    ``stack_contributions=True``, with `params` under metadata routing, and where the label
+    holder's own columns are left out: the target then goes to the first of the others, and
+    with it what a label holder sees.
 
     References
     ----------
@@ -542,12 +550,18 @@ def assistance_report(
     ['Alone', 'Assisted', 'Joint', 'without practice', 'without laboratory']
     """
     _check_model(model)
+    if model.organizations is not None:
+        check_organizations(model.organizations, reserved=model.get_params(deep=False))
     names = [name for name, _, _ in model.organizations or []]
     if len(names) < 2:
         raise ValueError(
             "A report compares two organizations or more, but the model has "
             f"{len(names)}: list them in its parameter 'organizations'."
         )
+    holder = names[0] if model.label_holder is None else model.label_holder
+    if holder not in names:
+        raise ValueError(f"label_holder={holder!r} is none of the organizations {names}.")
+    X = np.asarray(X) if isinstance(X, (list, tuple)) else X
     scorer = check_scoring(model, scoring=scoring)
     cv = check_cv(cv, y, classifier=is_classifier(model))
     splits = list(cv.split(X, y, groups))
@@ -568,10 +582,14 @@ def assistance_report(
             )
         except Exception as error:
             error.add_note(f"while {label!r} was fitted and scored for the report")
+            if label == "Joint":
+                error.add_note(
+                    "It fits the label holder's own estimator to the columns of all: if "
+                    "it cannot take them, pass another as 'joint', or joint=False."
+                )
             raise
         return result["test_score"], result["estimator"]
 
-    holder = names[0] if model.label_holder is None else model.label_holder
     scores = {"Alone": scores_of("Alone", _with_only(model, [holder]))[0]}
     scores["Assisted"], fitted = scores_of("Assisted", model)
     columns = np.unique(np.concatenate(fitted[0].columns_))

@@ -78,7 +78,7 @@ class Loss:
     give ``pointwise`` instead, and the optional methods.
     """
 
-    def pointwise(self, y, raw_prediction):
+    def pointwise(self, y, raw_prediction) -> np.ndarray:
         """Loss of every row.
 
         Parameters
@@ -95,7 +95,7 @@ class Loss:
         """
         raise NotImplementedError
 
-    def value(self, y, raw_prediction, sample_weight=None):
+    def value(self, y, raw_prediction, sample_weight=None) -> float:
         """Overarching loss, the weighted mean over rows.
 
         Parameters
@@ -114,7 +114,7 @@ class Loss:
         """
         return float(np.average(self.pointwise(y, raw_prediction), weights=sample_weight))
 
-    def pseudo_residual(self, y, raw_prediction):
+    def pseudo_residual(self, y, raw_prediction) -> np.ndarray:
         """Negative gradient of each row's loss with respect to its raw prediction.
 
         Parameters
@@ -131,7 +131,7 @@ class Loss:
         """
         raise NotImplementedError
 
-    def baseline(self, y, sample_weight=None):
+    def baseline(self, y, sample_weight=None) -> np.ndarray:
         """Constant raw prediction that minimises the loss.
 
         Parameters
@@ -203,19 +203,19 @@ class Loss:
 class SquaredError(Loss):
     """Half the squared error, ``(y - F)**2 / 2``."""
 
-    def pointwise(self, y, raw_prediction):
+    def pointwise(self, y, raw_prediction) -> np.ndarray:
         return _squares(y - raw_prediction) / 2
 
-    def pseudo_residual(self, y, raw_prediction):
+    def pseudo_residual(self, y, raw_prediction) -> np.ndarray:
         return y - raw_prediction
 
-    def value(self, y, raw_prediction, sample_weight=None):
+    def value(self, y, raw_prediction, sample_weight=None) -> float:
         error = y - raw_prediction
         if sample_weight is None:
             return float(np.vdot(error, error)) / (2 * len(y))
         return float(sample_weight @ _squares(error)) / (2 * float(sample_weight.sum()))
 
-    def curvature(self, y, residual, direction):
+    def curvature(self, y, residual, direction) -> np.ndarray:
         """Second derivative of each row's loss along a direction.
 
         Parameters
@@ -234,7 +234,7 @@ class SquaredError(Loss):
         """
         return _squares(direction)
 
-    def baseline(self, y, sample_weight=None):
+    def baseline(self, y, sample_weight=None) -> np.ndarray:
         return np.average(y, axis=0, weights=sample_weight)
 
 
@@ -242,16 +242,16 @@ class SquaredError(Loss):
 class AbsoluteError(Loss):
     """Absolute error, ``|y - F|``."""
 
-    def pointwise(self, y, raw_prediction):
+    def pointwise(self, y, raw_prediction) -> np.ndarray:
         return np.abs(y - raw_prediction).sum(axis=1)
 
-    def pseudo_residual(self, y, raw_prediction):
+    def pseudo_residual(self, y, raw_prediction) -> np.ndarray:
         return np.sign(y - raw_prediction)
 
     def residual_bounds(self):
         return -1.0, 1.0
 
-    def baseline(self, y, sample_weight=None):
+    def baseline(self, y, sample_weight=None) -> np.ndarray:
         return weighted_quantile(y, 0.5, sample_weight)
 
 
@@ -273,11 +273,11 @@ class QuantileLoss(Loss):
                 f"quantile must lie strictly between 0 and 1, got {self.quantile!r}."
             )
 
-    def pointwise(self, y, raw_prediction):
+    def pointwise(self, y, raw_prediction) -> np.ndarray:
         error = y - raw_prediction
         return np.maximum(self.quantile * error, (self.quantile - 1) * error).sum(axis=1)
 
-    def pseudo_residual(self, y, raw_prediction):
+    def pseudo_residual(self, y, raw_prediction) -> np.ndarray:
         error = y - raw_prediction
         return np.where(
             error == 0, 0.0, np.where(error > 0, self.quantile, self.quantile - 1)
@@ -286,7 +286,7 @@ class QuantileLoss(Loss):
     def residual_bounds(self):
         return self.quantile - 1, self.quantile
 
-    def baseline(self, y, sample_weight=None):
+    def baseline(self, y, sample_weight=None) -> np.ndarray:
         return weighted_quantile(y, self.quantile, sample_weight)
 
 
@@ -328,21 +328,21 @@ class HuberLoss(Loss):
         # a target that is mostly one value has no scale to take from it
         return replace(self, delta=np.where(delta > 0, delta, 1.0))
 
-    def pointwise(self, y, raw_prediction):
+    def pointwise(self, y, raw_prediction) -> np.ndarray:
         error = np.abs(y - raw_prediction)
         inner = np.minimum(error, self.delta)
         return (inner * (error - inner / 2)).sum(axis=1)
 
-    def pseudo_residual(self, y, raw_prediction):
+    def pseudo_residual(self, y, raw_prediction) -> np.ndarray:
         return np.clip(y - raw_prediction, -self.delta, self.delta)
 
-    def curvature(self, y, residual, direction):
+    def curvature(self, y, residual, direction) -> np.ndarray:
         return _squares(direction * (np.abs(residual) < self.delta))
 
     def residual_bounds(self):
         return None if self.delta is None else (-self.delta, self.delta)
 
-    def baseline(self, y, sample_weight=None):
+    def baseline(self, y, sample_weight=None) -> np.ndarray:
         median = weighted_quantile(y, 0.5, sample_weight)
         # one step from the median towards the minimum (Friedman 2001, section 4.4)
         clipped = np.clip(y - median, -self.delta, self.delta)
@@ -361,19 +361,19 @@ class PoissonLoss(Loss):
             )
         return self
 
-    def pointwise(self, y, raw_prediction):
+    def pointwise(self, y, raw_prediction) -> np.ndarray:
         return (_exp(raw_prediction) - y * raw_prediction).sum(axis=1)
 
-    def pseudo_residual(self, y, raw_prediction):
+    def pseudo_residual(self, y, raw_prediction) -> np.ndarray:
         return y - _exp(raw_prediction)
 
-    def curvature(self, y, residual, direction):
+    def curvature(self, y, residual, direction) -> np.ndarray:
         return _dot(y - residual, direction**2)
 
-    def baseline(self, y, sample_weight=None):
+    def baseline(self, y, sample_weight=None) -> np.ndarray:
         return np.log(np.average(y, axis=0, weights=sample_weight))
 
-    def inverse_link(self, raw_prediction):
+    def inverse_link(self, raw_prediction) -> np.ndarray:
         """Map raw predictions to predictions, by the exponential function.
 
         Parameters
@@ -398,19 +398,19 @@ class GammaLoss(Loss):
             raise ValueError("loss='gamma' requires strictly positive values of y.")
         return self
 
-    def pointwise(self, y, raw_prediction):
+    def pointwise(self, y, raw_prediction) -> np.ndarray:
         return (raw_prediction + y * _exp(-raw_prediction)).sum(axis=1)
 
-    def pseudo_residual(self, y, raw_prediction):
+    def pseudo_residual(self, y, raw_prediction) -> np.ndarray:
         return y * _exp(-raw_prediction) - 1
 
-    def curvature(self, y, residual, direction):
+    def curvature(self, y, residual, direction) -> np.ndarray:
         return _dot(residual + 1, direction**2)
 
-    def baseline(self, y, sample_weight=None):
+    def baseline(self, y, sample_weight=None) -> np.ndarray:
         return np.log(np.average(y, axis=0, weights=sample_weight))
 
-    def inverse_link(self, raw_prediction):
+    def inverse_link(self, raw_prediction) -> np.ndarray:
         """Map raw predictions to predictions, by the exponential function.
 
         Parameters
@@ -430,18 +430,18 @@ class GammaLoss(Loss):
 class LogLoss(Loss):
     """Cross-entropy with a logit link: binary for one output, else multinomial."""
 
-    def pointwise(self, y, raw_prediction):
+    def pointwise(self, y, raw_prediction) -> np.ndarray:
         if y.shape[1] == 1:
             # log(1 + exp(F)) - y F
             return (-log_expit(-raw_prediction) - y * raw_prediction).ravel()
         return logsumexp(raw_prediction, axis=1) - (y * raw_prediction).sum(axis=1)
 
-    def pseudo_residual(self, y, raw_prediction):
+    def pseudo_residual(self, y, raw_prediction) -> np.ndarray:
         if y.shape[1] == 1:
             return y - expit(raw_prediction)
         return y - softmax(raw_prediction, axis=1)
 
-    def curvature(self, y, residual, direction):
+    def curvature(self, y, residual, direction) -> np.ndarray:
         probability = y - residual
         if y.shape[1] == 1:
             return (probability * (1 - probability) * direction**2).ravel()
@@ -455,13 +455,13 @@ class LogLoss(Loss):
         # one-hot minus probabilities: the positive and the negative part are at most 1
         return 2.0 if n_outputs == 1 else 4.0
 
-    def baseline(self, y, sample_weight=None):
+    def baseline(self, y, sample_weight=None) -> np.ndarray:
         prior = _prior(y, sample_weight)
         if y.shape[1] == 1:
             return np.log(prior) - np.log1p(-prior)
         return np.log(prior)
 
-    def inverse_link(self, raw_prediction):
+    def inverse_link(self, raw_prediction) -> np.ndarray:
         """Map raw predictions to class probabilities.
 
         Parameters
@@ -502,20 +502,20 @@ class ExponentialLoss(Loss):
             )
         return self
 
-    def pointwise(self, y, raw_prediction):
+    def pointwise(self, y, raw_prediction) -> np.ndarray:
         return _exp((1 - 2 * y) * raw_prediction).ravel()
 
-    def pseudo_residual(self, y, raw_prediction):
+    def pseudo_residual(self, y, raw_prediction) -> np.ndarray:
         return (2 * y - 1) * _exp((1 - 2 * y) * raw_prediction)
 
-    def curvature(self, y, residual, direction):
+    def curvature(self, y, residual, direction) -> np.ndarray:
         return _dot(np.abs(residual), direction**2)
 
-    def baseline(self, y, sample_weight=None):
+    def baseline(self, y, sample_weight=None) -> np.ndarray:
         prior = _prior(y, sample_weight)
         return (np.log(prior) - np.log1p(-prior)) / 2
 
-    def inverse_link(self, raw_prediction):
+    def inverse_link(self, raw_prediction) -> np.ndarray:
         """Map raw predictions to class probabilities.
 
         Parameters

@@ -230,13 +230,13 @@ def composed_epsilon(epsilon, n_rounds, delta=0.0):
     _check_positive("epsilon", epsilon)
     if not isinstance(n_rounds, Integral) or n_rounds < 0:
         raise ValueError(f"n_rounds must be a non-negative int, got {n_rounds!r}.")
-    if not isinstance(delta, Real) or not 0 <= delta < 1:
+    if not isinstance(delta, Real) or not 0 <= float(delta) < 1:
         raise ValueError(f"delta must lie in [0, 1), got {delta!r}.")
     basic = float(n_rounds * epsilon)
     if delta == 0:
         return basic
     with np.errstate(over="ignore"):
-        advanced = epsilon * np.sqrt(2 * n_rounds * np.log(1 / delta))
+        advanced = epsilon * np.sqrt(-2 * n_rounds * np.log(float(delta)))
         advanced += n_rounds * epsilon * np.expm1(epsilon)
     return float(min(basic, advanced))
 
@@ -306,7 +306,8 @@ def _diameter(bounds, n_outputs):
 
 
 def _check_positive(name, value):
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < value < np.inf:
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not (is_number and 0 < float(value) < np.inf):
         raise ValueError(f"{name} must be a positive number, got {value!r}.")
 
 

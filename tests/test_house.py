@@ -20,9 +20,17 @@ MAY_IMPORT = {
     "_learners": {"_stacking"},
     "_learner_lightgbm": {"_learners"},
     "_learner_linear": {"_learners"},
-    "_registry": {"_learner_lightgbm", "_learner_linear", "_learners"},
-    "_organizations": {"_availability", "_learners", "_registry", "_stacking"},
+    "_learner_pipeline": {"_learners", "_stacking"},
+    "_registry": {
+        "_learner_lightgbm",
+        "_learner_linear",
+        "_learner_pipeline",
+        "_learners",
+    },
+    "_merging": {"_learner_pipeline", "_learners"},
+    "_organizations": {"_availability", "_learners", "_merging", "_registry", "_stacking"},
     "_sharing": {"_learners", "_organizations"},
+    "_parallel": set(),
     "_partition": {"_organizations", "_sharing"},
     "_sampling": {"_learners", "_organizations"},
     "_validation": {"_assistance"},
@@ -40,6 +48,7 @@ MAY_IMPORT = {
         "_composition",
         "_fitted",
         "_organizations",
+        "_parallel",
         "_partition",
         "_prediction",
         "_sampling",
@@ -48,7 +57,7 @@ MAY_IMPORT = {
     },
     "_regressor": {"_gal", "losses"},
     "_classifier": {"_gal", "losses"},
-    "inspection": {"_gal"},
+    "inspection": {"_gal", "_partition"},
     "__init__": {
         "_alignment",
         "_classifier",
@@ -102,12 +111,18 @@ def test_only_the_packages_asked_for(module):
         "itertools",
         "numbers",
         "re",
+        "sys",
         "secrets",
         "typing",
+        "uuid",
         "warnings",
     }
     packages = {source.partition(".")[0] for source, _ in imports(module)[1]}
     assert packages <= allowed | standard
+
+
+def test_the_types_are_for_users_too():
+    assert (PACKAGE / "py.typed").exists()
 
 
 def test_public_names():

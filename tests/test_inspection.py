@@ -14,7 +14,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit, cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from sklearn_gal import GALClassifier, GALRegressor, make_organizations
 from sklearn_gal.inspection import (
@@ -96,6 +96,8 @@ def test_assistance_display_goes_where_it_is_told(fitted):
     assert display.bounding_ax_ is None
     with pytest.raises(ValueError, match="one Axes or three, got 2"):
         display.plot(ax=ax)
+    with pytest.raises(ValueError, match="pass three Axes instead"):
+        display.plot(ax=figure.add_axes((0, 0, 1, 1)))
 
 
 @pytest.mark.parametrize("reason", ["many organizations", "many rounds", "negative"])
@@ -461,9 +463,50 @@ def test_what_a_report_refuses(diabetes):
             ValueError, match="two organizations or more, but the model has"
         ):
             assistance_report(GALRegressor(organizations), X, y)
+    with pytest.raises(ValueError, match=r"organizations\[1\] must be a tuple"):
+        assistance_report(GALRegressor([*halves(), ("a",)][1:]), X, y)
+    with pytest.raises(ValueError, match="label_holder='nobody' is none of"):
+        assistance_report(GALRegressor(halves(), label_holder="nobody"), X, y)
     with pytest.raises(ValueError, match="could not convert") as raised:
         assistance_report(GALRegressor(halves()), X, ["a"] * len(y), cv=2)
     assert "'Alone'" in raised.value.__notes__[-1]
+
+
+def test_report_says_what_to_do_where_the_label_holder_cannot_take_all_columns(diabetes):
+    X = pd.DataFrame(diabetes[0], columns=[f"x{j}" for j in range(10)])
+    X["x9"] = np.where(X["x9"] > 0, "high", "low")
+    encoded = make_pipeline(OneHotEncoder(handle_unknown="ignore"), Ridge())
+    organizations = [("practice", Ridge(), slice(0, 9)), ("laboratory", encoded, ["x9"])]
+    model = GALRegressor(organizations, max_iter=2, random_state=0)
+    with pytest.raises(ValueError, match="could not convert") as raised:
+        assistance_report(model, X, diabetes[1], cv=2)
+    assert "'Joint'" in raised.value.__notes__[-2]
+    assert "joint=False" in raised.value.__notes__[-1]
+    report = assistance_report(model, X, diabetes[1], cv=2, joint=False)
+    assert "Joint" not in report.scores
+
+
+def test_report_takes_lists_and_groups_for_the_cross_fitting(diabetes):
+    X, y = diabetes
+    groups = np.arange(len(y)) % 10
+    model = GALRegressor(halves(), cv=GroupKFold(2), max_iter=2, random_state=0)
+    params = {"groups": groups}
+    report = assistance_report(model, X, y, cv=2, params=params)
+    same = assistance_report(model, X.tolist(), y.tolist(), cv=2, params=params)
+    for label, scores in report.scores.items():
+        np.testing.assert_allclose(same.scores[label], scores)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_report_of_rows_that_not_everyone_has(diabetes, n_jobs):
+    X, y = diabetes
+    X = X.copy()
+    X[::3, 4:] = np.nan
+    ridges = [("practice", Ridge(), slice(0, 4)), ("laboratory", Ridge(), slice(4, 10))]
+    model = GALRegressor(ridges, missing_rows="abstain", max_iter=20, random_state=0)
+    report = assistance_report(model, X, y, cv=3, joint=False, n_jobs=n_jobs)
+    assert report.scores["Assisted"].mean() > report.scores["Alone"].mean() + 0.05
+    assert np.isfinite(report.table.to_numpy()).all()
 
 
 def test_a_report_does_not_touch_the_model(diabetes):

@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
-from sklearn.linear_model import Lasso, Ridge
+from sklearn.linear_model import Lasso, LinearRegression, Ridge
 
-from sklearn_gal._learner_linear import RidgeLearner
+from sklearn_gal._learner_linear import LeastSquaresLearner, RidgeLearner
 from sklearn_gal._learners import IN_SAMPLE, Learner, Split, take_rows
 from sklearn_gal._registry import make_learner
 
@@ -93,3 +93,53 @@ def test_other_settings_are_cloned_and_fitted(data, estimator):
 
 def test_wide_views_are_left_to_ridge(rng):
     assert type(make_learner(Ridge(), rng.normal(size=(5, 6)), {})) is Learner
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("split", [IN_SAMPLE, SOME])
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_least_squares_learner_equals_linear_regression(
+    data, fit_intercept, weighted, split, n_outputs
+):
+    X, residual, weight = data
+    view = pd.DataFrame(X).add_prefix("c")
+    estimator = LinearRegression(fit_intercept=fit_intercept)
+    params = {"sample_weight": weight} if weighted else {}
+    learner = make_learner(estimator, view, params)
+    assert isinstance(learner, LeastSquaresLearner)
+    plain = Learner(estimator, view, params)
+    for target in (residual[:, :n_outputs], residual[:, :n_outputs] ** 2):
+        model, fitted = learner.fit(target, split, 0)
+        expected, predicted = plain.fit(target, split, 0)
+        assert vars(model).keys() == vars(expected).keys()
+        assert_allclose(model.coef_, expected.coef_, rtol=1e-8)
+        assert_allclose(model.intercept_, expected.intercept_, rtol=1e-8)
+        assert_allclose(model.singular_, expected.singular_, rtol=1e-8)
+        assert model.rank_ == expected.rank_
+        assert_allclose(fitted, predicted, rtol=1e-8)
+
+
+def test_ill_conditioned_columns_are_cloned_and_fitted(rng):
+    X = rng.normal(size=(30, 2))[:, [0, 0, 1]] + 1e-7 * rng.normal(size=(30, 3))
+    residual = rng.normal(size=(30, 1))
+    model, fitted = make_learner(LinearRegression(), X, {}).fit(residual, IN_SAMPLE, 0)
+    expected = LinearRegression().fit(X, residual[:, 0])
+    assert_array_equal(model.coef_, expected.coef_)
+    assert_array_equal(fitted[:, 0], expected.predict(X))
+
+
+@pytest.mark.parametrize(
+    "estimator", [LinearRegression(positive=True), LinearRegression(fit_intercept=2)]
+)
+def test_least_squares_of_other_settings(data, estimator):
+    if estimator.positive:
+        assert type(make_learner(estimator, data[0], {})) is Learner
+    else:
+        with pytest.raises(ValueError, match="parameter of LinearRegression must be"):
+            make_learner(estimator, data[0], {})
+
+
+def test_sparse_least_squares_are_cloned_and_fitted(data):
+    view = sparse.csr_matrix(data[0])
+    assert type(make_learner(LinearRegression(), view, {})) is Learner

@@ -179,6 +179,8 @@ def test_warm_start_is_one_longer_fit_of_independent_heads(diabetes):
     longer = GALRegressor(held(Ridge()), max_iter=6, **settings).fit(X, y)
     assert_allclose(model.predict(X), longer.predict(X))
     assert len(shared_models(model)) == 3
+    expected = model.predict(X)
+    assert_allclose(model.fit(X, y).predict(X), expected)  # no round to go
     with pytest.raises(ValueError, match="continues on the rows of the fit before only"):
         model.set_params(max_iter=8).fit(X[:300], y[:300])
     assert model.n_iter_ == 6
@@ -210,6 +212,11 @@ def test_leaving(diabetes):
     forest = RandomForestRegressor(10, max_depth=4)
     model = GALRegressor(held(forest), share_models=True, **SETTINGS).fit(X, y)
     smaller = model.drop_organization("c", X, y)
+    model = GALRegressor(held(Ridge()), share_models=True, warm_start=True, **SETTINGS)
+    continued = model.fit(X, y).drop_organization("c", X, y)
+    n_iter = continued.n_iter_
+    continued.set_params(max_iter=n_iter + 2).fit(X, y)
+    assert continued.train_loss_[-1] <= continued.train_loss_[n_iter]
     assert 0 < smaller.train_loss_[-1] < smaller.train_loss_[0]
     assert_allclose(list(smaller.staged_predict(X))[-1], smaller.predict(X))
 

@@ -204,8 +204,11 @@ def test_a_smaller_model_can_be_continued(diabetes):
     model = GALRegressor(FOUR, max_iter=4, warm_start=True, random_state=0).fit(X, y)
     smaller = model.drop_organization("o3", X, y)
     before = smaller.predict(X)
+    losses = smaller.train_loss_
     smaller.set_params(max_iter=8).fit(X, y)
-    assert smaller.n_iter_ == 8
+    assert smaller.n_iter_ > 4
+    assert_allclose(smaller.train_loss_[:5], losses)
+    assert (np.diff(smaller.train_loss_) <= 1e-9).all()  # out-of-fold, as before
     assert_allclose(list(smaller.staged_predict(X))[3], before)
 
 

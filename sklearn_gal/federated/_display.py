@@ -126,6 +126,6 @@ class CommunicationDisplay:
         lower.set_ylabel("seconds")
         lower.set_xlabel("round")
         for ax in self.axes_:
-            ax.set_ylim(bottom=0)
+            ax.set_ylim(0, 1.1 * ax.get_ylim()[1])
             ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
         return self

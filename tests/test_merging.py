@@ -1,0 +1,279 @@
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from lightgbm import LGBMRegressor, early_stopping
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.linear_model import (
+    BayesianRidge,
+    ElasticNet,
+    HuberRegressor,
+    Lasso,
+    LinearRegression,
+    QuantileRegressor,
+    Ridge,
+    RidgeCV,
+    SGDRegressor,
+)
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVR
+
+from sklearn_gal import GALClassifier, GALRegressor
+from sklearn_gal._learners import FoldRegressors, OutputRegressors
+from sklearn_gal._merging import LINEAR, weighted_sum
+
+N = 120
+COEFFICIENTS = [0.5, -2.0, 1e-3, 3.0]
+TREES = {
+    "trees": {},
+    "stumps": {"min_child_samples": 1000},
+    "no average": {"boost_from_average": False},
+    "mae": {"objective": "mae"},
+    "quantile": {"objective": "quantile", "alpha": 0.3},
+    "linear trees": {"linear_tree": True},
+    "random forest": {"boosting": "rf", "bagging_fraction": 0.5, "bagging_freq": 1},
+    "dart": {"boosting_type": "dart"},
+    "poisson": {"objective": "poisson"},
+    "reg_sqrt": {"reg_sqrt": True},
+    "own objective": {"objective": lambda y, p: (p - y, np.ones_like(y))},
+}
+
+
+def shapes(rng):
+    X = rng.normal(size=(N, 3))
+    frame = pd.DataFrame(X, columns=list("abc"))
+    return {
+        "array": X,
+        "integers": (3 * X).astype(int),
+        "missing": np.where(rng.random(X.shape) < 0.2, np.nan, X),
+        "sparse": sparse.csr_matrix(X * (X > 0.5)),
+        "frame": frame,
+        "categories": frame.assign(a=pd.Categorical(rng.choice(list("xyz"), N))),
+    }
+
+
+def same(prediction, shape):
+    assert prediction.shape == shape
+    return prediction
+
+
+def expected(models, coefficients, view):
+    total = 0
+    for model, coefficient in zip(models, coefficients, strict=True):
+        prediction = model.predict(view)
+        total = total + coefficient * prediction.reshape(len(prediction), -1)
+    return total
+
+
+def boosters(view, y, **settings):
+    settings = {"n_estimators": 4, "min_child_samples": 5, "verbosity": -1, **settings}
+    return [
+        LGBMRegressor(random_state=seed, num_leaves=3 + seed, **settings).fit(view, each)
+        for seed, each in enumerate(y.T)
+    ]
+
+
+@pytest.mark.parametrize("kind", shapes(np.random.default_rng(0)))
+@pytest.mark.parametrize("wrapped", ["alone", "folds", "outputs", "folds of outputs"])
+def test_boosters_become_one(rng, kind, wrapped):
+    view = shapes(rng)[kind]
+    models = boosters(view, rng.normal(size=(N, 8)))
+    if "outputs" in wrapped:
+        models = [OutputRegressors(models[i : i + 2]) for i in range(0, 8, 2)]
+    if "folds" in wrapped:
+        models = [FoldRegressors(models[i : i + 2]) for i in range(0, len(models), 2)]
+    coefficients = COEFFICIENTS[: len(models)] * (len(models) // 4 or 1)
+    merged = weighted_sum(models, coefficients, same)
+    assert len(merged._parts) == (2 if "outputs" in wrapped else 1)
+    assert_allclose(merged(view), expected(models, coefficients, view), atol=1e-13)
+    assert_allclose(merged(view[:1]), expected(models, coefficients, view[:1]), atol=1e-13)
+
+
+@pytest.mark.parametrize("kind", TREES)
+def test_settings_of_boosters(rng, kind):
+    view = rng.normal(size=(N, 3))
+    models = boosters(view, rng.gamma(1, size=(N, 4)) + view[:, :1] ** 2, **TREES[kind])
+    merged = weighted_sum(models, COEFFICIENTS, same)
+    assert_allclose(merged(view), expected(models, COEFFICIENTS, view), atol=1e-12)
+    one = kind in {"trees", "stumps", "no average", "mae", "quantile", "dart"}
+    assert len(merged._parts) == (1 if one else 4)
+
+
+def test_boosters_that_stopped_early(rng):
+    view, y = rng.normal(size=(2, N, 1))
+    models = [
+        LGBMRegressor(verbosity=-1).fit(
+            view,
+            sign * y[:, 0],
+            eval_X=view[:40],
+            eval_y=-sign * y[:40, 0],
+            callbacks=[early_stopping(2, verbose=False)],
+        )
+        for sign in (1, -1)
+    ]
+    merged = weighted_sum(models, [1.0, 2.0], same)
+    assert_allclose(merged(view), expected(models, [1.0, 2.0], view))
+
+
+def test_boosters_of_different_categories_stay_apart(rng):
+    y = rng.normal(size=N)
+    frames = [
+        pd.DataFrame({"a": pd.Categorical(rng.choice(list(letters), N))})
+        for letters in ("xyz", "zyxw")
+    ]
+    models = [boosters(frame, y[:, None])[0] for frame in frames]
+    merged = weighted_sum(models, [1.0, 2.0], same)
+    assert_allclose(merged(frames[0]), expected(models, [1.0, 2.0], frames[0]))
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        BayesianRidge(),
+        ElasticNet(alpha=0.1),
+        HuberRegressor(),
+        Lasso(alpha=0.1),
+        LinearRegression(),
+        LinearRegression(fit_intercept=False),
+        LinearSVR(random_state=0, max_iter=100_000),
+        QuantileRegressor(alpha=0.1),
+        Ridge(),
+        RidgeCV(),
+        SGDRegressor(random_state=0),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+@pytest.mark.parametrize("kind", ["array", "sparse", "frame"])
+def test_linear_models_become_one(rng, estimator, kind):
+    view = shapes(rng)[kind]
+    if kind == "sparse" and isinstance(estimator, BayesianRidge):
+        view = view.toarray()
+    models = [clone(estimator).fit(view, y) for y in rng.normal(size=(4, N))]
+    merged = weighted_sum([FoldRegressors(models[:2]), *models[2:]], COEFFICIENTS[:3], same)
+    assert type(estimator) in LINEAR
+    assert len(merged._parts) == 1
+    shares = [0.25, 0.25, -2.0, 1e-3]
+    assert_allclose(merged(view), expected(models, shares, view), atol=1e-12)
+
+
+def test_linear_models_of_several_outputs(rng):
+    view = rng.normal(size=(N, 3))
+    models = [Ridge(a).fit(view, rng.normal(size=(N, 2))) for a in (0.1, 1.0, 10.0, 100.0)]
+    merged = weighted_sum(models, COEFFICIENTS, same)
+    assert_allclose(merged(view), expected(models, COEFFICIENTS, view))
+
+
+def test_any_mixture(rng):
+    view, y = rng.normal(size=(N, 3)), rng.normal(size=(N, 2))
+    knn = KNeighborsRegressor().fit(view, y)
+    scaled = make_pipeline(StandardScaler(), Ridge()).fit(view, y)
+    trees = OutputRegressors(boosters(view, y))
+    models = [trees, knn, Ridge().fit(view, y), scaled, trees]
+    shares = [1.0, 2.0, 3.0, 4.0, 5.0]
+    merged = weighted_sum(models, shares, same)
+    assert_allclose(merged(view), expected(models, shares, view))
+
+
+def test_pipelines_share_their_transformers(rng, monkeypatch):
+    view, y = rng.normal(size=(N, 3)) * 5, rng.normal(size=(N, 4))
+    scaler = StandardScaler().fit(view)
+    scaled = scaler.transform(view)
+    models = [
+        Pipeline(
+            [("scale", scaler), ("no", "passthrough"), ("fit", Ridge().fit(scaled, t))]
+        )
+        for t in y.T
+    ]
+    models[1] = OutputRegressors([models[1]])
+    wanted = expected(models, COEFFICIENTS, view)
+    merged = weighted_sum(models, COEFFICIENTS, same)
+    calls = []
+    transform = StandardScaler.transform
+    monkeypatch.setattr(
+        StandardScaler,
+        "transform",
+        lambda self, X: (calls.append(1), transform(self, X))[1],
+    )
+    assert_allclose(merged(view), wanted)
+    assert len(calls) == 1
+
+
+def test_other_pipelines_are_asked_one_by_one(rng):
+    class Scaler(StandardScaler):
+        pass
+
+    view, y = rng.normal(size=(N, 3)), rng.normal(size=(N, 4))
+    models = [make_pipeline(Scaler(), Ridge()).fit(view, t) for t in y.T]
+    merged = weighted_sum(models, COEFFICIENTS, same)
+    assert len(merged._parts) == 4
+    assert_allclose(merged(view), expected(models, COEFFICIENTS, view))
+
+
+def test_pipelines_that_transform_alike_are_one(rng):
+    view, y = rng.normal(size=(N, 3)) * 5, rng.normal(size=(N, 2))
+    models = [
+        OutputRegressors(
+            [make_pipeline(StandardScaler(), Ridge(a)).fit(view, t) for t in y.T]
+        )
+        for a in (1.0, 2.0)
+    ]
+    other = [make_pipeline(StandardScaler(), Ridge()).fit(view[:9], t[:9]) for t in y.T]
+    models.append(OutputRegressors(other))
+    merged = weighted_sum(models, [1.0, 2.0, 3.0], same)
+    assert len(merged._parts) == 2
+    assert_allclose(merged(view), expected(models, [1.0, 2.0, 3.0], view))
+    # one output alone
+    alone = weighted_sum(
+        [*models, OutputRegressors([other[0], Ridge().fit(view, y[:, 1])])],
+        [1.0, 2.0, 3.0, 4.0],
+        same,
+    )
+    assert alone(view).shape == (N, 2)
+
+
+def test_nothing_to_sum(rng):
+    assert weighted_sum([], [], same)(rng.normal(size=(4, 2))) == 0.0
+
+
+def test_wrong_shapes_are_noticed(rng):
+    class Short(Ridge):
+        def predict(self, X):
+            return super().predict(X)[1:]
+
+    view, y = rng.normal(size=(N, 2)), rng.normal(size=N)
+    with pytest.raises(AssertionError):
+        weighted_sum([Short().fit(view, y)] * 2, [1.0, 1.0], same)(view)
+
+
+@pytest.mark.parametrize("cv", [None, 2])
+@pytest.mark.parametrize("estimator", [None, Ridge()])
+def test_predictions_are_those_of_the_last_stage(wine, cv, estimator):
+    X, y = wine
+    held = [("a", estimator, slice(0, 6)), ("b", estimator, slice(6, 13))]
+    model = GALClassifier(held, cv=cv, max_iter=6, random_state=0).fit(X, y)
+    assert_allclose(
+        model.predict_proba(X), list(model.staged_predict_proba(X))[-1], rtol=1e-10
+    )
+
+
+def test_merged_models_are_made_once_and_never_saved(diabetes, monkeypatch):
+    X, y = diabetes
+    held = [("a", None, slice(0, 5)), ("b", Ridge(), slice(5, 10))]
+    model = GALRegressor(held, max_iter=5, warm_start=True, random_state=0).fit(X, y)
+    size = len(pickle.dumps(model))
+    predicted = model.predict(X)
+    assert len(pickle.dumps(model)) == size
+    assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), predicted)
+    with monkeypatch.context() as patch:
+        patch.setattr("sklearn_gal._organizations.weighted_sum", None)
+        assert_array_equal(model.predict(X), predicted)
+    model.set_params(max_iter=8).fit(X, y)
+    assert_allclose(model.predict(X), list(model.staged_predict(X))[-1])
+    assert (model.predict(X) != predicted).any()
+    model.set_params(warm_start=False, loss="absolute_error").fit(X, y)
+    assert_allclose(model.predict(X), list(model.staged_predict(X))[-1])

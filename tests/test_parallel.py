@@ -1,0 +1,121 @@
+"""Organizations side by side, in threads and in other processes."""
+
+import numpy as np
+import pytest
+from joblib import parallel_config
+from lightgbm import LGBMRegressor
+from numpy.testing import assert_array_equal
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVR
+
+from sklearn_gal import GALClassifier, GALRegressor
+from sklearn_gal._learners import _VISITORS, IN_SAMPLE
+from sklearn_gal._parallel import SideBySide
+from sklearn_gal._registry import make_learner
+
+HELD = [
+    ("a", LGBMRegressor(n_estimators=2, verbosity=-1), slice(0, 3)),
+    ("b", Ridge(), slice(3, 6)),
+    ("c", make_pipeline(StandardScaler(), SVR()), slice(6, 8)),
+    ("d", None, slice(8, 10)),
+]
+SETTINGS = [
+    {},
+    {"cv": None},
+    {"cv": None, "subsample": 0.7},
+    {"cv": 3, "stack_contributions": True},
+    {"share_models": True},
+]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=":0"
+        ) as local,
+        distributed.Client(local) as client,
+    ):
+        yield client
+
+
+def fitted_here_and_there(X, y, settings, **backend):
+    held = HELD
+    if "share_models" in settings:
+        held = [("a", Ridge(), slice(0, 5)), ("b", Ridge(alpha=9.0), slice(5, 10))]
+    model = GALRegressor(held, max_iter=4, random_state=0, n_jobs=2, **settings)
+    here = model.fit(X, y).predict(X)
+    losses = model.train_loss_
+    with parallel_config(**backend):
+        there = model.fit(X, y)
+    assert_array_equal(there.train_loss_, losses)
+    assert_array_equal(there.predict(X), here)
+    return there
+
+
+@pytest.mark.filterwarnings("default")  # of the cluster
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_a_dask_cluster_gives_the_same_numbers(cluster, diabetes, settings):
+    fitted_here_and_there(*diabetes, settings, backend="dask")
+
+
+@pytest.mark.filterwarnings("default")
+def test_fits_take_place_on_the_cluster(cluster, wine):
+    X, y = wine
+    held = [("a", None, slice(0, 6)), ("b", Ridge(), slice(6, 13))]
+    with parallel_config(backend="dask"):
+        GALClassifier(held, max_iter=3, random_state=0).fit(X, y)
+    visitors = cluster.run(lambda: len(__import__("sklearn_gal")._learners._VISITORS))
+    assert sum(visitors.values()) > 0
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_search_on_the_cluster_fits_each_model_in_one_place(cluster, diabetes):
+    X, y = diabetes
+    search = GridSearchCV(GALRegressor(HELD, max_iter=2, random_state=0), {}, cv=2)
+    here = search.fit(X, y).cv_results_["split0_test_score"]
+    with parallel_config(backend="dask"):
+        there = search.fit(X, y).cv_results_["split0_test_score"]
+    assert_array_equal(there, here)
+
+
+@pytest.mark.parametrize("settings", SETTINGS[:2], ids=str)
+def test_processes_give_the_same_numbers(diabetes, settings):
+    fitted_here_and_there(*diabetes, settings, backend="loky", n_jobs=2)
+
+
+def test_threads_unless_the_user_chose_otherwise():
+    assert not SideBySide(2, True)._travels
+    with parallel_config(backend="threading"):
+        assert not SideBySide(2, True)._travels
+    with parallel_config(backend="loky"):
+        assert SideBySide(2, True)._travels
+        assert not SideBySide(2, False)._travels
+
+
+@pytest.mark.parametrize("estimator", [each for _, each, _ in HELD[:3]])
+def test_a_copy_in_another_process_finds_what_was_kept(rng, estimator):
+    X, residual = rng.normal(size=(60, 3)), rng.normal(size=(60, 1))
+    learner = make_learner(estimator, X, {})
+    model, fitted = learner.fit(residual, IN_SAMPLE, 0)
+    restore, arguments = learner.__reduce__()
+    there = restore(*arguments)
+    assert there is not learner
+    assert restore(*arguments) is there
+    assert_array_equal(there.fit(residual, IN_SAMPLE, 0)[1], fitted)
+    assert_array_equal(there.predict(model, None), learner.predict(model, None))
+    assert list(_VISITORS)[-1] == learner.token
+    _VISITORS.clear()
+
+
+def test_few_visitors_stay(rng, monkeypatch):
+    monkeypatch.setattr("sklearn_gal._learners.MAX_VISITORS", 2)
+    for _ in range(4):
+        restore, arguments = make_learner(Ridge(), np.eye(3), {}).__reduce__()
+        restore(*arguments)
+    assert len(_VISITORS) == 2
+    _VISITORS.clear()
