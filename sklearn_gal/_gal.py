@@ -9,10 +9,6 @@ from typing import Self
 
 import numpy as np
 from sklearn.utils import check_random_state
-<<<<<<< HEAD
-from sklearn.utils.parallel import delayed
-=======
->>>>>>> main
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from ._assistance import WEIGHTS, line_search
@@ -186,11 +182,7 @@ class BaseGAL(
             else:
                 self._begin(rounds, train, validation, stops_early)
             folds = self._fitted_to.folds(train, self._seed)
-<<<<<<< HEAD
-            with self._side_by_side() as parallel:
-=======
-            with SideBySide(self.n_jobs, not self.share_models) as parallel:
->>>>>>> main
+            with self._fitting_side_by_side() as parallel:
                 ended = "max_iter is reached"
                 while len(rounds) < self.max_iter:
                     number = len(rounds)
@@ -236,6 +228,9 @@ class BaseGAL(
         if self.missing_rows == "abstain":
             return Paths.among(present, self._holder)
         return Paths.of_everybody(len(self._organizations))
+
+    def _fitting_side_by_side(self):
+        return SideBySide(self.n_jobs, not self.share_models)
 
     def _fit_round(self, number, train, folds, parallel):
         """One round of the method: weights and rates; `train` moves on by them."""

@@ -17,7 +17,6 @@ from scipy import sparse
 from sklearn.utils import _safe_indexing
 
 from ._availability import missing_rows
-<<<<<<< HEAD
 from ._learners import (
     IN_SAMPLE,
     FoldRegressors,
@@ -26,10 +25,7 @@ from ._learners import (
     predict_held_out,
     take_rows,
 )
-=======
-from ._learners import IN_SAMPLE, FoldRegressors, Split, predict_held_out, take_rows
 from ._merging import weighted_sum
->>>>>>> main
 from ._registry import make_learner
 from ._stacking import AssistedView, with_columns
 
@@ -118,7 +114,7 @@ class LocalOrganization:
             self._merged = {}
             if not presence.all():
                 self._rows = np.flatnonzero(presence)
-                view = column_major(_safe_indexing(view, self._rows))
+                view = _safe_indexing(view, self._rows)
                 fit_params = take_rows(fit_params, self._rows, len(presence))
             if np.count_nonzero(presence) >= FEWEST_ROWS or self._rows is None:
                 self._learner = make_learner(self.estimator, view, fit_params)
@@ -266,7 +262,7 @@ class LocalOrganization:
         return contribution
 
     def _predict_rows(self, X, rounds, coefficients, assistance, folds):
-        view = self._view(X)
+        view = column_major(self._view(X))
         if assistance is None and folds is None and len(rounds) > 1:
             with self._naming_errors("predicting"):
                 return self._summed(rounds, coefficients)(view)
@@ -322,7 +318,7 @@ class LocalOrganization:
             return view
         view = _safe_indexing(X, self.columns, axis=1)
         # LightGBM reads sparse matrices, but not yet sparse arrays
-        return sparse.csr_matrix(view) if sparse.issparse(view) else column_major(view)
+        return sparse.csr_matrix(view) if sparse.issparse(view) else view
 
     @contextmanager
     def _naming_errors(self, task):

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._classifier import GALClassifier
 from .._gal import BaseGAL
+from .._parallel import SideBySide
 from .._partition import resolve_organizations
 from .._regressor import GALRegressor
 from .._validation import validate_X
@@ -166,6 +167,9 @@ class FederatedGAL(BaseGAL):
         with self._side_by_side() as parallel:
             parallel(delayed(each.prepare)(train.X, params) for each, params in remote)
         super()._prepare(train, validation)
+
+    def _fitting_side_by_side(self):
+        return SideBySide(len(self._organizations), may_travel=False)
 
     def _begin(self, rounds, train, validation, stops_early):
         super()._begin(rounds, train, validation, stops_early)

@@ -426,10 +426,10 @@ class RemoteOrganization:
         asked = [
             (number, coefficient)
             for number, coefficient in zip(rounds, coefficients, strict=True)
-            if coefficient != 0 and number not in self.left_out
+            if number not in self.left_out
         ]
         absent = self._present[0] is X and not self._present[1].any()
-        if not asked or absent:
+        if absent or not any(coefficient for _, coefficient in asked):
             return 0.0
         fetched = self._fetched[1] if self._fetched[0] is X and folds is None else {}
         if all(number in fetched for number, _ in asked):
