@@ -54,17 +54,22 @@ def start(folder, *arguments):
     )
 
 
+def descendants(pid):
+    """The process and all that it started."""
+    found = [pid]
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in path.read_text().split():
+            found += descendants(int(child))
+    return found
+
+
 def memory(process):
-    """Resident memory in MB of all processes of a session."""
-    pages = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == process.pid:
-            pages += int(fields[21])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+    """Resident memory in MB of a process and all that it started."""
+    pages = [
+        int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        for pid in descendants(process.pid)
+    ]
+    return sum(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def measure(federation, processes, sizes, n_memory, print_line):
@@ -84,7 +89,7 @@ def measure(federation, processes, sizes, n_memory, print_line):
             seconds.append(time.perf_counter() - begin)
         print_line(
             f"{n_rows:>9} x {n_outputs:<3} prepare {prepared:6.2f} s   round trip "
-            f"{np.median(seconds):6.3f} s (median of 5, worst {max(seconds):.3f})"
+            f"{np.median(seconds):6.3f} s   worst of 5 {max(seconds):6.3f} s"
         )
         link.call("bank", "release", 600, dict, n_rounds=0)
     residual = np.random.default_rng(0).normal(size=(10_000, 3))
@@ -127,7 +132,8 @@ def main():
             federation.channel.close()
         finally:
             for process in processes.values():
-                os.killpg(process.pid, signal.SIGKILL)
+                for pid in descendants(process.pid):
+                    os.kill(pid, signal.SIGKILL)
                 process.wait()
     if not quick:
         Path(__file__).with_suffix(".txt").write_text("\n".join(lines) + "\n")
