@@ -317,6 +317,29 @@ def another_class(job, app="site"):
     )
 
 
+def test_an_organization_is_added_to_a_federation(tmp_path):
+    hosts = Hosts(tmp_path, ["bank"])
+    kits = tmp_path / "kits"
+
+    def certificate(name):
+        return (kits / name / "site" / "startup" / "client.crt").read_bytes()
+
+    before = certificate("bank")
+    hosts.organizations.append("shop")
+    hosts.write_settings()
+    hosts.run("provision", "--config", tmp_path / "federation.toml", "--out", kits)
+    assert certificate("bank") == before
+    assert certificate("shop") != before
+    roots = {path.read_bytes() for path in kits.glob("*/*/startup/rootCA.pem")}
+    assert len(roots) == 1
+    known = json.loads((hosts.kit / "federation.json").read_text())
+    assert known["organizations"] == ["bank", "shop"]
+    secrets = {path.read_text() for path in kits.glob("*/secret")}
+    assert len(secrets) == 1
+    for path in [*kits.glob("*/secret"), *kits.glob("*/site/startup/*.key")]:
+        assert path.stat().st_mode & 0o077 == 0
+
+
 PERMISSIVE = """
 import json, sys
 from pathlib import Path

@@ -14,6 +14,7 @@ import secrets
 import tempfile
 import threading
 import time
+import warnings
 from contextlib import contextmanager, redirect_stdout
 from multiprocessing.connection import Client, Listener
 from pathlib import Path
@@ -22,6 +23,7 @@ from nvflare.collab import collab
 from nvflare.fuel.flare_api.flare_api import new_secure_session
 
 from ._config import read_federation, service_from_config
+from ._remote import OrganizationWarning
 
 log = logging.getLogger("sklearn_gal.federated")
 
@@ -50,6 +52,7 @@ class Relay:
 
     def __init__(self):
         self._folder = Path(os.environ[RELAYS_VARIABLE])
+        self._ended = False
 
     @collab.main
     def run(self):
@@ -62,19 +65,16 @@ class Relay:
         threading.Thread(target=self._accept, args=(listener, site), daemon=True).start()
         while not collab.is_aborted:
             time.sleep(_LOOK_EVERY)
+        self._ended = True
         listener.close()
 
     def _accept(self, listener, site):
-        while True:
+        while not self._ended:
             try:
                 connection = listener.accept()
-            except OSError as error:  # closed, or a caller without the key
-                if listener._listener is None:
-                    return
+            except Exception as error:  # a caller without the key, or the end
                 log.warning("refused a caller: %s", type(error).__name__)
-                continue
-            except Exception as error:
-                log.warning("refused a caller: %s", type(error).__name__)
+                time.sleep(_LOOK_EVERY)
                 continue
             threading.Thread(
                 target=self._relay, args=(connection, site), daemon=True
@@ -129,7 +129,12 @@ class FlareChannel:
         deadline = time.monotonic() + timeout
         self._start(*(name for name in self.organizations if not self._address(name)))
         for name in self.organizations:
-            self._wait_for(name, deadline)
+            if self._wait_for(name, deadline) is None:
+                warnings.warn(
+                    f"Organization {name!r} is not connected yet.",
+                    OrganizationWarning,
+                    stacklevel=2,
+                )
 
     def __getstate__(self):
         kept = ("kit", "organizations", "_admin")
@@ -186,13 +191,20 @@ class FlareChannel:
         """Submit the jobs of organizations, unless they are waiting to be run."""
         with self._lock, self._server() as server:
             for name in names:
-                if name in self._jobs and self._address(name) is None:
+                if self._waits(name, server):
                     continue
                 self._end(name, server)
                 with tempfile.TemporaryDirectory() as folder:
                     job = write_job(Path(folder), name)
                     self._jobs[name] = server.submit_job(str(job))
                 self._suspects.discard(name)
+
+    def _waits(self, name, server):
+        """Whether the job of an organization waits for it to connect."""
+        if name not in self._jobs or self._address(name) is not None:
+            return False
+        # FLARE gives up a job that it could not run for long
+        return not str(server.get_job_status(self._jobs[name])).startswith("FINISHED")
 
     def _end(self, name, server):
         """Abort the job of an organization."""

@@ -45,7 +45,8 @@ def provision(config, folder):
         `admin_port` (the next), `listen`, the address to listen on (that of `host`).
     folder : path-like
         Where the kits go: ``label_holder``, one per organization under its name, and
-        ``authority`` with the key that signs certificates, which is never given away.
+        ``authority`` with the keys of all kits and the one that signs certificates, which
+        is never given away.
 
     Returns
     -------
@@ -65,7 +66,8 @@ def provision(config, folder):
     folder = Path(folder).resolve()
     check_names([*settings["organizations"], "label_holder", "authority"])
     authority = folder / "authority"
-    authority.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    authority.mkdir(mode=0o700, exist_ok=True)
     project = project_of(settings)
     with contextlib.redirect_stdout(io.StringIO()):  # FLARE's tool reports to the terminal
         context = Provisioner(str(authority), prepare_builders(project)).provision(

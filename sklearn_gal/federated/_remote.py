@@ -42,7 +42,7 @@ class Federation:
         Moves bytes: `organizations`, a list of names, and
         ``call(organization, request, timeout)``, which returns the reply within `timeout`
         seconds or raises. :class:`LocalChannel` for services in this process,
-        :class:`FlareChannel` for NVIDIA FLARE, or one of your own.
+        that of :func:`connect` for NVIDIA FLARE, or one of your own.
     secret : str or bytes
         The secret that all organizations share, at least 16 bytes.
     organizations : list of str, default=None

@@ -82,7 +82,7 @@ def decode(message, max_bytes=MAX_MESSAGE):
         values = np.frombuffer(message[position : position + size], dtype=dtype)
         if code == "|b1" and values.view(np.uint8).max(initial=0) > 1:
             raise MessageError("truth values other than 0 and 1")
-        fields[key] = values.reshape(shape).astype(_DTYPES[code], copy=False)
+        fields[key] = values.reshape(shape).astype(_DTYPES[code])  # aligned, writeable
         position += size
     if position != len(message):
         raise MessageError("bytes behind the last array")
