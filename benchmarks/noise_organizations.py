@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_gal import GALClassifier, GALRegressor, make_organizations
 
 REGRESSION = ("diabetes", "friedman1")
-NAMES = ("diabetes", "friedman1", "breast cancer", "wine", "adult-like")
+NAMES = ("diabetes", "friedman1", "breast cancer", "wine")
 WEIGHTS = ("optimal", "nonnegative", "uniform")
 LEARNERS = {"default": None, "Ridge": make_pipeline(StandardScaler(), Ridge())}
 

@@ -2,10 +2,12 @@
 
     python benchmarks/privacy_accuracy.py [--splits 3] [--output FILE]
 
-Four organizations, columns cut at random, the default local estimator; epsilon is per row
-and round, so that over ten rounds ten times as much is spent. Log loss (lower is better)
-and, in brackets, accuracy in %; for diabetes the absolute error. Of the adult-like set,
-4,000 rows.
+Four organizations, columns cut at random, the default local estimator. Log loss (lower is
+better) and, in brackets, accuracy in %; for diabetes the absolute error. Of the adult-like
+set, 4,000 rows.
+
+First ten rounds, with epsilon per row and round, so that ten times as much is spent. Then
+an epsilon of 30 in total, spent in few rounds or in many, with two learning rates.
 """
 
 import argparse
@@ -20,7 +22,9 @@ from sklearn_gal import GALClassifier, GALRegressor, make_organizations
 from sklearn_gal.privacy import IntervalMechanism, LaplaceMechanism
 
 NAMES = ("breast cancer", "wine", "diabetes", "adult-like")
-ROUNDS = (10, 50)
+TOTAL = 30
+ROUNDS = (3, 10, 30)
+LEARNING_RATES = (0.3, 1.0)
 WAYS = {
     "alone": "alone",
     **{f"Laplace, epsilon {e:g}": LaplaceMechanism(e) for e in (0.1, 0.3, 1, 3, 10, 100)},
@@ -29,7 +33,7 @@ WAYS = {
 }
 
 
-def measure(name, way, max_iter, split):
+def measure(name, split, privacy, max_iter=10, learning_rate=0.3):
     """Loss and accuracy on test rows."""
     X, y = DATA_SETS[name]()
     X, y = X[:4000], y[:4000]
@@ -38,9 +42,10 @@ def measure(name, way, max_iter, split):
         X, y, train_size=0.8, random_state=split, stratify=None if regression else y
     )
     organizations = make_organizations(X, 4, random_state=split)
-    settings = {"max_iter": max_iter, "random_state": split, "privacy": WAYS[way]}
-    if way == "alone":
-        organizations, settings["privacy"] = organizations[:1], None
+    if privacy == "alone":
+        organizations, privacy = organizations[:1], None
+    settings = {"max_iter": max_iter, "learning_rate": learning_rate, "privacy": privacy}
+    settings["random_state"] = split
     if regression:
         model = GALRegressor(organizations, loss="absolute_error", **settings).fit(X, y)
         return mean_absolute_error(y_test, model.predict(X_test)), np.nan
@@ -48,33 +53,35 @@ def measure(name, way, max_iter, split):
     return log_loss(y_test, model.predict_proba(X_test)), 100 * model.score(X_test, y_test)
 
 
+def row(label, splits, *arguments):
+    """A line of the table: all data sets, fitted in one way."""
+    cells = ""
+    for name in NAMES:
+        results = [measure(name, split, *arguments) for split in range(splits)]
+        loss, accuracy = np.mean(results, axis=0)
+        cell = f"{loss:.2f}" if np.isnan(accuracy) else f"{loss:.3f} ({accuracy:.1f})"
+        cells += f"{cell:>17}"
+    print(f"{label:25}{cells}", flush=True)
+    return f"{label:25}{cells}"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--splits", type=int, default=3)
     parser.add_argument("--output")
     arguments = parser.parse_args()
-    lines = [f"Mean over {arguments.splits} splits."]
+    header = "".join(f"{name:>17}" for name in NAMES)
+    lines = [f"Mean over {arguments.splits} splits.", "", f"{'10 rounds':25}{header}"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for max_iter in ROUNDS:
-            title = f"{max_iter} rounds"
-            lines += ["", f"{title:25}" + "".join(f"{name:>17}" for name in NAMES)]
-            for way in WAYS:
-                line = f"{way:25}"
-                for name in NAMES:
-                    results = [
-                        measure(name, way, max_iter, split)
-                        for split in range(arguments.splits)
-                    ]
-                    loss, accuracy = np.mean(results, axis=0)
-                    cell = (
-                        f"{loss:.2f}"
-                        if np.isnan(accuracy)
-                        else f"{loss:.3f} ({accuracy:.1f})"
-                    )
-                    line += f"{cell:>17}"
-                lines.append(line)
-                print(line, flush=True)
+        lines += [row(way, arguments.splits, privacy) for way, privacy in WAYS.items()]
+        lines += ["", f"{f'epsilon {TOTAL} in all':25}{header}"]
+        for learning_rate in LEARNING_RATES:
+            for rounds in ROUNDS:
+                mechanism = LaplaceMechanism(TOTAL / rounds)
+                label = f"{rounds} rounds, rate {learning_rate:g}"
+                settings = mechanism, rounds, learning_rate
+                lines.append(row(label, arguments.splits, *settings))
     if arguments.output:
         with open(arguments.output, "w") as file:
             file.write("\n".join(lines) + "\n")
