@@ -26,7 +26,7 @@ from ._learners import (
     take_rows,
 )
 from ._merging import weighted_sum
-from ._registry import make_learner
+from ._registry import make_learner, minds_layout
 from ._stacking import AssistedView, with_columns
 
 # Fold number of a row that every model of the round is fitted to.
@@ -117,6 +117,8 @@ class LocalOrganization:
                 view = _safe_indexing(view, self._rows)
                 fit_params = take_rows(fit_params, self._rows, len(presence))
             if np.count_nonzero(presence) >= FEWEST_ROWS or self._rows is None:
+                if minds_layout(self.estimator, view, fit_params):
+                    view = column_major(view)
                 self._learner = make_learner(self.estimator, view, fit_params)
 
     def fit_round(self, round_number, seed, folds, residual, assistance=None):

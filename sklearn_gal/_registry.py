@@ -7,18 +7,23 @@ from ._learner_lightgbm import (
 )
 from ._learner_linear import LeastSquaresLearner, RidgeLearner
 from ._learner_pipeline import PipelineLearner
-from ._learners import Learner, column_major
+from ._learners import Learner
 
-FAST_LEARNERS = (RidgeLearner, LeastSquaresLearner)
+FAST_LEARNERS = (BoosterLearner, RidgeLearner, LeastSquaresLearner)
+
+
+def minds_layout(estimator, view, fit_params):
+    """Whether a fit depends, in its last bits, on how the view lies in memory.
+
+    Whatever sums over columns does; trees on columns as they are do not.
+    """
+    return not BoosterLearner.takes(estimator, view, fit_params)
 
 
 def make_learner(estimator, view, fit_params):
     """The fastest learner that gives what clone-and-fit would give."""
     if hasattr(view, "columns") and hands_frame_to_lightgbm(estimator):
         check_readable_by_lightgbm(view)
-    if BoosterLearner.takes(estimator, view, fit_params):
-        return BoosterLearner(estimator, view, fit_params)
-    view = column_major(view)  # trees alone do not mind how it lies in memory
     for learner in FAST_LEARNERS:
         if learner.takes(estimator, view, fit_params):
             return learner(estimator, view, fit_params)
