@@ -79,7 +79,7 @@ def measure(federation, processes, sizes, n_memory, print_line):
         keys = digests(np.arange(n_rows), federation._secret, link.fit_id)
         residual = np.random.default_rng(0).normal(size=(n_rows, n_outputs))
         begin = time.perf_counter()
-        link.call("bank", "prepare", 600, dict, row_ids=keys)
+        link.call("bank", "prepare", 600, dict, row_ids=keys, abstain=False)
         prepared = time.perf_counter() - begin
         seconds = []
         for number in range(5):
@@ -95,7 +95,7 @@ def measure(federation, processes, sizes, n_memory, print_line):
     residual = np.random.default_rng(0).normal(size=(10_000, 3))
     link = Link(federation, new_fit_id())
     keys = digests(np.arange(10_000), federation._secret, link.fit_id)
-    link.call("bank", "prepare", 600, dict, row_ids=keys)
+    link.call("bank", "prepare", 600, dict, row_ids=keys, abstain=False)
     for number in range(n_memory + 1):
         fields = {"round": number, "seed": 0, "residual": residual + number}
         link.call("bank", "fit_round", 600, dict, **fields)
