@@ -14,12 +14,13 @@ class SideBySide:
     ----------
     n_jobs : int or None
         How many at once.
-    may_travel : bool
-        Whether a fit may take place in another process. It does if the active joblib
-        backend, of those that the user chose, has processes or a cluster.
+    organizations : list
+        Who they are. If all of them may, their fits take place in other processes where
+        the joblib backend that the user chose has processes or a cluster.
     """
 
-    def __init__(self, n_jobs, may_travel):
+    def __init__(self, n_jobs, organizations):
+        may_travel = all(getattr(each, "may_travel", False) for each in organizations)
         backend, _ = get_active_backend(prefer="threads")
         shares_memory = getattr(backend, "supports_sharedmem", False)
         self._travels = may_travel and not shares_memory and not _within_a_worker(backend)
