@@ -178,7 +178,7 @@ class BaseGAL(
             else:
                 self._begin(train, validation, stops_early)
             folds = self._fitted_to.folds(train, self._seed)
-            with SideBySide(self.n_jobs, not self.share_models) as parallel:
+            with SideBySide(self.n_jobs, organizations) as parallel:
                 ended = "max_iter is reached"
                 while len(rounds) < self.max_iter:
                     number = len(rounds)
