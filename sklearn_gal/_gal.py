@@ -182,7 +182,7 @@ class BaseGAL(
             else:
                 self._begin(rounds, train, validation, stops_early)
             folds = self._fitted_to.folds(train, self._seed)
-            with self._fitting_side_by_side() as parallel:
+            with SideBySide(self._n_at_once(), organizations) as parallel:
                 ended = "max_iter is reached"
                 while len(rounds) < self.max_iter:
                     number = len(rounds)
@@ -228,9 +228,6 @@ class BaseGAL(
         if self.missing_rows == "abstain":
             return Paths.among(present, self._holder)
         return Paths.of_everybody(len(self._organizations))
-
-    def _fitting_side_by_side(self):
-        return SideBySide(self.n_jobs, not self.share_models)
 
     def _fit_round(self, number, train, folds, parallel):
         """One round of the method: weights and rates; `train` moves on by them."""

@@ -110,6 +110,7 @@ class BoosterLearner(Learner):
             self.seeds.estimator.set_params(data_random_seed=settings["data_random_seed"])
         self._settings = settings
         self._template: Any = None
+        self._repeats: Any = None
         self._binned = {}
 
     def fit(self, residual, split, seed):
@@ -195,15 +196,16 @@ class BoosterLearner(Learner):
         most frequent bins are no more than all rows. A bin holds a single value, or about
         a 255th of the rows and at most twice that.
         """
-        settings, n_rows = self._settings, view.shape[0]
+        settings = self._settings
         unusual = {"max_bin", "min_data_in_bin", "zero_as_missing"} & settings.keys()
         if unusual or settings["subsample_for_bin"] < 10_000:
             return False
-        repeats = _most_repeated(view)
-        if repeats is None:
-            return False
-        shares = np.sort(repeats / n_rows)[-2:] + 2 * max(1 / 255, 3 / n_rows)
-        return len(shares) < 2 or shares.sum() < 0.9
+        if self._repeats is None:
+            self._repeats = _most_repeated(self.view)
+        # a value is no more frequent among some rows than among all
+        return _keeps_apart(self._repeats, view.shape[0]) or _keeps_apart(
+            _most_repeated(view), view.shape[0]
+        )
 
     def _train(self, binned, label, settings):
         """A booster trained as `LGBMRegressor.fit` does it, and its fitted values."""
@@ -240,17 +242,18 @@ class BoosterLearner(Learner):
 
 
 def _most_repeated(view):
-    """How often the most frequent value of each column occurs; None if there are codes.
+    """How often the most frequent value of each column occurs; infinite if that is unknown.
 
     Columns of one value are left out, as LightGBM does.
     """
+    unknown = np.array([np.inf, np.inf])
     if sparse.issparse(view):
-        return None
+        return unknown
     repeats = []
     for j in range(view.shape[1]):
         column = view.iloc[:, j] if _is_pandas(view) else view[:, j]
         if not isinstance(column.dtype, np.dtype) or column.dtype.kind not in "fiub":
-            return None
+            return unknown
         column = np.sort(np.asarray(column))
         starts = np.flatnonzero(np.append(True, column[1:] != column[:-1]))
         n_missing = np.count_nonzero(np.isnan(column))
@@ -258,6 +261,12 @@ def _most_repeated(view):
         if most < len(column):
             repeats.append(most)
     return np.array(repeats, dtype=float)
+
+
+def _keeps_apart(repeats, n_rows):
+    """Whether no two columns may share a bundle."""
+    shares = np.sort(repeats / n_rows)[-2:] + 2 * max(1 / 255, 3 / n_rows)
+    return len(shares) < 2 or shares.sum() < 0.9
 
 
 def _is_dense(view):

@@ -1,6 +1,7 @@
 """Many fitted models summed in one pass: linear models and boosters merge into one."""
 
 from collections import defaultdict
+from typing import Any
 
 import joblib
 import numpy as np
@@ -74,7 +75,7 @@ class WeightedSum:
 
     def __init__(self, terms, check, n_outputs=None):
         outputs = [output for output, _, _ in terms if output is not None]
-        self._n_outputs = n_outputs or (max(outputs) + 1 if outputs else None)
+        self._n_outputs: Any = n_outputs or (max(outputs) + 1 if outputs else None)
         self._check = check
         self._parts = []
         linear, boosted, piped = [], defaultdict(list), defaultdict(list)
@@ -98,7 +99,8 @@ class WeightedSum:
 
     def __call__(self, view):
         """The sum, (n_samples, n_outputs), for the rows of a view."""
-        n_samples, total = view.shape[0], 0.0
+        n_samples = view.shape[0]
+        total: Any = 0.0
         for output, predict, share in self._parts:
             prediction = as_outputs(predict(view))
             self._check(prediction, (n_samples, *prediction.shape[1:]))

@@ -67,6 +67,9 @@ class LocalOrganization:
         What to do about rows in which all its columns are missing.
     """
 
+    # Whether it can be fitted in another process, to which `travelling` goes
+    may_travel = True
+
     def __init__(self, name, estimator, columns, missing_rows="error"):
         self.name = name
         self.estimator = estimator

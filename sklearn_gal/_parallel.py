@@ -2,6 +2,7 @@
 
 import sys
 
+from joblib import effective_n_jobs
 from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -13,27 +14,34 @@ class SideBySide:
     ----------
     n_jobs : int or None
         How many at once.
-    may_travel : bool
-        Whether a fit may take place in another process. It does if the active joblib
-        backend, of those that the user chose, has processes or a cluster.
+    organizations : list
+        Who they are. If all of them may, their fits take place in other processes where
+        the joblib backend that the user chose has processes or a cluster.
     """
 
-    def __init__(self, n_jobs, may_travel):
+    def __init__(self, n_jobs, organizations):
+        may_travel = all(getattr(each, "may_travel", False) for each in organizations)
         backend, _ = get_active_backend(prefer="threads")
         shares_memory = getattr(backend, "supports_sharedmem", False)
         self._travels = may_travel and not shares_memory and not _within_a_worker(backend)
         where = {"prefer": "threads"} if self._travels else {"require": "sharedmem"}
-        self._parallel = Parallel(n_jobs=n_jobs, **where)
+        # one after the other needs no machinery, which small fits would notice
+        alone = not self._travels and effective_n_jobs(n_jobs) == 1
+        self._parallel = None if alone else Parallel(n_jobs=n_jobs, **where)
 
     def __enter__(self):
-        self._parallel.__enter__()
+        if self._parallel is not None:
+            self._parallel.__enter__()
         return self
 
     def __exit__(self, *error):
-        return self._parallel.__exit__(*error)
+        if self._parallel is not None:
+            self._parallel.__exit__(*error)
 
     def fit_round(self, calls):
         """Fitted values, a list, of pairs of an organization and its arguments."""
+        if self._parallel is None:
+            return [organization.fit_round(*args) for organization, args in calls]
         if not self._travels:
             return self._parallel(delayed(each.fit_round)(*args) for each, args in calls)
         answers = self._parallel(

@@ -55,7 +55,7 @@ class AdditivePrediction:
             [r.learning_rates[path] * r.weights[path] for r in self._rounds]
         )
         coefficients = coefficients.reshape(self.n_iter_, len(self._organizations))
-        shares = self._side_by_side()(
+        shares = Parallel(n_jobs=self._n_at_once(), require="sharedmem")(
             delayed(organization.predict)(X, range(self.n_iter_), coefficients[:, m])
             for m, organization in enumerate(self._organizations)
         )
@@ -66,9 +66,9 @@ class AdditivePrediction:
     def _validate_X(self, X, reset):
         return validate_X(self, X, reset)
 
-    def _side_by_side(self):
-        """Calls several organizations at once, in threads."""
-        return Parallel(n_jobs=self.n_jobs, require="sharedmem")
+    def _n_at_once(self):
+        """Number of organizations that are called at once."""
+        return self.n_jobs
 
     def _presence(self, X):
         """Which organizations have which rows, (n_samples, n_organizations)."""

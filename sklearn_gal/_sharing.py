@@ -57,6 +57,8 @@ class SharingOrganization(LocalOrganization):
         Whether to remember the residuals after the fit, to continue it.
     """
 
+    may_travel = False  # the residuals of all rounds are here
+
     def __init__(self, *arguments, keeps_residuals=False):
         super().__init__(*arguments)
         self._keeps_residuals = keeps_residuals

@@ -13,8 +13,10 @@ from sklearn.svm import SVR
 
 from sklearn_gal import GALClassifier, GALRegressor
 from sklearn_gal._learners import _VISITORS, IN_SAMPLE
+from sklearn_gal._organizations import LocalOrganization
 from sklearn_gal._parallel import SideBySide
 from sklearn_gal._registry import make_learner
+from sklearn_gal._sharing import SharingOrganization
 
 HELD = [
     ("a", LGBMRegressor(n_estimators=2, verbosity=-1), slice(0, 3)),
@@ -89,12 +91,15 @@ def test_processes_give_the_same_numbers(diabetes, settings):
 
 
 def test_threads_unless_the_user_chose_otherwise():
-    assert not SideBySide(2, True)._travels
+    local = LocalOrganization("a", Ridge(), np.arange(2))
+    sharing = SharingOrganization("b", Ridge(), np.arange(2))
+    assert not SideBySide(2, [local])._travels
     with parallel_config(backend="threading"):
-        assert not SideBySide(2, True)._travels
+        assert not SideBySide(2, [local])._travels
     with parallel_config(backend="loky"):
-        assert SideBySide(2, True)._travels
-        assert not SideBySide(2, False)._travels
+        assert SideBySide(2, [local])._travels
+        assert not SideBySide(2, [local, sharing])._travels
+        assert not SideBySide(2, [local, object()])._travels
 
 
 @pytest.mark.parametrize("estimator", [each for _, each, _ in HELD[:3]])

@@ -12,7 +12,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._classifier import GALClassifier
 from .._gal import BaseGAL
-from .._parallel import SideBySide
 from .._partition import resolve_organizations
 from .._regressor import GALRegressor
 from .._validation import validate_X
@@ -152,11 +151,12 @@ class FederatedGAL(BaseGAL):
         if n_own == 0:  # the label holder is none of them
             self._holder, self._has_assistors, self._stacks = _NOBODY, True, False
 
-    def _side_by_side(self):
-        n_jobs = self.n_jobs
-        if any(is_remote(each) for each in self._organizations):
-            n_jobs = len(self._organizations)  # they wait for each other's hosts otherwise
-        return Parallel(n_jobs=n_jobs, require="sharedmem")
+    def _n_at_once(self):
+        """Number of organizations that are called at once: hosts do not share cores."""
+        return len(self._organizations)
+
+    def _threads(self):
+        return Parallel(n_jobs=self._n_at_once(), require="sharedmem")
 
     def _prepare(self, train, validation):
         remote = [
@@ -164,12 +164,9 @@ class FederatedGAL(BaseGAL):
             for each, params in zip(self._organizations, train.local_params, strict=True)
             if is_remote(each)
         ]
-        with self._side_by_side() as parallel:
+        with self._threads() as parallel:
             parallel(delayed(each.prepare)(train.X, params) for each, params in remote)
         super()._prepare(train, validation)
-
-    def _fitting_side_by_side(self):
-        return SideBySide(len(self._organizations), may_travel=False)
 
     def _begin(self, rounds, train, validation, stops_early):
         super()._begin(rounds, train, validation, stops_early)
@@ -248,7 +245,7 @@ class FederatedGAL(BaseGAL):
             if is_remote(each) and (weight.any() or rows.assistance is not None)
         ]
         missing = [each for each in remote if not each.has_fetched(rows.X, number)]
-        with self._side_by_side() as parallel:
+        with self._threads() as parallel:
             parallel(delayed(each.fetch)(rows.X, rounds) for each in missing)
         super()._advance(rows, number, weights, rates)
 

@@ -254,6 +254,7 @@ class RemoteOrganization:
     """
 
     estimator = None
+    may_travel = False  # its state is in this process
 
     def __init__(self, name, link, columns, abstains, deadline, on_failure):
         self.name = name
