@@ -69,6 +69,19 @@ def tests(session, scikit_learn):
 
 
 @nox.session
+def federated(session):
+    """The tests between processes over NVIDIA FLARE, and the example; loopback only."""
+    session.install(".[test,federated]")
+    tests = (
+        "tests/test_federated_flare.py",
+        "tests/test_federated_config.py",
+        "tests/test_federated_service.py",
+    )
+    session.run("python", "-m", "pytest", "-q", "-n", "0", *tests, env=ONE_THREAD)
+    session.run("python", "examples/federated/three_hospitals.py", env=ONE_THREAD)
+
+
+@nox.session
 def coverage(session):
     """Branch coverage of the tests; fails below what pyproject.toml asks for."""
     session.install("-e", ".[test]")
