@@ -135,3 +135,16 @@ def test_public_names():
         "make_organizations",
         "privacy",
     ]
+
+
+def test_the_engine_between_hosts_stays_in_two_modules():
+    knowing = {
+        path.stem
+        for path in (PACKAGE / "federated").glob("*.py")
+        if any(
+            (getattr(node, "module", None) or node.names[0].name).startswith("nvflare")
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, (ast.Import, ast.ImportFrom))
+        )
+    }
+    assert knowing == {"_flare", "_provision"}
