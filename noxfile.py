@@ -62,9 +62,23 @@ def tests(session, scikit_learn):
     session.chdir(unpacked)
     session.run(
         *("python", "-m", "pytest", "-q", "tests"),
-        *("docs/user_guide.rst", "docs/getting_started.rst", *session.posargs),
+        *("docs/user_guide.rst", "docs/getting_started.rst", "docs/federated.rst"),
+        *session.posargs,
         env=ONE_THREAD,
     )
+
+
+@nox.session
+def federated(session):
+    """The tests between processes over NVIDIA FLARE, and the example; loopback only."""
+    session.install(".[test,federated]")
+    tests = (
+        "tests/test_federated_flare.py",
+        "tests/test_federated_config.py",
+        "tests/test_federated_service.py",
+    )
+    session.run("python", "-m", "pytest", "-q", "-n", "0", *tests, env=ONE_THREAD)
+    session.run("python", "examples/federated/three_hospitals.py", env=ONE_THREAD)
 
 
 @nox.session

@@ -11,7 +11,6 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ._gal import BaseGAL
-from ._validation import validate_X
 from .losses import CLASSIFICATION_LOSSES, get_loss
 
 
@@ -334,7 +333,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
             In link space; for two classes that of the second class.
         """
         check_is_fitted(self)
-        raw = self._raw(validate_X(self, X, reset=False))
+        raw = self._raw(self._validate_X(X, reset=False))
         return raw[:, 0] if raw.shape[1] == 1 else raw
 
     def predict(self, X) -> np.ndarray:
@@ -367,7 +366,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
             Classes in the order of `classes_`.
         """
         check_is_fitted(self)
-        return self._loss.inverse_link(self._raw(validate_X(self, X, reset=False)))
+        return self._loss.inverse_link(self._raw(self._validate_X(X, reset=False)))
 
     @available_if(_has_probabilities)
     def predict_log_proba(self, X) -> np.ndarray:

@@ -27,7 +27,7 @@ from ._sampling import (
     judging_rows,
     number_of_folds,
 )
-from ._validation import check_parameters, validate_weight, validate_X
+from ._validation import check_parameters, validate_weight
 from ._warm_start import (
     brings_columns,
     check_may_leave,
@@ -92,7 +92,7 @@ class BaseGAL(
             y, strata, sample_weight = self._encode_target(target, sample_weight, continued)
             if self.privacy is not None:
                 strata = np.zeros_like(strata)  # fold numbers would tell
-            organizations = resolve_organizations(self, X)
+            organizations = self._resolve_organizations(X)
             local_params, split_params = self._route(organizations, sample_weight, params)
             folds = given_folds(self.cv, X, target, **split_params)
             train = Rows(X, y, sample_weight, strata, folds, local_params).of_any_weight()
@@ -110,9 +110,12 @@ class BaseGAL(
                 "target y is None."
             )
         target = self._validate_target(y)
-        X = validate_X(self, X, reset=not continued or brings_columns(self, X))
+        X = self._validate_X(X, reset=not continued or brings_columns(self, X))
         check_consistent_length(X, target)
         return X, target, validate_weight(sample_weight, len(target))
+
+    def _resolve_organizations(self, X):
+        return resolve_organizations(self, X)
 
     def _settle(self, train, organizations, continued):
         """Settle what stays the same in all rounds, also of a fit that is continued."""
@@ -154,6 +157,7 @@ class BaseGAL(
         self._setting = setting
         self._organizations = organizations
         self._holder = names.index(holder)
+        self._has_assistors = len(organizations) > 1
         self._stacks = setting["stack_contributions"] and len(organizations) > 1
 
     def _fit(self, train, report, continued):
@@ -176,9 +180,9 @@ class BaseGAL(
                 origin, rounds = inherited_rounds(rounds, before, self._paths)
                 self._continue(rounds, origin, train, validation, stops_early)
             else:
-                self._begin(train, validation, stops_early)
+                self._begin(rounds, train, validation, stops_early)
             folds = self._fitted_to.folds(train, self._seed)
-            with SideBySide(self.n_jobs, organizations) as parallel:
+            with SideBySide(self._n_at_once(), organizations) as parallel:
                 ended = "max_iter is reached"
                 while len(rounds) < self.max_iter:
                     number = len(rounds)
@@ -235,7 +239,7 @@ class BaseGAL(
         if max(residual.max(), -residual.min()) <= _FITTED * self._first_residual:
             return weights, rates
         sent = residual
-        if len(self._organizations) > 1:
+        if self._has_assistors:
             sent = self._broadcast(residual)
         calls = [
             (
@@ -327,7 +331,7 @@ class BaseGAL(
 
     # --- the first round and the next ---------------------------------------------------
 
-    def _begin(self, train, validation, stops_early):
+    def _begin(self, rounds, train, validation, stops_early):
         """Start from the baseline."""
         baseline = self._loss.baseline(train.y, train.sample_weight)
         self.baseline_prediction_ = np.asarray(baseline, dtype=np.float64)
@@ -393,12 +397,7 @@ class BaseGAL(
         """
         check_is_fitted(self)
         check_may_leave(self, name)
-        model = copy(self)
-        model.organizations = [each for each in self.organizations if each[0] != name]
-        model._organizations = [
-            copy(each) for each in self._organizations if each.name != name
-        ]
-        model._holder = model.organization_names_.index(self.label_holder_)
+        model = self._without(name)
         X, target, sample_weight = model._validate(X, y, sample_weight, True)
         y, strata, sample_weight = model._encode_target(target, sample_weight, True)
         if self.privacy is not None:
@@ -421,6 +420,16 @@ class BaseGAL(
         if self.warm_start and same_rows:
             rows.fingerprint = fingerprint(rows, model._organizations)
             model._reached[0] = rows.reached
+        return model
+
+    def _without(self, name):
+        """A copy that knows nothing of an organization."""
+        model = copy(self)
+        model.organizations = [each for each in self.organizations if each[0] != name]
+        model._organizations = [
+            copy(each) for each in self._organizations if each.name != name
+        ]
+        model._holder = model.organization_names_.index(self.label_holder_)
         return model
 
     def _refitted_rounds(self, rounds, train, validation, stops_early):

@@ -116,6 +116,17 @@ class Seeds:
         return estimator.set_params(**self.settings(seed))
 
 
+def column_major(view):
+    """The view in one memory layout: sums must not depend on how it came, nor where."""
+    if isinstance(view, np.ndarray):
+        return np.asfortranarray(view)
+    if not hasattr(view, "iloc"):
+        return view
+    frame = type(view)({j: view.iloc[:, j] for j in range(view.shape[1])}, copy=True)
+    frame.columns = view.columns
+    return frame
+
+
 def weight_parameter(estimator):
     """Name under which `estimator.fit` takes sample weights; None if it takes none.
 
@@ -226,7 +237,7 @@ class Learner:
     def _cut(self, rows):
         if isinstance(self.view, AssistedView):
             return self.view.take(rows)
-        return _safe_indexing(self.view, rows)
+        return column_major(_safe_indexing(self.view, rows))
 
 
 # Learners that came from other processes, the latest so many

@@ -17,9 +17,16 @@ from scipy import sparse
 from sklearn.utils import _safe_indexing
 
 from ._availability import missing_rows
-from ._learners import IN_SAMPLE, FoldRegressors, Split, predict_held_out, take_rows
+from ._learners import (
+    IN_SAMPLE,
+    FoldRegressors,
+    Split,
+    column_major,
+    predict_held_out,
+    take_rows,
+)
 from ._merging import weighted_sum
-from ._registry import make_learner
+from ._registry import make_learner, minds_layout
 from ._stacking import AssistedView, with_columns
 
 # Fold number of a row that every model of the round is fitted to.
@@ -113,6 +120,8 @@ class LocalOrganization:
                 view = _safe_indexing(view, self._rows)
                 fit_params = take_rows(fit_params, self._rows, len(presence))
             if np.count_nonzero(presence) >= FEWEST_ROWS or self._rows is None:
+                if minds_layout(self.estimator, view, fit_params):
+                    view = column_major(view)
                 self._learner = make_learner(self.estimator, view, fit_params)
 
     def fit_round(self, round_number, seed, folds, residual, assistance=None):
@@ -140,6 +149,7 @@ class LocalOrganization:
             the mean over models. NaN in the rows that one does not have; in all, if there
             are too few to fit in this round.
         """
+        residual = np.ascontiguousarray(residual)
         with self._naming_errors(f"fitting round {round_number + 1}"):
             partition = self._partition(folds)
             if self._rows is None:
@@ -257,7 +267,7 @@ class LocalOrganization:
         return contribution
 
     def _predict_rows(self, X, rounds, coefficients, assistance, folds):
-        view = self._view(X)
+        view = column_major(self._view(X))
         if assistance is None and folds is None and len(rounds) > 1:
             with self._naming_errors("predicting"):
                 return self._summed(rounds, coefficients)(view)

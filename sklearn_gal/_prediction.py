@@ -29,7 +29,7 @@ class AdditivePrediction:
             prediction.
         """
         check_is_fitted(self)
-        X = validate_X(self, X, reset=False)
+        X = self._validate_X(X, reset=False)
         return self._contributions(X)
 
     def _contributions(self, X):
@@ -55,13 +55,20 @@ class AdditivePrediction:
             [r.learning_rates[path] * r.weights[path] for r in self._rounds]
         )
         coefficients = coefficients.reshape(self.n_iter_, len(self._organizations))
-        shares = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
+        shares = Parallel(n_jobs=self._n_at_once(), require="sharedmem")(
             delayed(organization.predict)(X, range(self.n_iter_), coefficients[:, m])
             for m, organization in enumerate(self._organizations)
         )
         shape = (X.shape[0], len(self.baseline_prediction_))
         shares = np.stack([np.broadcast_to(share, shape) for share in shares], axis=1)
         return np.nan_to_num(shares, copy=False)
+
+    def _validate_X(self, X, reset):
+        return validate_X(self, X, reset)
+
+    def _n_at_once(self):
+        """Number of organizations that are called at once."""
+        return self.n_jobs
 
     def _presence(self, X):
         """Which organizations have which rows, (n_samples, n_organizations)."""
@@ -74,7 +81,7 @@ class AdditivePrediction:
     def _staged_raw(self, X):
         """Raw predictions after each round."""
         check_is_fitted(self)
-        rows = self._at_baseline(Rows.to_predict(validate_X(self, X, reset=False)))
+        rows = self._at_baseline(Rows.to_predict(self._validate_X(X, reset=False)))
         for number, new in enumerate(self._rounds):
             self._advance(rows, number, new.weights, new.learning_rates)
             yield rows.raw_prediction

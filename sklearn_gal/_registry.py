@@ -12,6 +12,14 @@ from ._learners import Learner
 FAST_LEARNERS = (BoosterLearner, RidgeLearner, LeastSquaresLearner)
 
 
+def minds_layout(estimator, view, fit_params):
+    """Whether a fit depends, in its last bits, on how the view lies in memory.
+
+    Whatever sums over columns does; trees on columns as they are do not.
+    """
+    return not BoosterLearner.takes(estimator, view, fit_params)
+
+
 def make_learner(estimator, view, fit_params):
     """The fastest learner that gives what clone-and-fit would give."""
     if hasattr(view, "columns") and hands_frame_to_lightgbm(estimator):

@@ -8,7 +8,6 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from ._gal import BaseGAL
-from ._validation import validate_X
 from .losses import REGRESSION_LOSSES
 
 
@@ -305,7 +304,7 @@ class GALRegressor(RegressorMixin, BaseGAL):
             Predicted target, in its own units.
         """
         check_is_fitted(self)
-        return self._decode(self._raw(validate_X(self, X, reset=False)))
+        return self._decode(self._raw(self._validate_X(X, reset=False)))
 
     def staged_predict(self, X) -> Iterator[np.ndarray]:
         """Predict the target after each round.

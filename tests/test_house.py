@@ -55,8 +55,8 @@ MAY_IMPORT = {
         "_validation",
         "_warm_start",
     },
-    "_regressor": {"_gal", "_validation", "losses"},
-    "_classifier": {"_gal", "_validation", "losses"},
+    "_regressor": {"_gal", "losses"},
+    "_classifier": {"_gal", "losses"},
     "inspection": {"_gal", "_partition"},
     "__init__": {
         "_alignment",

@@ -1,0 +1,476 @@
+"""The organization's side: answers the calls of the contract, and nothing else.
+
+The table, the estimator and the fitted models stay here. What is answered is four calls
+with arrays of numbers; what goes back is fitted values and predictions, or the type of an
+error, whose text stays in the organization's own log.
+"""
+
+import hashlib
+import logging
+import os
+import re
+import shutil
+import threading
+from collections import OrderedDict
+from collections.abc import MutableMapping
+from pathlib import Path
+
+import joblib
+import numpy as np
+from sklearn.utils import _safe_indexing
+
+from .._availability import missing_rows
+from .._learners import weight_parameter
+from .._organizations import NO_FOLD, LocalOrganization, default_estimator
+from .._partition import check_organizations
+from . import _wire
+from ._keys import DIGEST_SIZE, KeyIndex, as_text, check_secret, digests
+
+log = logging.getLogger("sklearn_gal.federated")
+
+_FIT_ID = re.compile(r"[0-9a-f]{32}")
+MAX_ROUNDS = 100_000
+# Models read back from the disk that a fit keeps in memory.
+_MODELS_IN_MEMORY = 256
+
+
+class RequestRefused(ValueError):
+    """A request that the organization does not answer."""
+
+
+class NotPrepared(RuntimeError):
+    """The organization has not been told the rows of this fit, or has forgotten them."""
+
+
+class Field:
+    """What a field of a request must be.
+
+    Parameters
+    ----------
+    dtype : type
+        Type of the scalar, or dtype of the array.
+    ndim : int
+        Dimensions of the array, 0 for a scalar.
+    required : bool
+        Whether the call needs the field.
+    """
+
+    def __init__(self, dtype, ndim=0, required=True):
+        self.dtype, self.ndim, self.required = dtype, ndim, required
+
+    def takes(self, value):
+        """Whether a value is of this kind; floats must be finite."""
+        if self.ndim == 0:
+            return type(value) is self.dtype
+        return (
+            isinstance(value, np.ndarray)
+            and value.dtype == self.dtype
+            and value.ndim == self.ndim
+            and (self.dtype is not np.float64 or bool(np.isfinite(value).all()))
+        )
+
+
+# The contract: all that an organization answers.
+CALLS = {
+    "prepare": {
+        "fit_id": Field(str),
+        "row_ids": Field(np.uint8, 2),
+        "abstain": Field(bool),
+        "sample_weight": Field(np.float64, 1, required=False),
+    },
+    "fit_round": {
+        "fit_id": Field(str),
+        "round": Field(int),
+        "seed": Field(int),
+        "folds": Field(np.int64, 1, required=False),
+        "residual": Field(np.float64, 2),
+    },
+    "predict": {
+        "fit_id": Field(str),
+        "row_ids": Field(np.uint8, 2),
+        "rounds": Field(np.int64, 1),
+        "coefficients": Field(np.float64, 1, required=False),
+        "folds": Field(np.int64, 1, required=False),
+        "abstain": Field(bool),
+    },
+    "release": {"fit_id": Field(str), "n_rounds": Field(int)},
+}
+
+
+class OrganizationService:
+    """One organization's columns and estimator, ready to assist a label holder.
+
+    Parameters
+    ----------
+    name : str
+        Name of the organization.
+    table : dataframe
+        The organization's rows, a pandas or polars dataframe.
+    key : str
+        Column of `table` with the ids of the rows, which are unique.
+    secret : str or bytes
+        The secret that all organizations and the label holder share, at least 16 bytes.
+    folder : path-like
+        Where fitted models are kept, in a folder per fit and a file per round. Created,
+        readable for its owner only, if it does not exist.
+    columns : list of str, default=None
+        Columns of `table` that the estimator receives; None is all but `key`.
+    estimator : estimator or None, default=None
+        The organization's own regressor, or a pipeline ending in one; None is the
+        default local estimator.
+    max_rows : int, default=5_000_000
+        Largest number of rows of a request that is answered.
+    max_outputs : int, default=1000
+        Largest number of outputs of a residual that is answered.
+    max_bytes : int, default=2**30
+        Largest request that is read, and largest reply to `predict`, in bytes.
+    max_fits : int, default=4
+        Number of fits whose training rows are kept in memory at once; the fit that was
+        used least recently makes room.
+
+    Raises
+    ------
+    ValueError
+        If the key, a column, the estimator or the secret is unusable, or an id is
+        missing or not unique.
+    """
+
+    def __init__(
+        self,
+        name,
+        table,
+        key,
+        secret,
+        folder,
+        *,
+        columns=None,
+        estimator=None,
+        max_rows=5_000_000,
+        max_outputs=1000,
+        max_bytes=_wire.MAX_MESSAGE,
+        max_fits=4,
+    ):
+        check_organizations([(name, estimator, None)], reserved=())
+        self.name = name
+        self.estimator = default_estimator() if estimator is None else estimator
+        self.max_rows, self.max_outputs = max_rows, max_outputs
+        self.max_bytes, self.max_fits = max_bytes, max_fits
+        self._secret = check_secret(secret)
+        self._table, self._ids = _own_table(name, table, key, columns)
+        self._folder = Path(folder)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._fits = OrderedDict()
+        self._lock = threading.Lock()
+
+    def answer(self, request):
+        """Answer a request; whatever happens, there is a reply and no exception.
+
+        Parameters
+        ----------
+        request : bytes
+            A message with the name of a call and its fields.
+
+        Returns
+        -------
+        reply : bytes
+            A message named ``"ok"`` with the result, or ``"error"`` with the type of the
+            error alone.
+        """
+        call = None
+        try:
+            call, fields = _wire.decode(request, self.max_bytes)
+            self._check(call, fields)
+            return _wire.encode("ok", getattr(self, f"_{call}")(**fields))
+        except Exception as error:
+            log.exception("organization %r could not answer %r", self.name, call)
+            return _wire.encode("error", {"type": type(error).__name__})
+
+    def _check(self, call, fields):
+        """Refuse everything that the contract does not know."""
+        if call not in CALLS:
+            raise RequestRefused(f"there is no call {call!r}")
+        known = CALLS[call]
+        needed = {key for key, field in known.items() if field.required}
+        if not needed <= fields.keys() <= known.keys():
+            raise RequestRefused(f"{call} has the fields {sorted(known)}")
+        for key, value in fields.items():
+            if not known[key].takes(value):
+                raise RequestRefused(f"{key} of {call} is not what it must be")
+        if not _FIT_ID.fullmatch(fields["fit_id"]):
+            raise RequestRefused("fit_id is 32 hexadecimal digits")
+        for key in ("round", "n_rounds"):
+            if not 0 <= fields.get(key, 0) <= MAX_ROUNDS:
+                raise RequestRefused(f"{key} is out of range")
+        if not 0 <= fields.get("seed", 0) < 2**63:
+            raise RequestRefused("seed is out of range")
+        ids = fields.get("row_ids")
+        if ids is not None and (ids.shape[1] != DIGEST_SIZE or len(ids) > self.max_rows):
+            raise RequestRefused(f"row_ids of shape {ids.shape}")
+        residual = fields.get("residual")
+        if residual is not None and not (
+            len(residual) <= self.max_rows and 1 <= residual.shape[1] <= self.max_outputs
+        ):
+            raise RequestRefused(f"a residual of shape {residual.shape}")
+
+    def _prepare(self, fit_id, row_ids, abstain, sample_weight=None):
+        view, present = self._rows(fit_id, row_ids, abstain)
+        if sample_weight is not None and sample_weight.shape != present.shape:
+            raise RequestRefused("one weight per row")
+        if len(present) and (abstain or present.all()):
+            fit = self._fit(fit_id)
+            with fit.lock:
+                fit.prepare(view, present, sample_weight)
+        return {"present": present}
+
+    def _fit_round(self, fit_id, round, seed, residual, folds=None):
+        fit = self._fit(fit_id)
+        with fit.lock:
+            return {"fitted": fit.fit_round(round, seed, folds, residual)}
+
+    def _predict(self, fit_id, row_ids, rounds, abstain, coefficients=None, folds=None):
+        if coefficients is not None and coefficients.shape != rounds.shape:
+            raise RequestRefused("one coefficient per round")
+        if folds is not None and folds.shape != row_ids.shape[:1]:
+            raise RequestRefused("one fold number per row")
+        if coefficients is None and 8 * len(row_ids) * len(rounds) > self.max_bytes:
+            raise RequestRefused(f"{len(rounds)} rounds of {len(row_ids)} rows at once")
+        view, present = self._rows(fit_id, row_ids, abstain)
+        reply = {"present": present}
+        if len(rounds) and present.any() and (abstain or present.all()):
+            fit = self._fit(fit_id)
+            with fit.lock:
+                rounds = rounds.tolist()
+                prediction = fit.predict(view, present, rounds, coefficients, folds)
+            if prediction is not None:
+                reply["prediction"] = prediction
+        return reply
+
+    def _rows(self, fit_id, row_ids, abstain):
+        """One's columns of rows, and which of the rows one has."""
+        positions = self._index(fit_id).positions(row_ids)
+        view = _safe_indexing(self._table, np.maximum(positions, 0))
+        present = positions >= 0
+        if abstain or view.shape[1] > 1:  # a single missing value is a missing value
+            present = present & ~missing_rows(view, np.arange(view.shape[1]))
+        return view, present
+
+    def _release(self, fit_id, n_rounds):
+        fit = self._fit(fit_id)
+        with fit.lock:
+            fit.release(n_rounds)
+        return {}
+
+    def _index(self, fit_id):
+        """Where the rows are, by the digests of this fit."""
+        fit = self._fit(fit_id)
+        with fit.lock:
+            if fit.index is None:
+                fit.index = KeyIndex(digests(self._ids, self._secret, fit_id))
+            return fit.index
+
+    def _fit(self, fit_id):
+        """What is in memory of a fit."""
+        with self._lock:
+            if fit_id not in self._fits:
+                folder = self._folder / fit_id
+                self._fits[fit_id] = ServedFit(
+                    self.name, self.estimator, self._table.shape[1], folder
+                )
+            self._fits.move_to_end(fit_id)
+            while len(self._fits) > self.max_fits:
+                self._fits.popitem(last=False)
+            return self._fits[fit_id]
+
+    def fits(self):
+        """Name the fits of which models are on the disk.
+
+        Returns
+        -------
+        fit_ids : list of str
+            Their names, in alphabetical order.
+        """
+        return sorted(path.name for path in self._folder.iterdir() if path.is_dir())
+
+    def forget(self, fit_id):
+        """Delete the models of a fit; afterwards nobody can predict with them.
+
+        Parameters
+        ----------
+        fit_id : str
+            As of `fits`.
+        """
+        if fit_id not in self.fits():
+            raise ValueError(f"There is no fit {fit_id!r}, only {self.fits()}.")
+        with self._lock:
+            self._fits.pop(fit_id, None)
+        shutil.rmtree(self._folder / fit_id)
+
+
+class ServedOrganization(LocalOrganization):
+    """The in-process organization, with models on disk; its rows are told by their keys."""
+
+    def __init__(self, name, estimator, columns, models):
+        super().__init__(name, estimator, columns)
+        self.models = self._disk = models
+        self.present = None  # which rows of the X of the next call one has
+
+    def presence(self, X):
+        """Mask of the rows of X that one has, (n_samples,)."""
+        return self.present
+
+    def release(self, n_rounds):
+        """Let go of the training rows, and of rounds from `n_rounds` on."""
+        self.models = {}
+        super().release(0)
+        self.models = self._disk
+        self._disk.cut(n_rounds)
+
+
+class ServedFit:
+    """One fit, as an organization serves it."""
+
+    def __init__(self, name, estimator, n_columns, folder):
+        self.lock = threading.RLock()
+        self.index = None
+        models = DiskModels(folder)
+        self._local = ServedOrganization(name, estimator, np.arange(n_columns), models)
+        self._n_rows = None
+        self._latest = None
+
+    def prepare(self, view, present, sample_weight):
+        """Take the training rows."""
+        fit_params = {}
+        if sample_weight is not None:
+            parameter = weight_parameter(self._local.estimator)
+            if parameter is None:
+                raise RequestRefused("the estimator does not support sample weights")
+            fit_params[parameter] = sample_weight
+        self._latest = None
+        self._local.present = present
+        self._local.prepare(view, fit_params)
+        self._n_rows = len(present)
+
+    def fit_round(self, number, seed, folds, residual):
+        """Fit a round; the same request again gets the same reply without another fit."""
+        if self._n_rows is None:
+            raise NotPrepared("prepare first")
+        if len(residual) != self._n_rows:
+            raise RequestRefused(f"{len(residual)} rows instead of {self._n_rows}")
+        if folds is not None and not (
+            folds.shape == (self._n_rows,)
+            and NO_FOLD <= folds.min()
+            and 0 <= folds.max() < self._n_rows
+        ):
+            raise RequestRefused("impossible folds")
+        digest = hashlib.sha256(residual.tobytes())
+        digest.update(b"" if folds is None else folds.tobytes())
+        request = (number, seed, digest.digest())
+        if self._latest is None or self._latest[0] != request:
+            folds = None if folds is None else folds.astype(np.intp)
+            fitted = self._local.fit_round(number, seed, folds, residual)
+            self._latest = request, np.asarray(fitted, dtype=np.float64)
+        return self._latest[1]
+
+    def predict(self, view, present, rounds, coefficients, folds):
+        """(n, K), the weighted sum over rounds; (n, R, K) without coefficients.
+
+        None if one was in none of the rounds.
+        """
+        unknown = [number for number in rounds if number not in self._local.models]
+        if unknown:
+            raise RequestRefused(f"rounds {unknown} were never fitted")
+        self._local.present = present
+        if coefficients is not None:
+            coefficients = coefficients.tolist()
+            total = self._local.predict(view, rounds, coefficients, folds=folds)
+            return np.asarray(total) if np.ndim(total) else None
+        each = [self._local.predict(view, [n], [1.0], folds=folds) for n in rounds]
+        shapes = [np.shape(prediction) for prediction in each if np.ndim(prediction)]
+        if not shapes:
+            return None
+        return np.stack([np.broadcast_to(one, shapes[0]) for one in each], axis=1)
+
+    def release(self, n_rounds):
+        """Let go of the training rows, and of rounds from `n_rounds` on."""
+        self._local.release(n_rounds)
+        self._n_rows = self._latest = None
+
+
+class DiskModels(MutableMapping):
+    """Models by round number, each in a file; the last ones read stay in memory."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        self._read = OrderedDict()
+
+    def __setitem__(self, number, model):
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._read.pop(number, None)
+        write_atomically(self._path(number), model)
+
+    def __getitem__(self, number):
+        if number not in self._read:
+            if not self._path(number).exists():
+                raise KeyError(number)
+            self._read[number] = joblib.load(self._path(number))
+        self._read.move_to_end(number)
+        while len(self._read) > _MODELS_IN_MEMORY:
+            self._read.popitem(last=False)
+        return self._read[number]
+
+    def __delitem__(self, number):
+        self._read.pop(number, None)
+        self._path(number).unlink()
+
+    def __iter__(self):
+        paths = self._folder.glob("round-*.joblib")
+        return iter(sorted(int(path.stem.removeprefix("round-")) for path in paths))
+
+    def __len__(self):
+        return sum(1 for _ in self)
+
+    def __contains__(self, number):
+        return self._path(number).exists()
+
+    def cut(self, n_rounds):
+        """Delete the rounds from `n_rounds` on."""
+        for number in [number for number in self if number >= n_rounds]:
+            del self[number]
+
+    def _path(self, number):
+        return self._folder / f"round-{number:06d}.joblib"
+
+
+def write_atomically(path, content):
+    """Write `content` to a file that is there in full or not at all."""
+    partial = path.with_name(f".{path.name}.part")
+    with open(partial, "wb") as file:
+        joblib.dump(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def _own_table(name, table, key, columns):
+    """The columns that the estimator receives, and the ids of the rows."""
+    names = list(getattr(table, "columns", []))
+    if key not in names:
+        raise ValueError(
+            f"The table of organization {name!r} has no key column {key!r}; its columns "
+            f"are {names}."
+        )
+    columns = [each for each in names if each != key] if columns is None else list(columns)
+    wrong = [each for each in columns if each not in names or each == key]
+    if wrong or not columns:
+        raise ValueError(
+            f"The columns of organization {name!r} must be columns of its table other than "
+            f"the key {key!r}, at least one; got {wrong or columns}."
+        )
+    ids = table[key].to_list()
+    texts = [as_text(each) for each in ids]  # a missing id is told here, not later
+    if len(set(texts)) < len(texts):
+        raise ValueError(
+            f"The key {key!r} of organization {name!r} is not unique: {len(texts)} rows, "
+            f"{len(set(texts))} different ids. Aggregate the table to one row per id."
+        )
+    return table[columns], texts

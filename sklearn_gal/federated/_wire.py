@@ -1,0 +1,126 @@
+"""What passes between hosts: a name, a few scalars and arrays of numbers, as bytes.
+
+A message is a mark, the length of a JSON header, the header, and the arrays' values one
+after the other. Reading one can create nothing but strings, numbers and arrays: there are
+no objects in the format, so none can be smuggled in.
+"""
+
+import json
+import math
+import struct
+
+import numpy as np
+
+_MARK = b"sklearn_gal 1\n"
+_LENGTH = struct.Struct("<I")
+# dtype on the wire -> dtype in memory; little-endian, whatever the host.
+_DTYPES = {"<f8": np.float64, "<i8": np.int64, "|u1": np.uint8, "|b1": np.bool_}
+MAX_HEADER = 4096
+MAX_ARRAYS = 8
+# Largest message that is read unless its reader says otherwise, in bytes.
+MAX_MESSAGE = 2**30
+
+
+class MessageError(ValueError):
+    """Bytes that are not a message, or a message that is larger than allowed."""
+
+
+def encode(name, fields):
+    """The bytes of a message.
+
+    Parameters
+    ----------
+    name : str
+        What the message is: a call, or a reply.
+    fields : dict
+        Strings, numbers, None, and arrays of float64, int64, uint8 or bool.
+    """
+    scalars, arrays, buffers = {}, [], []
+    for key, value in fields.items():
+        if isinstance(value, np.ndarray):
+            code = value.dtype.newbyteorder("<").str
+            if code not in _DTYPES:
+                raise TypeError(f"{key!r} has dtype {value.dtype}, which does not travel.")
+            value = np.ascontiguousarray(value, dtype=code)
+            arrays.append([key, code, list(value.shape)])
+            buffers.append(value.reshape(-1).view(np.uint8).data)
+        elif value is None or isinstance(value, (str, bool, int, float)):
+            scalars[key] = value
+        else:
+            raise TypeError(f"{key!r} is a {type(value).__name__}, which does not travel.")
+    content = {"name": name, "scalars": scalars, "arrays": arrays}
+    header = json.dumps(content, separators=(",", ":")).encode()
+    return b"".join([_MARK, _LENGTH.pack(len(header)), header, *buffers])
+
+
+def decode(message, max_bytes=MAX_MESSAGE):
+    """Name and fields of a message.
+
+    Raises
+    ------
+    MessageError
+        If the bytes are not exactly a message, or more than `max_bytes`.
+    """
+    if not isinstance(message, (bytes, bytearray, memoryview)):
+        raise MessageError(f"a message is bytes, not {type(message).__name__}")
+    if len(message) > max_bytes:
+        raise MessageError(f"a message of {len(message)} bytes, {max_bytes} are allowed")
+    message = memoryview(message)
+    start = len(_MARK) + _LENGTH.size
+    if bytes(message[: len(_MARK)]) != _MARK or len(message) < start:
+        raise MessageError("not a message of this version")
+    (length,) = _LENGTH.unpack(message[len(_MARK) : start])
+    if length > MAX_HEADER or start + length > len(message):
+        raise MessageError("a header of impossible length")
+    name, fields, arrays = _header(bytes(message[start : start + length]))
+    position = start + length
+    for key, code, shape in arrays:
+        dtype = np.dtype(code)
+        size = math.prod(shape) * dtype.itemsize
+        if position + size > len(message):
+            raise MessageError("arrays longer than the message")
+        values = np.frombuffer(message[position : position + size], dtype=dtype)
+        if code == "|b1" and values.view(np.uint8).max(initial=0) > 1:
+            raise MessageError("truth values other than 0 and 1")
+        fields[key] = values.reshape(shape).astype(_DTYPES[code])  # aligned, writeable
+        position += size
+    if position != len(message):
+        raise MessageError("bytes behind the last array")
+    return name, fields
+
+
+def _header(text):
+    """Name, scalars and descriptions of the arrays; strict about everything."""
+    try:
+        header = json.loads(text)
+        name, scalars, arrays = header["name"], header["scalars"], header["arrays"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise MessageError("an unreadable header") from None
+    simple = (str, bool, int, float, type(None))
+    well_formed = (
+        isinstance(name, str)
+        and isinstance(scalars, dict)
+        and all(isinstance(value, simple) for value in scalars.values())
+        and isinstance(arrays, list)
+        and len(arrays) <= MAX_ARRAYS
+        and all(_describes_array(entry) for entry in arrays)
+    )
+    if not well_formed:
+        raise MessageError("a malformed header")
+    keys = [*scalars, *(key for key, _, _ in arrays)]
+    if len(set(keys)) != len(keys):
+        raise MessageError("a field twice")
+    return name, dict(scalars), arrays
+
+
+def _describes_array(entry):
+    return (
+        isinstance(entry, list)
+        and len(entry) == 3
+        and isinstance(entry[0], str)
+        and isinstance(entry[1], str)
+        and entry[1] in _DTYPES
+        and isinstance(entry[2], list)
+        and len(entry[2]) <= 3
+        and all(type(n) is int and 0 <= n < 2**40 for n in entry[2])
+    )

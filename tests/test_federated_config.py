@@ -1,0 +1,155 @@
+"""What operators write, and what the command makes of it."""
+
+import sqlite3
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import Ridge
+
+from sklearn_gal.federated._cli import main
+from sklearn_gal.federated._config import (
+    federation_settings,
+    organization_settings,
+    read_federation,
+    service_from_config,
+)
+
+CSV = "[table]\ncsv = 'bank.csv'\n"
+SETTINGS = """
+name = "bank"
+key = "id"
+models = "models"
+secret_file = "secret"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, rng):
+    table = pd.DataFrame(
+        {"id": np.arange(20), "x": rng.normal(size=20), "y": np.arange(20)}
+    )
+    table.to_csv(tmp_path / "bank.csv", index=False)
+    table.to_parquet(tmp_path / "bank.parquet")
+    connection = sqlite3.connect(tmp_path / "bank.db")
+    table.to_sql("customers", connection, index=False)
+    connection.close()
+    (tmp_path / "secret").write_text("0123456789abcdef\n")
+    (tmp_path / "bank.py").write_text(
+        "from sklearn.linear_model import Ridge\n\n\nclass Mine(Ridge):\n    pass\n\n\n"
+        "estimator = Mine(alpha=3.0)\n"
+    )
+    return tmp_path
+
+
+def write(folder, text):
+    path = folder / "bank.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("table", ['csv = "bank.csv"', 'parquet = "bank.parquet"'])
+def test_a_table_from_a_file(folder, table):
+    service = service_from_config(write(folder, f"{SETTINGS}[table]\n{table}\n"))
+    original = pd.read_parquet(folder / "bank.parquet")
+    pd.testing.assert_frame_equal(service._table, original[["x", "y"]])
+
+
+def test_a_table_from_a_data_base(folder):
+    pytest.importorskip("sqlalchemy")
+    url = f"sqlite:///{folder / 'bank.db'}"
+    query = "SELECT id, x FROM customers WHERE y > 4"
+    text = f'{SETTINGS}[table]\nurl = "{url}"\nquery = "{query}"\n'
+    service = service_from_config(write(folder, text))
+    assert list(service._table.columns) == ["x"]
+    assert len(service._table) == 15
+
+
+def test_estimator_columns_and_limits(folder):
+    text = SETTINGS + (
+        'columns = ["x"]\nestimator = "bank.py:estimator"\n[table]\ncsv = "bank.csv"\n'
+        "[limits]\nmax_rows = 10\nmax_fits = 2\n"
+    )
+    service = service_from_config(write(folder, text))
+    assert isinstance(service.estimator, Ridge)
+    assert service.estimator.alpha == 3.0
+    assert list(service._table.columns) == ["x"]
+    assert (service.max_rows, service.max_fits) == (10, 2)
+    assert service._folder == folder / "models"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name = ", "is not TOML"),
+        (CSV, r"lacks the settings \['name', 'key'"),
+        (SETTINGS + "sort = 1\n" + CSV, r"unknown settings \['sort'\]"),
+        (
+            SETTINGS + "columns = 'x'\n" + CSV,
+            "columns of .* must be a list",
+        ),
+        (SETTINGS + "[table]\n", r"must have `csv`, or `parquet`"),
+        (SETTINGS + "[table]\nurl = 'sqlite://'", "must have `csv`"),
+        (SETTINGS + "[table]\ncsv = 'a'\nparquet = 'b'", "must have `csv`"),
+        (SETTINGS + "[table]\ncsv = 3", "csv of .* must be a str"),
+        (SETTINGS + "[table]\ncsv = 'bank.csv'\n[limits]\nmax_rows = 'a'", "must be a int"),
+        (
+            SETTINGS.replace("bank", "../bank") + CSV,
+            "different names",
+        ),
+        (SETTINGS + "estimator = 'Ridge()'\n" + CSV, "'file.py:name'"),
+        (
+            SETTINGS + "estimator = 'bank.py:no'\n" + CSV,
+            "defines no 'no'",
+        ),
+        (SETTINGS.replace('"id"', '"key"') + CSV, "no key column"),
+    ],
+)
+def test_bad_settings_are_told(folder, text, message):
+    with pytest.raises(ValueError, match=message):
+        service_from_config(write(folder, text))
+
+
+def test_the_command_checks_settings(folder, capsys):
+    good = write(folder, SETTINGS + "[table]\ncsv = 'bank.csv'\n")
+    assert main(["organization", "--config", str(good), "--check"]) == 0
+    assert "fine" in capsys.readouterr().out
+    assert main(["organization", "--config", str(good)]) == 2
+    assert "lacks the setting kit" in capsys.readouterr().err
+    assert main(["organization", "--config", str(folder / "none.toml")]) == 2
+    assert "none.toml" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([])
+
+
+def test_the_command_draws_secrets(capsys):
+    assert main(["secret"]) == 0
+    assert main(["secret"]) == 0
+    one, other = capsys.readouterr().out.split()
+    assert len(one) == 64
+    assert one != other
+
+
+def test_paths_are_relative_to_their_file(folder, monkeypatch):
+    monkeypatch.chdir("/")
+    path = write(folder, f'kit = "kits/bank"\n{SETTINGS}[table]\ncsv = "bank.csv"\n')
+    settings = organization_settings(path)
+    assert settings["kit"] == folder / "kits" / "bank"
+
+
+def test_a_federation_has_defaults(folder):
+    path = folder / "federation.toml"
+    path.write_text('host = "gal.example.org"\norganizations = ["bank", "shop"]\n')
+    assert federation_settings(path) == {
+        "name": "sklearn_gal",
+        "host": "gal.example.org",
+        "port": 8002,
+        "admin_port": 8003,
+        "listen": "gal.example.org",
+        "organizations": ["bank", "shop"],
+    }
+    path.write_text('host = "gal.example.org"\norganizations = ["bank", "bank"]\n')
+    with pytest.raises(ValueError, match="different names"):
+        federation_settings(path)
+    with pytest.raises(ValueError, match="not a label holder's start-up kit"):
+        read_federation(folder)

@@ -1,0 +1,650 @@
+"""Organizations elsewhere give the same model, and their faults stay theirs."""
+
+import pickle
+import threading
+import time
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from lightgbm import LGBMRegressor
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes, load_wine
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVR
+
+from sklearn_gal import GALClassifier, GALRegressor
+from sklearn_gal.federated import (
+    FederatedGALClassifier,
+    FederatedGALRegressor,
+    Federation,
+    LocalChannel,
+    MissingRows,
+    OrganizationError,
+    OrganizationService,
+    OrganizationWarning,
+)
+from sklearn_gal.federated._service import CALLS
+from sklearn_gal.federated._wire import decode, encode
+
+SECRET = "0123456789abcdef"
+N_ROWS = 150
+# the label holder's own organization, and those elsewhere
+HOSPITAL = Ridge(alpha=0.5)
+ELSEWHERE = {
+    "bank": LGBMRegressor(n_estimators=3, min_child_samples=5, verbosity=-1),
+    "clinic": make_pipeline(StandardScaler(), SVR()),
+    "shop": RandomForestRegressor(n_estimators=5, max_depth=3),
+}
+
+
+class Case:
+    """A data set cut into organizations, in one place and elsewhere."""
+
+    def __init__(self, load, estimators, folder):
+        data = load(as_frame=True)
+        self.X, self.y = data.data.iloc[:N_ROWS], data.target.to_numpy()[:N_ROWS]
+        self.ids = np.array([f"p{i:04d}" for i in range(len(self.y))])
+        cuts = np.array_split(np.array(self.X.columns), 4)
+        self.parts = dict(zip(["hospital", *ELSEWHERE], map(list, cuts), strict=True))
+        self.together, self.apart = estimators
+        self.folder = folder
+
+    def services(self, **changed):
+        """The organizations elsewhere, each with its rows in an order of its own."""
+        services = []
+        for seed, (name, estimator) in enumerate(ELSEWHERE.items()):
+            table = self.X[self.parts[name]].assign(pid=self.ids)
+            table = table.sample(frac=1, random_state=seed).reset_index(drop=True)
+            settings = {"estimator": estimator} | changed.get(name, {})
+            folder = self.folder / name
+            service = OrganizationService(name, table, "pid", SECRET, folder, **settings)
+            services.append(service)
+        return services
+
+    def federation(self, wrap=lambda channel: channel, **changed):
+        return Federation(wrap(LocalChannel(self.services(**changed))), SECRET)
+
+    def joint(self, names=("hospital", *ELSEWHERE), **params):
+        estimators = {"hospital": HOSPITAL} | ELSEWHERE
+        organizations = [(name, estimators[name], self.parts[name]) for name in names]
+        return self.together(organizations, **{"max_iter": 5, "random_state": 0} | params)
+
+    def federated(self, federation=None, own=True, **params):
+        organizations = [("hospital", HOSPITAL, self.parts["hospital"])] if own else None
+        federation = self.federation() if federation is None else federation
+        params = {"max_iter": 5, "random_state": 0, "key": "pid"} | params
+        return self.apart(federation, organizations, **params)
+
+    @property
+    def frame(self):
+        """What the label holder passes: ids and its own columns."""
+        return self.X[self.parts["hospital"]].assign(pid=self.ids)
+
+
+CASES = {
+    "regressor": (load_diabetes, (GALRegressor, FederatedGALRegressor)),
+    "classifier": (load_wine, (GALClassifier, FederatedGALClassifier)),
+}
+
+
+@pytest.fixture(params=CASES)
+def case(request, tmp_path):
+    return Case(*CASES[request.param], tmp_path)
+
+
+@pytest.fixture
+def regression(tmp_path):
+    return Case(*CASES["regressor"], tmp_path)
+
+
+def assert_same(one, other, X, frame):
+    for name in ("weights_", "learning_rates_", "train_loss_", "validation_loss_"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    np.testing.assert_array_equal(one.contributions(X), other.contributions(frame))
+    np.testing.assert_array_equal(one.predict(X), other.predict(frame))
+    stages = zip(one.staged_predict(X), other.staged_predict(frame), strict=True)
+    for stage, same_stage in stages:
+        np.testing.assert_array_equal(stage, same_stage)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"stack_contributions": True},
+        {"cv": None},
+        {"cv": KFold(3)},
+        {"subsample": 0.7},
+        {"cv": None, "early_stopping": True, "max_iter": 8, "n_iter_no_change": 2},
+        {"early_stopping": True, "stack_contributions": True, "n_iter_no_change": 2},
+        {"weights": "uniform", "line_search": False},
+    ],
+    ids=str,
+)
+def test_the_same_model_to_the_last_bit(case, params):
+    one = case.joint(**params).fit(case.X, case.y)
+    other = case.federated(**params).fit(case.frame, case.y)
+    assert_same(one, other, case.X, case.frame)
+    part = np.arange(0, len(case.y), 7)[::-1]
+    np.testing.assert_array_equal(
+        one.contributions(case.X.iloc[part]), other.contributions(case.frame.iloc[part])
+    )
+    if hasattr(one, "predict_proba"):
+        np.testing.assert_array_equal(
+            one.predict_proba(case.X), other.predict_proba(case.frame)
+        )
+
+
+def test_an_array_in_one_place_gives_the_same(case):
+    one = case.joint()
+    one.organizations = [
+        (name, estimator, [case.X.columns.get_loc(each) for each in columns])
+        for name, estimator, columns in one.organizations
+    ]
+    X = case.X.to_numpy()
+    other = case.federated().fit(case.frame, case.y)
+    assert_same(one.fit(X, case.y), other, X, case.frame)
+
+
+def test_weights_of_rows(case, tmp_path):
+    weight = np.random.default_rng(0).integers(0, 3, size=len(case.y)).astype(float)
+    one = case.joint().fit(case.X, case.y, sample_weight=weight)
+    other = case.federated().fit(case.frame, case.y, sample_weight=weight)
+    assert_same(one, other, case.X, case.frame)
+
+
+@pytest.mark.parametrize("as_ids", [np.asarray, list, pd.Series, pd.Index])
+def test_a_label_holder_without_columns(case, as_ids):
+    one = case.joint(ELSEWHERE).fit(case.X, case.y)
+    ids = as_ids(case.ids)
+    other = case.federated(own=False, key=None, stack_contributions=True).fit(ids, case.y)
+    assert_same(one, other, case.X, ids)
+    assert other.label_holder_ is None
+    assert other.organization_names_ == list(ELSEWHERE)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_rows_that_not_everybody_has(case, own):
+    X, rng = case.X.astype(float), np.random.default_rng(0)
+    services = case.services()
+    names = ["hospital", *ELSEWHERE] if own else list(ELSEWHERE)
+    federation = Federation(LocalChannel(services), SECRET)
+    for service in services:
+        lacks = rng.random(len(X)) < 0.3
+        X.loc[lacks, case.parts[service.name]] = np.nan
+        kept = ~np.isin(service._ids, case.ids[lacks])
+        service._table = service._table[kept].reset_index(drop=True)
+        service._ids = [each for each, keep in zip(service._ids, kept, strict=True) if keep]
+    params = {"missing_rows": "abstain", "cv": 2}
+    one = case.joint(names, **params).fit(X, case.y)
+    rows = case.frame if own else case.ids
+    other = case.federated(federation, own=own, **params).fit(rows, case.y)
+    np.testing.assert_array_equal(one.pattern_weights_[:, 0], other.pattern_weights_[:, 0])
+    if own:  # else paths of the label holder alone are different ones
+        assert_same(one, other, X, rows)
+    unknown = np.array([*case.ids[:5], "nobody"])
+    if not own:
+        raw = other.contributions(unknown)
+        np.testing.assert_array_equal(raw[-1], 0)
+        np.testing.assert_array_equal(raw[:5], other.contributions(rows)[:5])
+
+
+def test_abstaining_when_absent_is_better_than_silence(regression):
+    class Leaving(Recording):
+        absent = ()
+
+        def call(self, organization, request, timeout):
+            if organization in self.absent:
+                raise ConnectionRefusedError
+            return super().call(organization, request, timeout)
+
+    federation = regression.federation(Leaving)
+    model = regression.federated(federation, missing_rows="abstain", max_iter=20)
+    model.fit(regression.frame, regression.y)
+    federation.channel.absent = ("bank",)
+    with pytest.warns(OrganizationWarning, match="'bank' did not answer"):
+        alone = model.predict(regression.frame)
+    X = regression.X.astype(float)
+    one = regression.joint(missing_rows="abstain", max_iter=20).fit(X, regression.y)
+    X[regression.parts["bank"]] = np.nan
+    np.testing.assert_array_equal(alone, one.predict(X))
+
+
+def test_dropping_an_organization(case):
+    one = case.joint(cv=2).fit(case.X, case.y).drop_organization("bank", case.X, case.y)
+    model = case.federated(cv=2).fit(case.frame, case.y)
+    other = model.drop_organization("bank", case.frame, case.y)
+    assert other.organization_names_ == ["hospital", "clinic", "shop"]
+    assert_same(one, other, case.X, case.frame)
+    assert model.organization_names_ == ["hospital", *ELSEWHERE]
+    again = clone(other).fit(case.frame, case.y)
+    assert again.organization_names_ == other.organization_names_
+
+
+def test_without_own_columns_everybody_gets_the_perturbed_residual(regression):
+    def constant(residual, random_state):
+        return np.ones_like(residual)
+
+    federation = regression.federation(Recording)
+    federation = federation.without("bank").without("shop")
+    model = regression.federated(federation, own=False, privacy=constant, max_iter=1)
+    model.fit(regression.ids, regression.y)
+    sent = [decode(each)[1].get("residual") for each in federation.channel.messages]
+    sent = [each for each in sent if each is not None]
+    assert len(sent) == 1
+    np.testing.assert_array_equal(sent[0], 1)
+
+
+def test_what_it_reports(regression):
+    model = regression.federated(weights="uniform").fit(regression.frame, regression.y)
+    assert model.label_holder_ == "hospital"
+    for own, *others in model.estimators_:
+        assert hasattr(own, "predict")
+        assert others == [None, None, None]
+    exchanges = pd.DataFrame(model.communication_)
+    rounds = exchanges[exchanges["call"] == "fit_round"]
+    assert len(rounds) == model.n_iter_ * 3
+    n_rows = len(regression.y)
+    assert rounds["bytes_sent"].between(16 * n_rows, 16 * n_rows + 500).all()
+    assert rounds["bytes_received"].between(8 * n_rows, 8 * n_rows + 500).all()
+    assert (rounds["seconds"] > 0).all()
+    assert (exchanges["error"] == "").all()
+    model.predict(regression.frame)
+    assert model.communication_["call"].tolist().count("predict") == 3
+
+
+def test_warm_start_continues_elsewhere_too(case):
+    whole = case.federated(stack_contributions=True).fit(case.frame, case.y)
+    parts = case.federated(stack_contributions=True, warm_start=True, max_iter=2)
+    parts.fit(case.frame, case.y).set_params(max_iter=5).fit(case.frame, case.y)
+    assert_same(whole, parts, case.frame, case.frame)
+
+
+def test_search_and_clone(regression):
+    model = regression.federated(max_iter=2)
+    assert clone(model).federation is model.federation
+    search = GridSearchCV(model, {"hospital__alpha": [0.1, 1e4]}, cv=2)
+    search.fit(regression.frame, regression.y)
+    assert search.best_params_ == {"hospital__alpha": 0.1}
+    assert search.best_estimator_.predict(regression.frame[:3]).shape == (3,)
+
+
+# --- what passes ------------------------------------------------------------------------
+
+
+class Recording:
+    """A channel that keeps every message."""
+
+    def __init__(self, channel):
+        self.channel, self.messages = channel, []
+
+    @property
+    def organizations(self):
+        return self.channel.organizations
+
+    def call(self, organization, request, timeout):
+        reply = self.channel.call(organization, request, timeout)
+        self.messages += [request, reply]
+        return reply
+
+
+def test_no_message_holds_a_column_or_the_target_or_a_model(case):
+    federation = case.federation(Recording)
+    model = case.federated(federation, stack_contributions=True, early_stopping=True)
+    model.fit(case.frame, case.y)
+    model.predict(case.frame)
+    list(model.staged_predict(case.frame))
+    private = [case.X[name].to_numpy() for name in case.X]
+    private += [case.y.astype(float), np.sort(case.y.astype(float))]
+    one_hot = np.eye(len(np.unique(case.y)))[np.unique(case.y, return_inverse=True)[1]]
+    private += [*one_hot.T, np.unique(case.y, return_inverse=True)[1].astype(float)]
+    pieces = [
+        column[start : start + 3].astype(dtype).tobytes()
+        for column in private
+        for start in np.flatnonzero(np.diff(column, n=2))[:5]
+        for dtype in (np.float64, np.float32)
+        if np.count_nonzero(column[start : start + 3].astype(dtype)) == 3
+    ]
+    assert len(pieces) > 50
+    known = {key for fields in CALLS.values() for key in fields}
+    known |= {"present", "fitted", "prediction", "type"}
+    for message in federation.channel.messages:
+        name, fields = decode(message)  # nothing but the format of numbers
+        assert name in {*CALLS, "ok", "error"}
+        assert fields.keys() <= known
+        for key, value in fields.items():
+            if not isinstance(value, np.ndarray):
+                assert key == "fit_id" or isinstance(value, int)
+                continue
+            flat = value.reshape(len(value), -1).T.astype(float)
+            for column in private:
+                for array in flat:
+                    if len(array) == len(column):
+                        close = np.isclose(np.sort(array), np.sort(column))
+                        assert close.mean() < 0.9, (name, key)
+        for piece in pieces:
+            assert piece not in message
+        for row_id in case.ids[:20]:
+            assert row_id.encode() not in message
+        for word in (b"sklearn.", b"lightgbm", b"Ridge", b"tree", b"coef", b"numpy"):
+            assert word not in message
+
+
+# --- faults -----------------------------------------------------------------------------
+
+
+class Faulty:
+    """A channel over which one organization misbehaves in some calls."""
+
+    def __init__(self, channel, organization, fault, calls):
+        self.channel, self.organization = channel, organization
+        self.fault, self.calls = fault, calls
+        self.n_calls = 0
+
+    @property
+    def organizations(self):
+        return self.channel.organizations
+
+    def call(self, organization, request, timeout):
+        reply = self.channel.call(organization, request, timeout)
+        name, _ = decode(request)
+        if organization == self.organization and name == "fit_round":
+            self.n_calls += 1
+            if self.n_calls in self.calls:
+                return self.fault(reply)
+        return reply
+
+
+def _raises(reply):
+    raise ConnectionResetError("connection reset by peer")
+
+
+def _hangs(reply):
+    time.sleep(0.2)
+    raise TimeoutError
+
+
+def _changes(change):
+    return lambda reply: encode("ok", {"fitted": change(decode(reply)[1]["fitted"])})
+
+
+FAULTS = {
+    "dies": _raises,
+    "hangs": _hangs,
+    "exception": lambda reply: encode("error", {"type": "ZeroDivisionError"}),
+    "NaN": _changes(lambda fitted: np.where(fitted == fitted[0], np.nan, fitted)),
+    "too few rows": _changes(lambda fitted: fitted[1:]),
+    "too many outputs": _changes(lambda fitted: np.hstack([fitted, fitted])),
+    "integers": _changes(lambda fitted: fitted.astype(int)),
+    "nothing": lambda reply: encode("ok", {}),
+    "garbage": lambda reply: b"garbage",
+    "pickle": lambda reply: pickle.dumps(np.zeros(3)),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("weights", ["optimal", "uniform"])
+def test_a_fault_costs_a_round_and_no_more(regression, fault, weights):
+    federation = regression.federation(
+        lambda channel: Faulty(channel, "clinic", FAULTS[fault], calls={2})
+    )
+    model = regression.federated(federation, weights=weights, max_iter=8)
+    with pytest.warns(OrganizationWarning, match="'clinic' did not answer"):
+        model.fit(regression.frame, regression.y)
+    weight = model.weights_[:, 2]
+    assert weight[0] > 0 or weights == "optimal"
+    assert weight[1] == 0
+    np.testing.assert_allclose(model.weights_.sum(axis=1), 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        raw = model.contributions(regression.frame)
+    assert np.isfinite(raw).all()
+    errors = pd.DataFrame(model.communication_).query("error != ''")
+    assert errors["organization"].tolist() == ["clinic"]
+    assert errors["round"].tolist() == [1]
+
+
+def test_it_comes_back(regression):
+    federation = regression.federation(
+        lambda channel: Faulty(channel, "clinic", FAULTS["dies"], calls={2})
+    )
+    model = regression.federated(federation, weights="uniform", max_iter=6)
+    model.organizations = [("hospital", Slow(), regression.parts["hospital"])]
+    with pytest.warns(OrganizationWarning):
+        model.fit(regression.frame, regression.y)
+    assert model.weights_[1, 2] == 0
+    assert model.weights_[-1, 2] > 0
+
+
+class Slow(Ridge):
+    def fit(self, X, y, sample_weight=None):
+        time.sleep(0.15)
+        return super().fit(X, y, sample_weight)
+
+
+def test_stacked_contributions_with_a_fault_predict_what_was_fitted(regression):
+    federation = regression.federation(
+        lambda channel: Faulty(channel, "shop", FAULTS["dies"], calls={1, 2, 3})
+    )
+    model = regression.federated(federation, stack_contributions=True, cv=None)
+    with pytest.warns(OrganizationWarning):
+        model.fit(regression.frame, regression.y)
+    stages = list(model.staged_predict(regression.frame))
+    np.testing.assert_allclose(stages[-1], model.predict(regression.frame))
+
+
+def test_policy_fail(regression):
+    federation = regression.federation(
+        lambda channel: Faulty(channel, "clinic", FAULTS["exception"], calls={2})
+    )
+    model = regression.federated(federation, on_failure="fail")
+    with pytest.raises(OrganizationError, match="ZeroDivisionError") as caught:
+        model.fit(regression.frame, regression.y)
+    assert "clinic" in "".join(caught.value.__notes__)
+    assert not hasattr(model, "weights_")
+
+
+def test_policy_wait(regression):
+    whole = regression.federated().fit(regression.frame, regression.y)
+    federation = regression.federation(
+        lambda channel: Faulty(channel, "clinic", FAULTS["dies"], calls={2})
+    )
+    model = regression.federated(federation, on_failure="wait")
+    with pytest.warns(OrganizationWarning, match="waiting for it"):
+        model.fit(regression.frame, regression.y)
+    assert_same(whole, model, regression.frame, regression.frame)
+
+
+class Restarting:
+    """A channel over which an organization is started anew before a round."""
+
+    def __init__(self, case, calls):
+        self.case, self.calls, self.n_calls = case, calls, 0
+        self.channel = LocalChannel(case.services())
+
+    @property
+    def organizations(self):
+        return self.channel.organizations
+
+    def call(self, organization, request, timeout):
+        if (organization, decode(request)[0]) == ("bank", "fit_round"):
+            self.n_calls += 1
+            if self.n_calls in self.calls:
+                self.channel = LocalChannel(self.case.services())
+        return self.channel.call(organization, request, timeout)
+
+
+def test_an_organization_that_was_started_anew_takes_part_at_once(regression):
+    whole = regression.federated().fit(regression.frame, regression.y)
+    federation = Federation(Restarting(regression, calls={3}), SECRET)
+    model = regression.federated(federation, on_failure="fail", n_jobs=1)
+    model.fit(regression.frame, regression.y)
+    assert_same(whole, model, regression.frame, regression.frame)
+
+
+def test_a_hanging_organization_costs_its_deadline(regression):
+    hang = threading.Event()
+
+    class Hanging(Recording):
+        def call(self, organization, request, timeout):
+            if organization == "bank" and decode(request)[0] == "fit_round":
+                hang.wait(timeout)
+                raise TimeoutError
+            return super().call(organization, request, timeout)
+
+    federation = regression.federation(Hanging)
+    model = regression.federated(federation, deadline=0.5, max_iter=4)
+    begin = time.perf_counter()
+    with pytest.warns(OrganizationWarning):
+        model.fit(regression.frame, regression.y)
+    assert time.perf_counter() - begin < 30
+    np.testing.assert_array_equal(model.weights_[:, 1], 0)
+
+
+def test_nobody_left_is_an_error(regression):
+    class Dead(Recording):
+        def call(self, organization, request, timeout):
+            raise ConnectionRefusedError
+
+    federation = regression.federation(Dead)
+    model = regression.federated(federation, own=False)
+    with (
+        pytest.warns(OrganizationWarning),
+        pytest.raises(OrganizationError, match="No organization answered"),
+    ):
+        model.fit(regression.ids, regression.y)
+    # alone it goes on
+    with pytest.warns(OrganizationWarning):
+        model = regression.federated(federation).fit(regression.frame, regression.y)
+    np.testing.assert_array_equal(model.weights_[:, 1:], 0)
+
+
+def test_predicting_with_one_absent(case):
+    class Leaving(Recording):
+        absent = ()
+
+        def call(self, organization, request, timeout):
+            if organization in self.absent:
+                raise ConnectionRefusedError
+            return super().call(organization, request, timeout)
+
+    federation = case.federation(Leaving)
+    model = case.federated(federation, weights="uniform").fit(case.frame, case.y)
+    whole = model.contributions(case.frame)
+    federation.channel.absent = ("shop",)
+    with pytest.warns(OrganizationWarning, match="'shop' did not answer"):
+        part = model.contributions(case.frame)
+    np.testing.assert_array_equal(part[:, :3], whole[:, :3])
+    np.testing.assert_array_equal(part[:, 3], 0)
+    model.set_params(on_failure="fail")
+    with pytest.raises(OrganizationError):
+        model.predict(case.frame)
+
+
+# --- the label holder's own faults ------------------------------------------------------
+
+
+class Killed(BaseException):
+    """Stands for the end of the label holder's process."""
+
+
+class Killing(Recording):
+    """A channel over which the label holder dies in its n-th round."""
+
+    def __init__(self, channel, calls):
+        super().__init__(channel)
+        self.calls_left = calls
+
+    def call(self, organization, request, timeout):
+        reply = super().call(organization, request, timeout)
+        if decode(request)[0] in ("fit_round", "release"):
+            self.calls_left -= 1
+            if self.calls_left < 0:
+                raise Killed
+        return reply
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"stack_contributions": True},
+        {"cv": None, "early_stopping": True},
+        {"max_iter": 30, "early_stopping": True, "n_iter_no_change": 2, "learning_rate": 1},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("n_calls", [1, 7, 11])
+def test_resumed_after_a_kill_it_gives_the_same(case, params, n_calls, tmp_path):
+    whole = case.federated(**params).fit(case.frame, case.y)
+    checkpoint = tmp_path / "checkpoint"
+    federation = case.federation(lambda channel: Killing(channel, n_calls))
+    with pytest.raises(Killed):
+        case.federated(federation, checkpoint=checkpoint, **params).fit(case.frame, case.y)
+    again = case.federation(Recording)
+    model = case.federated(again, checkpoint=checkpoint, **params).fit(case.frame, case.y)
+    assert_same(whole, model, case.frame, case.frame)
+    rounds = [decode(each)[1].get("round") for each in again.channel.messages[::2]]
+    assert min(each for each in rounds if each is not None) == n_calls // 3
+    # once more: nothing but its last round is done again
+    third = case.federation(Recording)
+    model = case.federated(third, checkpoint=checkpoint, **params).fit(case.frame, case.y)
+    assert_same(whole, model, case.frame, case.frame)
+
+
+def test_a_checkpoint_is_for_one_fit(regression, tmp_path):
+    frame, y = regression.frame, regression.y
+    first = regression.federated(checkpoint=tmp_path / "c").fit(frame, y)
+    other = regression.federated(checkpoint=tmp_path / "c").fit(frame, -y)
+    assert np.corrcoef(other.predict(frame), first.predict(frame))[0, 1] < -0.99
+    with pytest.raises(ValueError, match="set random_state to an int"):
+        regression.federated(checkpoint=tmp_path / "c", random_state=None).fit(frame, y)
+    with pytest.raises(ValueError, match="use one"):
+        regression.federated(checkpoint=tmp_path / "c", warm_start=True).fit(frame, y)
+
+
+# --- bad input --------------------------------------------------------------------------
+
+
+def test_rows_that_somebody_lacks(regression):
+    federation = regression.federation()
+    some = np.append(regression.ids[:40], ["nobody", "no one"])
+    overlap = federation.overlap(some)
+    assert list(overlap) == list(ELSEWHERE)
+    for present in overlap.values():
+        np.testing.assert_array_equal(present, np.arange(42) < 40)
+    model = regression.federated(federation, own=False)
+    with pytest.raises(MissingRows, match="does not have 2 of the 42 rows, the first at"):
+        model.fit(some, np.arange(42.0))
+    model.fit(regression.ids, regression.y)
+    with pytest.raises(MissingRows, match="does not have 2 of the 42 rows"):
+        model.predict(some)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"key": "who"}, "key='who' must name the column"),
+        ({"key": None}, "key=None must name the column"),
+        ({"on_failure": "ignore"}, "on_failure='ignore' must be one of"),
+        ({"deadline": 0}, "deadline == 0, must be > 0"),
+        ({"federation": None}, "must be a Federation"),
+        ({"missing_rows": "pass"}, "must be 'error' or 'abstain'"),
+        ({"label_holder": "bank"}, "must be one of your own organizations"),
+        ({"organizations": [("bank", None, ["age"])]}, "rename your own"),
+        ({"organizations": [("own", None, slice(0, 9))]}, "lists the column of row ids"),
+    ],
+)
+def test_bad_parameters(regression, params, message):
+    model = regression.federated().set_params(**params)
+    with pytest.raises(ValueError, match=message):
+        model.fit(regression.frame, regression.y)
+
+
+def test_own_columns_need_a_frame(regression):
+    with pytest.raises(ValueError, match="one-dimensional array of row ids"):
+        regression.federated().fit(regression.frame.to_numpy(), regression.y)

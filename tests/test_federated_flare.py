@@ -1,0 +1,543 @@
+"""Between processes of their own, over NVIDIA FLARE with mutual TLS on loopback."""
+
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import textwrap
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_diabetes, load_wine
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVR
+
+import sklearn_gal
+from sklearn_gal import GALClassifier, GALRegressor
+from sklearn_gal.federated import (
+    FederatedGALClassifier,
+    FederatedGALRegressor,
+    Federation,
+    OrganizationWarning,
+    connect,
+)
+
+pytest.importorskip("nvflare")
+# FLARE leaves sockets to the garbage collector
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"
+)
+
+SOURCE = Path(sklearn_gal.__file__).parents[1]
+ESTIMATORS = """
+    import time
+    from sklearn.ensemble import RandomForestRegressor
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVR
+
+    bank = RandomForestRegressor(n_estimators=3, max_depth=3)
+    clinic = make_pipeline(StandardScaler(), SVR())
+    shop = Ridge()
+"""
+# who brings what, in the order of the federation; "hospital" is the label holder
+LOCAL = {
+    "hospital": Ridge(alpha=0.5),
+    "bank": RandomForestRegressor(n_estimators=3, max_depth=3),
+    "clinic": make_pipeline(StandardScaler(), SVR()),
+    "shop": Ridge(),
+}
+TASKS = {
+    "classifier": (load_wine, GALClassifier, FederatedGALClassifier),
+    "regressor": (load_diabetes, GALRegressor, FederatedGALRegressor),
+}
+
+
+def task(name):
+    """Columns of all organizations under common names, target, and row ids."""
+    X, y = TASKS[name][0](return_X_y=True)
+    X = pd.DataFrame(X[:, :8], columns=[f"x{j}" for j in range(8)])
+    return X, y, np.array([f"{name} {i}" for i in range(len(y))])
+
+
+def columns(name):
+    start = 2 * list(LOCAL).index(name)
+    return [f"x{start}", f"x{start + 1}"]
+
+
+def free_ports(n):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def descendants(pid):
+    """The process and all that it started."""
+    found = [pid]
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in path.read_text().split():
+            found += descendants(int(child))
+    return found
+
+
+def kill(process):
+    """End a process and all that it started, by their ids."""
+    for pid in descendants(process.pid) if process.poll() is None else []:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    process.wait()
+
+
+class Hosts:
+    """A label holder's server and organizations, as processes on this machine."""
+
+    def __init__(self, folder, organizations):
+        self.folder, self.organizations = folder, organizations
+        self.port, self.admin_port = free_ports(2)
+        self.kit = folder / "kits" / "label_holder"
+        self.processes = {}
+        self.environment = os.environ | {
+            "PYTHONPATH": str(SOURCE),
+            "OMP_NUM_THREADS": "1",
+        }
+        self.write_settings()
+        self.run(
+            "provision", "--config", folder / "federation.toml", "--out", folder / "kits"
+        )
+
+    def write_settings(self):
+        self.folder.joinpath("federation.toml").write_text(
+            f'host = "localhost"\nport = {self.port}\nadmin_port = {self.admin_port}\n'
+            f'listen = "127.0.0.1"\norganizations = {json.dumps(self.organizations)}\n'
+        )
+        self.folder.joinpath("estimators.py").write_text(textwrap.dedent(ESTIMATORS))
+        for name in self.organizations:
+            tables = []
+            for each in TASKS:
+                X, _, ids = task(each)
+                tables.append(X[columns(name)].assign(key=ids))
+            table = pd.concat(tables).sample(frac=1, random_state=0)
+            table.to_csv(self.folder / f"{name}.csv", index=False)
+            self.folder.joinpath(f"{name}.toml").write_text(
+                f'name = "{name}"\nkit = "kits/{name}"\nkey = "key"\n'
+                f'models = "models/{name}"\nsecret_file = "kits/{name}/secret"\n'
+                f'estimator = "estimators.py:{name}"\n[table]\ncsv = "{name}.csv"\n'
+            )
+
+    def command(self, *arguments):
+        return [sys.executable, "-m", "sklearn_gal.federated", *map(str, arguments)]
+
+    def run(self, *arguments):
+        done = subprocess.run(
+            self.command(*arguments),
+            env=self.environment,
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
+        return done.stdout.decode()
+
+    def start(self, name, *arguments):
+        log = self.folder / f"{name}.log"
+        with open(log, "ab") as file:
+            self.processes[name] = subprocess.Popen(
+                self.command(*arguments),
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def start_server(self):
+        self.start("server", "label-holder", "--kit", self.kit)
+
+    def start_organization(self, name):
+        self.start(name, "organization", "--config", self.folder / f"{name}.toml")
+
+    def end(self):
+        for process in self.processes.values():
+            kill(process)
+
+
+@pytest.fixture(scope="module")
+def hosts(tmp_path_factory):
+    hosts = Hosts(tmp_path_factory.mktemp("hosts"), ["bank", "clinic", "shop"])
+    try:
+        hosts.start_server()
+        for name in hosts.organizations:
+            hosts.start_organization(name)
+        yield hosts
+    finally:
+        hosts.end()
+
+
+@pytest.fixture(scope="module")
+def federation(hosts):
+    federation = connect(hosts.kit, timeout=240)
+    yield federation
+    federation.channel.close()
+
+
+def joint(name, **params):
+    organizations = [(each, LOCAL[each], columns(each)) for each in LOCAL]
+    return TASKS[name][1](organizations, random_state=0, **params)
+
+
+def federated(name, federation, **params):
+    own = [("hospital", LOCAL["hospital"], columns("hospital"))]
+    params = {"deadline": 60, "on_failure": "fail"} | params
+    return TASKS[name][2](federation, own, key="key", random_state=0, **params)
+
+
+def assert_same(one, other, X, frame):
+    for name in ("weights_", "learning_rates_", "train_loss_"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    np.testing.assert_array_equal(one.contributions(X), other.contributions(frame))
+    np.testing.assert_array_equal(one.predict(X), other.predict(frame))
+
+
+@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("stacks", [True, False])
+def test_the_same_model_to_the_last_bit(federation, name, stacks):
+    X, y, ids = task(name)
+    frame = X[columns("hospital")].assign(key=ids)
+    train = np.arange(len(y)) % 5 > 0
+    params = {"max_iter": 4, "cv": 2, "stack_contributions": stacks}
+    one = joint(name, **params).fit(X[train], y[train])
+    other = federated(name, federation, **params).fit(frame[train], y[train])
+    assert_same(one, other, X, frame)
+    if name == "classifier":
+        np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(frame))
+    assert (other.communication_["error"] == "").all()
+
+
+def listening(pids):
+    """Addresses on which processes listen, from the kernel's tables."""
+    inodes = set()
+    for pid in pids:
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            try:
+                inodes.add(os.readlink(link))
+            except OSError:
+                continue
+    addresses = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
+                addresses.add(fields[1].partition(":")[0])
+    return addresses
+
+
+def test_nobody_listens_elsewhere_than_told(hosts, federation):
+    pids = [pid for each in hosts.processes.values() for pid in descendants(each.pid)]
+    assert len(pids) >= 4 + 2 * 3
+    assert listening(pids) == {"0100007F"}
+
+
+def test_who_is_not_certified_is_refused(hosts, federation, tmp_path):
+    other = Hosts(tmp_path, ["bank"])  # the same name from another authority
+
+    def shake_hands(site):
+        """Connect as a site of a kit would; None without a certificate."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        if site is not None:
+            startup = site / "startup"
+            context.load_cert_chain(startup / "client.crt", startup / "client.key")
+        with (
+            socket.create_connection(("127.0.0.1", hosts.port), timeout=10) as plain,
+            context.wrap_socket(plain) as connection,
+        ):
+            connection.settimeout(3)
+            try:
+                data = connection.recv(1)
+            except TimeoutError:
+                return "accepted"  # the server waits for what we have to say
+            return "accepted" if data else "closed"
+
+    assert shake_hands(hosts.folder / "kits" / "bank" / "site") == "accepted"
+    for site in (None, other.folder / "kits" / "bank" / "site"):
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            assert shake_hands(site) == "accepted"
+
+
+def submit(hosts, change):
+    """How a job of one's own making ends; `change` makes it from ours."""
+    from nvflare.fuel.flare_api.flare_api import new_secure_session
+
+    from sklearn_gal.federated._flare import write_job
+
+    folder = hosts.folder / f"job {time.monotonic_ns()}"
+    folder.mkdir()
+    job = write_job(folder, "bank")
+    change(job)
+    session = new_secure_session(
+        "label-holder@sklearn-gal.local", str(hosts.kit / "admin"), timeout=30
+    )
+    try:
+        job_id = session.submit_job(str(job))
+        for _ in range(300):
+            status = str(session.get_job_status(job_id))
+            if status.startswith("FINISHED") or "FAILED" in status:
+                return status
+            time.sleep(0.2)
+        return status
+    finally:
+        session.close()
+
+
+def ship_code(job, app="site"):
+    custom = job / app / "custom"
+    custom.mkdir()
+    custom.joinpath("mine.py").write_text("raise SystemExit('shipped code ran')\n")
+
+
+def another_class(job, app="site"):
+    (config,) = job.glob(f"{app}/config/*.json")
+    content = config.read_text()
+    config.write_text(
+        content.replace("sklearn_gal.federated._flare.Site", "subprocess.Popen")
+    )
+
+
+def test_an_organization_is_added_to_a_federation(tmp_path):
+    hosts = Hosts(tmp_path, ["bank"])
+    kits = tmp_path / "kits"
+
+    def certificate(name):
+        return (kits / name / "site" / "startup" / "client.crt").read_bytes()
+
+    before = certificate("bank")
+    hosts.organizations.append("shop")
+    hosts.write_settings()
+    hosts.run("provision", "--config", tmp_path / "federation.toml", "--out", kits)
+    assert certificate("bank") == before
+    assert certificate("shop") != before
+    roots = {path.read_bytes() for path in kits.glob("*/*/startup/rootCA.pem")}
+    assert len(roots) == 1
+    known = json.loads((hosts.kit / "federation.json").read_text())
+    assert known["organizations"] == ["bank", "shop"]
+    secrets = {path.read_text() for path in kits.glob("*/secret")}
+    assert len(secrets) == 1
+    for path in [*kits.glob("*/secret"), *kits.glob("*/site/startup/*.key")]:
+        assert path.stat().st_mode & 0o077 == 0
+
+
+PERMISSIVE = """
+import json, sys
+from pathlib import Path
+from sklearn_gal.federated import _cli, _provision
+
+def permit_everything(server, n_organizations):
+    local = Path(server) / "local"
+    rights = {"project_admin": dict.fromkeys(_provision._NOTHING, "any")}
+    content = {"format_version": "1.0", "permissions": rights}
+    local.joinpath("authorization.json").write_text(json.dumps(content))
+    resources = json.loads(local.joinpath("resources.json").read_text())
+    resources["class_allow_list"] = ["*"]
+    local.joinpath("resources.json").write_text(json.dumps(resources))
+
+_provision.restrict_server = permit_everything
+_cli.main(["label-holder", "--kit", sys.argv[1]])
+"""
+
+
+@pytest.fixture(scope="module")
+def dishonest(tmp_path_factory):
+    """Hosts with a server that permits everything."""
+    hosts = Hosts(tmp_path_factory.mktemp("dishonest"), ["bank"])
+    try:
+        with open(hosts.folder / "server.log", "wb") as log:
+            hosts.processes["server"] = subprocess.Popen(
+                [sys.executable, "-c", PERMISSIVE, str(hosts.kit)],
+                env=hosts.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        hosts.start_organization("bank")
+        with connect(hosts.kit, timeout=240).channel:
+            yield hosts
+    finally:
+        hosts.end()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (ship_code, "bank: NVFLARE_ERROR: BYOC not permitted"),
+        (another_class, "'subprocess.Popen' at config path 'components.#1' is not in"),
+    ],
+)
+def test_an_organization_refuses_shipped_code_and_other_classes(dishonest, change, reason):
+    status = submit(dishonest, change)
+    assert "COMPLETED" not in status
+    site = dishonest.folder / "kits" / "bank" / "site"
+    logs = [dishonest.folder / "server.log", *site.glob("**/log.txt")]
+    log = "".join(path.read_text() for path in logs)
+    assert reason in log
+    assert "shipped code ran" not in log
+
+
+@pytest.mark.parametrize(
+    ("change", "app"), [(ship_code, "site"), (ship_code, "relay"), (another_class, "site")]
+)
+def test_the_server_refuses_shipped_code_and_other_classes(hosts, federation, change, app):
+    with_error = None
+    try:
+        status = submit(hosts, lambda job: change(job, app))
+    except Exception as error:
+        status, with_error = "refused", str(error)
+    assert "COMPLETED" not in status, with_error
+
+
+PROGRAM = """
+    import sys
+    sys.path.insert(0, {tests!r})
+    import time
+    import numpy as np
+    from sklearn.linear_model import Ridge
+    from sklearn_gal.federated import FederatedGALRegressor, connect
+
+    class Slow(Ridge):
+        def fit(self, X, y, sample_weight=None):
+            time.sleep({sleep})
+            return super().fit(X, y, sample_weight)
+
+    import pandas as pd
+    frame = pd.read_pickle({frame!r})
+    federation = connect({kit!r}, timeout=240)
+    print("connected", flush=True)
+    own = [("hospital", Slow(alpha=0.5), ["x0", "x1"])]
+    model = FederatedGALRegressor(
+        federation, own, key="key", random_state=0, max_iter=8, cv=2,
+        checkpoint={checkpoint!r}, on_failure="fail", stack_contributions=True,
+    )
+    model.fit(frame[["x0", "x1", "key"]], frame["y"])
+    print("fitted", len(model.communication_["call"]), flush=True)
+    np.save({result!r}, model.predict(frame[["x0", "x1", "key"]]))
+"""
+
+
+def test_the_label_holder_is_killed_and_resumes(hosts, federation, tmp_path):
+    X, y, ids = task("regressor")
+    frame = X.assign(key=ids, y=y)
+    frame.to_pickle(tmp_path / "frame.pkl")
+    settings = {
+        "tests": str(Path(__file__).parent),
+        "sleep": 0.2,
+        "frame": str(tmp_path / "frame.pkl"),
+        "kit": str(hosts.kit),
+        "checkpoint": str(tmp_path / "checkpoint"),
+        "result": str(tmp_path / "result.npy"),
+    }
+    program = textwrap.dedent(PROGRAM).format(**settings)
+
+    def run():
+        return subprocess.Popen(
+            [sys.executable, "-c", program],
+            env=hosts.environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    process = run()
+    process_output = process.stdout
+    state = tmp_path / "checkpoint" / "fit.joblib"
+    try:
+        assert process_output.readline() == "connected\n"
+        deadline, n_rounds = time.monotonic() + 120, 0
+        while n_rounds < 3 and time.monotonic() < deadline:
+            time.sleep(0.05)
+            n_rounds = len(list(tmp_path.glob("checkpoint/*/hospital/round-*.joblib")))
+        assert n_rounds >= 3
+        assert process.poll() is None
+    finally:
+        kill(process)
+        process_output.close()
+    assert state.exists()
+    assert not (tmp_path / "result.npy").exists()
+    process = run()
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 0
+    assert "fitted" in output
+    params = {"max_iter": 8, "cv": 2, "stack_contributions": True}
+    whole = joint("regressor", **params).fit(X, y)
+    np.testing.assert_array_equal(np.load(tmp_path / "result.npy"), whole.predict(X))
+
+
+class Slow(Ridge):
+    def fit(self, X, y, sample_weight=None):
+        time.sleep(0.2)
+        return super().fit(X, y, sample_weight)
+
+
+# the last: it leaves the module with an organization started anew
+def test_an_organization_is_killed_and_comes_back(hosts, federation):
+    X, y, ids = task("regressor")
+    frame = X[columns("hospital")].assign(key=ids)
+    own = [("hospital", Slow(), columns("hospital"))]
+    params = {"max_iter": 12, "weights": "uniform", "line_search": False, "deadline": 8}
+    model = federated("regressor", federation, on_failure="continue", **params)
+    model.set_params(organizations=own)
+
+    class KillsInRound:
+        """A channel that kills an organization while it fits its fourth round."""
+
+        organizations = federation.channel.organizations
+        n_calls = 0
+
+        def call(self, organization, request, timeout):
+            if organization == "clinic" and b'"fit_round"' in bytes(request[:64]):
+                self.n_calls += 1
+                if self.n_calls == 4:
+                    kill(hosts.processes["clinic"])
+            return federation.channel.call(organization, request, timeout)
+
+    secret = (hosts.kit / "secret").read_text()
+    model.set_params(federation=Federation(KillsInRound(), secret))
+    begin = time.monotonic()
+    with pytest.warns(OrganizationWarning, match="'clinic' did not answer"):
+        model.fit(frame, y)
+    assert time.monotonic() - begin < 8 + 40
+    assert model.n_iter_ == 12
+    position = 2
+    np.testing.assert_allclose(model.weights_[:3, position], 0.25)
+    np.testing.assert_array_equal(model.weights_[3:, position], 0)
+    others = np.delete(np.arange(4), position)
+    np.testing.assert_allclose(model.weights_[3:, others], 1 / 3)
+    failed = set(model.communication_["organization"][model.communication_["error"] != ""])
+    assert failed == {"clinic"}
+
+    model.set_params(deadline=2)
+    with pytest.warns(OrganizationWarning, match="'clinic' did not answer"):
+        without = model.predict(frame)
+    hosts.start_organization("clinic")
+    model.set_params(federation=federation, on_failure="wait", deadline=20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OrganizationWarning)
+        back = model.predict(frame)
+    assert np.isfinite(back).all()
+    assert not np.array_equal(back, without)
+    again = federated("regressor", federation, max_iter=3, cv=2).fit(frame, y)
+    one = joint("regressor", max_iter=3, cv=2).fit(X, y)
+    assert_same(one, again, X, frame)

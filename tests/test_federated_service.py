@@ -1,0 +1,318 @@
+"""An organization answers four calls with arrays of numbers, and nothing else."""
+
+import logging
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import Ridge
+from sklearn.neighbors import KNeighborsRegressor
+
+from sklearn_gal._organizations import LocalOrganization
+from sklearn_gal.federated import OrganizationService
+from sklearn_gal.federated._keys import digests
+from sklearn_gal.federated._wire import decode, encode
+
+SECRET = "0123456789abcdef"
+FIT = "0123456789abcdef" * 2
+
+
+@pytest.fixture
+def table(rng):
+    table = pd.DataFrame(rng.normal(size=(60, 3)), columns=["a", "b", "c"])
+    return table.assign(id=[f"row {i}" for i in range(60)])
+
+
+@pytest.fixture
+def service(table, tmp_path):
+    return OrganizationService("bank", table, "id", SECRET, tmp_path, estimator=Ridge())
+
+
+def ids(table, rows=slice(None)):
+    return digests(table["id"][rows], SECRET.encode(), FIT)
+
+
+def ask(service, call, fit_id=FIT, **fields):
+    if call in ("prepare", "predict"):
+        fields = {"abstain": False} | fields
+    return decode(service.answer(encode(call, {"fit_id": fit_id, **fields})))
+
+
+def fit_request(table, rng, **changed):
+    fields = {"round": 0, "seed": 1, "residual": rng.normal(size=(len(table), 2))}
+    return {key: value for key, value in (fields | changed).items() if value is not None}
+
+
+def test_it_answers_as_the_organization_in_process_would(service, table, rng):
+    order = rng.permutation(60)[:40]
+    folds = np.arange(40) % 2
+    request = fit_request(table[:40], rng, folds=folds)
+    local = LocalOrganization("bank", Ridge(), np.arange(3))
+    local.prepare(table[["a", "b", "c"]].iloc[order], {})
+    expected = local.fit_round(0, 1, folds, request["residual"])
+
+    name, reply = ask(service, "prepare", row_ids=ids(table, order))
+    assert (name, reply["present"].all()) == ("ok", True)
+    name, reply = ask(service, "fit_round", **request)
+    np.testing.assert_array_equal(reply["fitted"], expected)
+
+    rest = np.setdiff1d(np.arange(60), order)
+    asked = {"row_ids": ids(table, rest), "rounds": np.array([0])}
+    name, reply = ask(service, "predict", coefficients=np.array([0.3]), **asked)
+    expected = local.predict(table[["a", "b", "c"]].iloc[rest], [0], [0.3])
+    np.testing.assert_array_equal(reply["prediction"], expected)
+    each = ask(service, "predict", **asked)[1]["prediction"]
+    np.testing.assert_array_equal(0.3 * each[:, 0], expected)
+
+
+def test_models_outlive_the_process(service, table, tmp_path, rng):
+    ask(service, "prepare", row_ids=ids(table))
+    for number in range(3):
+        ask(service, "fit_round", **fit_request(table, rng, round=number))
+    asked = {
+        "row_ids": ids(table),
+        "rounds": np.arange(3),
+        "coefficients": np.array([1.0, 0.5, 2.0]),
+    }
+    expected = ask(service, "predict", **asked)[1]["prediction"]
+    again = OrganizationService("bank", table, "id", SECRET, tmp_path, estimator=Ridge())
+    np.testing.assert_array_equal(ask(again, "predict", **asked)[1]["prediction"], expected)
+    assert again.fits() == [FIT]
+    assert oct(tmp_path.joinpath(FIT).stat().st_mode)[-3:] == "700"
+    again.forget(FIT)
+    assert again.fits() == []
+    assert ask(again, "predict", **asked) == ("error", {"type": "RequestRefused"})
+    with pytest.raises(ValueError, match="no fit"):
+        again.forget("../..")
+
+
+class Counting(Ridge):
+    fits = 0
+
+    def fit(self, X, y, sample_weight=None):
+        Counting.fits += 1
+        return super().fit(X, y, sample_weight)
+
+
+def test_a_round_asked_for_twice_is_fitted_once(table, tmp_path, rng):
+    service = OrganizationService(
+        "bank", table, "id", SECRET, tmp_path, estimator=Counting()
+    )
+    ask(service, "prepare", row_ids=ids(table))
+    request = fit_request(table, rng)
+    first = ask(service, "fit_round", **request)[1]["fitted"]
+    so_far = Counting.fits
+    assert so_far > 0
+    np.testing.assert_array_equal(ask(service, "fit_round", **request)[1]["fitted"], first)
+    assert Counting.fits == so_far
+    ask(service, "fit_round", **request | {"seed": 2})
+    assert Counting.fits == so_far + 1
+
+
+def test_release_lets_go_of_rows_and_of_late_rounds(service, table, rng):
+    ask(service, "prepare", row_ids=ids(table))
+    for number in range(3):
+        ask(service, "fit_round", **fit_request(table, rng, round=number))
+    assert ask(service, "release", n_rounds=2)[0] == "ok"
+    asked = {"row_ids": ids(table), "coefficients": np.ones(1)}
+    assert ask(service, "predict", rounds=np.array([1]), **asked)[0] == "ok"
+    assert ask(service, "predict", rounds=np.array([2]), **asked)[0] == "error"
+    request = fit_request(table, rng)
+    assert ask(service, "fit_round", **request) == ("error", {"type": "NotPrepared"})
+
+
+def test_it_abstains_where_asked_to(table, tmp_path, rng):
+    table.loc[3, ["a", "b", "c"]] = np.nan  # a row with nothing in it
+    service = OrganizationService("bank", table, "id", SECRET, tmp_path, estimator=Ridge())
+    order = np.append(np.arange(40), [-1, -1])
+    asked = np.where(order < 0, "nobody", table["id"].to_numpy()[order])
+    asked[-1] = "no one"
+    rows = digests(asked, SECRET.encode(), FIT)
+    present = (order >= 0) & (order != 3)
+    residual = rng.normal(size=(42, 2))
+    X = table[["a", "b", "c"]].iloc[np.maximum(order, 0)].to_numpy(copy=True)
+    X[~present] = np.nan
+    local = LocalOrganization("bank", Ridge(), np.arange(3), missing_rows="abstain")
+    local.prepare(X, {})
+    expected = local.fit_round(0, 1, None, residual)
+    reply = ask(service, "prepare", row_ids=rows, abstain=True)[1]
+    np.testing.assert_array_equal(reply["present"], present)
+    fitted = ask(service, "fit_round", round=0, seed=1, residual=residual)[1]["fitted"]
+    np.testing.assert_array_equal(fitted, expected)
+    assert np.isnan(fitted[~present]).all()
+    asked = {"row_ids": rows, "rounds": np.array([0]), "abstain": True}
+    reply = ask(service, "predict", coefficients=np.array([2.0]), **asked)[1]
+    np.testing.assert_array_equal(reply["prediction"], local.predict(X, [0], [2.0]))
+
+
+def test_rows_that_it_lacks_are_told(service, table, rng):
+    other = digests(["row 1", "who?", "row 7"], SECRET.encode(), FIT)
+    present = ask(service, "prepare", row_ids=other)[1]["present"]
+    assert present.tolist() == [True, False, True]
+    assert ask(service, "fit_round", **fit_request(table[:3], rng))[0] == "error"
+
+
+ROWS = np.zeros((60, 16), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("call", "fields"),
+    [
+        ("forget", {}),
+        ("fits", {}),
+        ("answer", {}),
+        ("__init__", {}),
+        ("_fit", {}),
+        ("describe", {}),
+        ("run", {"code": "import os"}),
+        ("prepare", {}),
+        ("prepare", {"row_ids": ROWS, "estimator": "Ridge()"}),
+        ("prepare", {"row_ids": ROWS, "abstain": 1}),
+        ("prepare", {"row_ids": ROWS[:, :8]}),
+        ("prepare", {"row_ids": ROWS.astype(float)}),
+        ("prepare", {"row_ids": np.zeros((101, 16), dtype=np.uint8)}),
+        ("prepare", {"row_ids": ROWS, "sample_weight": np.ones(59)}),
+        ("prepare", {"row_ids": ROWS, "sample_weight": np.full(60, np.nan)}),
+        ("prepare", {"row_ids": ROWS, "fit_id": "../" + FIT[3:]}),
+        ("prepare", {"row_ids": ROWS, "fit_id": FIT + "0"}),
+        ("prepare", {"row_ids": ROWS, "fit_id": 1}),
+        ("fit_round", {"residual": np.zeros(60)}),
+        ("fit_round", {"residual": np.full((60, 1), np.nan)}),
+        ("fit_round", {"residual": np.full((60, 1), np.inf)}),
+        ("fit_round", {"residual": np.zeros((59, 1))}),
+        ("fit_round", {"residual": np.zeros((60, 0))}),
+        ("fit_round", {"residual": np.zeros((60, 6))}),
+        ("fit_round", {"residual": np.zeros((60, 1), dtype=int)}),
+        ("fit_round", {"round": -1}),
+        ("fit_round", {"round": 10**9}),
+        ("fit_round", {"round": 0.0}),
+        ("fit_round", {"round": True}),
+        ("fit_round", {"seed": -1}),
+        ("fit_round", {"seed": None}),
+        ("fit_round", {"folds": np.full(60, 60)}),
+        ("fit_round", {"folds": np.full(60, -2)}),
+        ("fit_round", {"folds": np.full(60, -1)}),
+        ("fit_round", {"folds": np.zeros(59, dtype=int)}),
+        ("predict", {"row_ids": ROWS, "rounds": np.array([7])}),
+        ("predict", {"row_ids": ROWS, "rounds": np.array([0]), "folds": np.zeros(2, int)}),
+        ("predict", {"row_ids": ROWS, "rounds": np.array([[0]])}),
+        ("predict", {"row_ids": ROWS, "rounds": np.arange(2), "coefficients": np.ones(1)}),
+        ("release", {"n_rounds": -1}),
+        ("release", {}),
+    ],
+)
+def test_everything_else_is_refused(table, tmp_path, rng, call, fields):
+    service = OrganizationService(
+        "bank", table, "id", SECRET, tmp_path, max_rows=100, max_outputs=5
+    )
+    assert ask(service, "prepare", row_ids=ids(table))[0] == "ok"
+    if call == "fit_round":
+        fields = fit_request(table, rng) | fields
+    if call == "predict":
+        fields = fields | {"row_ids": ids(table)}
+    name, reply = ask(service, call, **fields)
+    assert name == "error"
+    assert set(reply) == {"type"}
+    assert ask(service, "fit_round", **fit_request(table, rng))[0] == "ok"  # as before
+
+
+class Malicious:
+    def __reduce__(self):
+        return print, ("executed",)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [pickle.dumps(Malicious()), b"", b"\x00" * 100, b"import os", None, [1], "prepare"],
+)
+def test_pickles_and_code_are_refused(service, request_, capsys):
+    name, reply = decode(service.answer(request_))
+    assert (name, reply) == ("error", {"type": "MessageError"})
+    assert not capsys.readouterr().out
+
+
+def test_oversized_requests_are_refused_before_they_are_read(table, tmp_path):
+    service = OrganizationService("bank", table, "id", SECRET, tmp_path, max_bytes=10_000)
+    name, reply = ask(service, "prepare", row_ids=np.zeros((1000, 16), dtype=np.uint8))
+    assert (name, reply) == ("error", {"type": "MessageError"})
+    ask(service, "prepare", row_ids=ids(table))
+    many = {"row_ids": ids(table), "rounds": np.zeros(100, dtype=int)}
+    assert ask(service, "predict", **many) == ("error", {"type": "RequestRefused"})
+
+
+def test_the_text_of_an_error_stays_in_the_log(table, tmp_path, rng, caplog):
+    class Telling(Ridge):
+        def fit(self, X, y, sample_weight=None):
+            raise ValueError(f"cannot fit {X.iloc[0, 0]}")
+
+    service = OrganizationService(
+        "bank", table, "id", SECRET, tmp_path, estimator=Telling()
+    )
+    ask(service, "prepare", row_ids=ids(table))
+    with caplog.at_level(logging.ERROR, logger="sklearn_gal.federated"):
+        reply = ask(service, "fit_round", **fit_request(table, rng))
+    assert reply == ("error", {"type": "ValueError"})
+    assert f"cannot fit {table['a'][0]}" in caplog.text
+
+
+def test_weights_for_an_estimator_that_takes_none_are_refused(table, tmp_path):
+    service = OrganizationService(
+        "bank", table, "id", SECRET, tmp_path, estimator=KNeighborsRegressor()
+    )
+    reply = ask(service, "prepare", row_ids=ids(table), sample_weight=np.ones(60))
+    assert reply == ("error", {"type": "RequestRefused"})
+
+
+def test_only_some_fits_stay_in_memory(table, tmp_path, rng):
+    service = OrganizationService("bank", table, "id", SECRET, tmp_path, max_fits=2)
+    names = [f"{i:032x}" for i in range(4)]
+    for name in names:
+        rows = digests(table["id"], SECRET.encode(), name)
+        ask(service, "prepare", name, row_ids=rows)
+    request = fit_request(table, rng)
+    answers = [ask(service, "fit_round", name, **request) for name in names[::-1]]
+    assert [name for name, _ in answers] == ["ok", "ok", "error", "error"]
+    assert answers[2][1] == {"type": "NotPrepared"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"key": "nobody"}, "no key column 'nobody'"),
+        ({"columns": ["a", "z"]}, r"got \['z'\]"),
+        ({"columns": ["a", "id"]}, r"got \['id'\]"),
+        ({"columns": []}, "at least one"),
+        ({"secret": "short"}, "at least 16 bytes"),
+        ({"estimator": "Ridge"}, "must be a regressor"),
+        ({"name": "a__b"}, "must not contain '__'"),
+    ],
+)
+def test_bad_settings_are_told(table, tmp_path, change, message):
+    settings = {
+        "name": "bank",
+        "table": table,
+        "key": "id",
+        "secret": SECRET,
+        "folder": tmp_path,
+    }
+    with pytest.raises(ValueError, match=message):
+        OrganizationService(**settings | change)
+
+
+def test_keys_must_be_unique_and_there(table, tmp_path):
+    twice = table.assign(id=["row 1"] * 60)
+    with pytest.raises(ValueError, match="not unique: 60 rows, 1 different"):
+        OrganizationService("bank", twice, "id", SECRET, tmp_path)
+    missing = table.assign(id=[None, *table["id"][1:]])
+    with pytest.raises(ValueError, match="row id must be"):
+        OrganizationService("bank", missing, "id", SECRET, tmp_path)
+
+
+def test_polars_tables(table, tmp_path, rng):
+    polars = pytest.importorskip("polars")
+    service = OrganizationService(
+        "bank", polars.from_pandas(table), "id", SECRET, tmp_path, estimator=Ridge()
+    )
+    assert ask(service, "prepare", row_ids=ids(table))[0] == "ok"
+    assert ask(service, "fit_round", **fit_request(table, rng))[0] == "ok"
