@@ -95,3 +95,4 @@ def benchmarks(session):
     session.run("python", "examples/quickstart.py", env=ONE_THREAD)
     data = ("--data", "benchmarks")
     session.run("python", "benchmarks/accuracy.py", "--quick", *data, env=ONE_THREAD)
+    session.run("python", "benchmarks/speed.py", "--quick", env=ONE_THREAD)

@@ -11,7 +11,7 @@ from lightgbm import Booster, Dataset, LGBMRegressor
 from scipy import sparse
 from sklearn.pipeline import Pipeline
 
-from ._learners import Learner, OutputRegressors
+from ._learners import IN_SAMPLE, Learner, OutputRegressors
 
 # Objectives that take any real number for a label. The others refuse most residuals, in
 # LightGBM's own words when it is called the plain way.
@@ -67,6 +67,8 @@ OTHER_PARAMETERS = {
     "verbosity",
     "zero_as_missing",
 }
+# From so many rows on, part of them is cut from columns that are binned with all rows.
+BINNED_ONCE_FROM = 50_000
 # From few rows no bag can be drawn.
 _TEMPLATE_ROWS = 1000
 # What training is done with and a model need not show: see `BoosterLearner._train`.
@@ -77,7 +79,9 @@ class BoosterLearner(Learner):
     """`LGBMRegressor` on columns that are binned once for all fits to the same rows.
 
     The trees are bit-identical to those of clone and fit, and fitted values are read off
-    the trained booster where they are those that `predict` would give.
+    the trained booster where they are those that `predict` would give. Of many rows, a fit
+    to part of them takes its bins from all of them, as `lightgbm.cv` does: its trees are
+    those of `lightgbm.train` on a `Dataset.subset`.
     """
 
     @classmethod
@@ -120,13 +124,18 @@ class BoosterLearner(Learner):
         """
         labels = residual if split.rows is None else residual[split.rows]
         labels = np.ascontiguousarray(labels.T, dtype=np.float32)
-        if split.key is None or labels.shape[1] < 2 or not np.isfinite(labels).all():
+        cut = split.rows is not None and len(residual) >= BINNED_ONCE_FROM
+        lone = split.key is None and not cut
+        if lone or labels.shape[1] < 2 or not np.isfinite(labels).all():
             return super().fit(residual, split, seed)
         if self._template is None:
             self._make_template()
-        if split.key not in self._binned:
-            self._binned[split.key] = self._bin(split)
-        binned = self._binned[split.key]
+        key = IN_SAMPLE.key if cut else split.key
+        if key not in self._binned:
+            self._binned[key] = self._bin(IN_SAMPLE if cut else split)
+        binned = self._binned[key]
+        if cut:
+            binned = self._cut_binned(binned, split)
         settings = self.seeds.settings(seed)
         models, fitted = [], []
         for label in labels:
@@ -187,6 +196,26 @@ class BoosterLearner(Learner):
             judged.construct()
             judged.label = None
         return train, judged, True
+
+    def _cut_binned(self, binned, split):
+        """Of all rows binned, those to fit to and those to judge."""
+        everything, _, reads_off = binned
+        nobody = split.judged is not None and len(split.judged) == 0
+        train = self._part(everything, split.rows)
+        if nobody or not reads_off:
+            return train, None, False
+        if split.judged is None:
+            return train, everything, True
+        return train, self._part(everything, split.judged), True
+
+    def _part(self, everything, rows):
+        """Of binned rows a selection, whose numbers ascend."""
+        part = everything.subset([], params=dict(self._params))
+        # `subset` would sort a list of them, which takes longer than to cut the rows
+        part.used_indices = np.ascontiguousarray(rows, dtype=np.int32)
+        part.construct()
+        part.label = part.weight = None
+        return part
 
     def _reads_off(self, view):
         """Whether binned rows go to the same leaves as the rows themselves.

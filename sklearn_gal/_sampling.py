@@ -21,7 +21,7 @@ TWO_FOLDS_FROM = 200
 # within bounds; what an organization computes of its columns for one of them, it can use
 # again when its turn comes. Fewer are worse judges of few rows (docs/design.rst).
 PARTITIONED_ROWS = 200_000
-FEWEST_PARTITIONS, MOST_PARTITIONS = 4, 16
+FEWEST_PARTITIONS, MOST_PARTITIONS = 10, 16
 # What the seed of a draw is for
 _FOLDS, _VALIDATION = 1, 2
 

@@ -4,11 +4,12 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from lightgbm import LGBMRegressor, early_stopping
+from lightgbm import Dataset, LGBMRegressor, early_stopping, train
 from numpy.testing import assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
 
+from sklearn_gal import _learner_lightgbm
 from sklearn_gal._learner_lightgbm import BoosterLearner
 from sklearn_gal._learners import IN_SAMPLE, Learner, OutputRegressors, Seeds, Split
 from sklearn_gal._registry import make_learner
@@ -271,3 +272,40 @@ def test_residuals_beyond_float32(rng, bad):
     if np.isnan(bad):
         with pytest.raises(ValueError, match="Input y contains NaN"):
             learner.fit(residual, IN_SAMPLE, 0)
+
+
+class TestManyRows:
+    @pytest.fixture(autouse=True)
+    def few_are_many(self, monkeypatch):
+        monkeypatch.setattr(_learner_lightgbm, "BINNED_ONCE_FROM", N)
+
+    @pytest.mark.parametrize("weighted", [False, True])
+    @pytest.mark.parametrize("split", ["fold", "overlapping"])
+    @pytest.mark.parametrize("kind", views(np.random.default_rng(0)))
+    def test_bins_are_those_of_all_rows(self, rng, kind, split, weighted):
+        view, split, residual = views(rng)[kind], SPLITS[split], rng.normal(size=(N, 1))
+        weight = rng.gamma(1, size=N) if weighted else None
+        estimator = LGBMRegressor(n_estimators=4, num_leaves=7, n_jobs=1, verbosity=-1)
+        params = {} if weight is None else {"sample_weight": weight}
+        model, fitted = make_learner(estimator, view, params).fit(residual, split, 0)
+        everything = Dataset(view, label=residual[:, 0], weight=weight)
+        settings = {"num_leaves": 7, "verbosity": -1, "num_threads": 1}
+        booster = train(settings, everything.subset(split.rows), num_boost_round=4)
+        assert_array_equal(model.predict(view), booster.predict(view))
+        assert_array_equal(fitted[:, 0], model.predict(view)[split.judged])
+
+    def test_few_values_are_binned_alike(self, rng):
+        view, residual = rng.integers(9, size=(N, 4)), rng.normal(size=(N, 2))
+        estimator = LGBMRegressor(n_estimators=3, n_jobs=1, verbosity=-1)
+        model, fitted = make_learner(estimator, view, {}).fit(residual, SPLITS["fold"], 0)
+        other, values = expected(estimator, view, residual, SPLITS["fold"], 0, {})
+        assert_array_equal(fitted, values)
+        assert_array_equal(model.predict(view), other.predict(view))
+
+    @pytest.mark.parametrize("judged", [np.arange(0, N, 3), np.arange(0), None])
+    def test_splits_without_a_key(self, rng, judged):
+        view, residual = rng.normal(size=(N, 4)), rng.normal(size=(N, 1))
+        learner = make_learner(LGBMRegressor(n_jobs=1, verbosity=-1), view, {})
+        model, fitted = learner.fit(residual, Split(np.arange(50, N), judged), 0)
+        rows = slice(None) if judged is None else judged
+        assert_array_equal(fitted[:, 0], model.predict(view)[rows])
