@@ -12,6 +12,7 @@ from scipy import sparse
 from sklearn.pipeline import Pipeline
 
 from ._learners import IN_SAMPLE, Learner, OutputRegressors
+from ._stacking import append_columns
 
 # Objectives that take any real number for a label. The others refuse most residuals, in
 # LightGBM's own words when it is called the plain way.
@@ -68,7 +69,7 @@ OTHER_PARAMETERS = {
     "zero_as_missing",
 }
 # From so many rows on, part of them is cut from columns that are binned with all rows.
-BINNED_ONCE_FROM = 50_000
+BINNED_ONCE_FROM = 2_500
 # From few rows no bag can be drawn.
 _TEMPLATE_ROWS = 1000
 # What training is done with and a model need not show: see `BoosterLearner._train`.
@@ -116,6 +117,7 @@ class BoosterLearner(Learner):
         self._template: Any = None
         self._repeats: Any = None
         self._binned = {}
+        self._assisted: Any = None
 
     def fit(self, residual, split, seed):
         """Fit to `residual` (n_samples, n_outputs) as `split` says.
@@ -146,6 +148,21 @@ class BoosterLearner(Learner):
         if any(values is None for values in fitted):
             return model, self._judge(model, split, len(models))
         return model, np.stack(fitted, axis=1) if len(fitted) > 1 else fitted[0][:, None]
+
+    def with_assistance(self, columns):
+        """The learner that sees `columns` of the assistors beside its own.
+
+        The columns are new in each round: worth binning if several fits share the bins.
+        """
+        if len(columns) < BINNED_ONCE_FROM:
+            return super().with_assistance(columns)
+        if self._assisted is None:
+            self._assisted = copy(self)
+            self._assisted._template = None
+            # to look for repeated values in new columns takes longer than to predict
+            self._assisted._repeats = np.array([np.inf, np.inf])
+        self._assisted.view, self._assisted._binned = append_columns(self.view, columns), {}
+        return self._assisted
 
     def forget(self, key):
         """Let go of the binned columns of the splits with this key."""
@@ -232,9 +249,9 @@ class BoosterLearner(Learner):
         if self._repeats is None:
             self._repeats = _most_repeated(self.view)
         # a value is no more frequent among some rows than among all
-        return _keeps_apart(self._repeats, view.shape[0]) or _keeps_apart(
-            _most_repeated(view), view.shape[0]
-        )
+        if _keeps_apart(self._repeats, view.shape[0]):
+            return True
+        return view is not self.view and _keeps_apart(_most_repeated(view), view.shape[0])
 
     def _train(self, binned, label, settings):
         """A booster trained as `LGBMRegressor.fit` does it, and its fitted values."""

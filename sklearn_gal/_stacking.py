@@ -32,7 +32,9 @@ class Assistance:
     def __init__(self, shape, label_holder, unit):
         self.contributions = np.zeros(shape)
         n_columns = (shape[1] - 1) * shape[2]
-        self._recent: deque[np.ndarray] = deque(maxlen=max(1, RECENT_COLUMNS // n_columns))
+        n_rounds = max(1, RECENT_COLUMNS // n_columns)
+        # zeros before the first round: there are as many columns in every round
+        self._recent = deque([np.zeros(shape)] * n_rounds, maxlen=n_rounds)
         self._label_holder = label_holder
         self._unit = unit
 

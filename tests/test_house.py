@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "_callbacks": set(),
     "_stacking": set(),
     "_learners": {"_stacking"},
-    "_learner_lightgbm": {"_learners"},
+    "_learner_lightgbm": {"_learners", "_stacking"},
     "_learner_linear": {"_learners"},
     "_learner_pipeline": {"_learners", "_stacking"},
     "_registry": {

@@ -155,7 +155,8 @@ def test_constant_residuals(rng):
         assert_same(learner, estimator, view, np.ones((N, 1)), split, {})
 
 
-def test_many_rows(rng):
+def test_many_rows(rng, monkeypatch):
+    monkeypatch.setattr(_learner_lightgbm, "BINNED_ONCE_FROM", np.inf)
     view = rng.normal(size=(20_000, 3))
     residual = view[:, :1] + rng.normal(size=(20_000, 1))
     estimator = LGBMRegressor(n_estimators=2, verbosity=-1)

@@ -16,7 +16,13 @@ from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_gal import GALClassifier, GALRegressor
-from sklearn_gal._stacking import Assistance, AssistedView, StackedPipeline, append_columns
+from sklearn_gal._stacking import (
+    RECENT_COLUMNS,
+    Assistance,
+    AssistedView,
+    StackedPipeline,
+    append_columns,
+)
 
 
 def product(rng, n=600):
@@ -82,8 +88,8 @@ def test_another_label_holder(rng):
     model = stacked(halves(Ridge()), label_holder="partner", max_iter=2).fit(X, y)
     first, second = model.estimators_[1]
     assert first.estimators[0].n_features_in_ == 2
-    # its own two, the contribution and the fitted values of the round before
-    assert second.estimators[0].n_features_in_ == 4
+    # its own two, the contribution and the fitted values of the latest rounds
+    assert second.estimators[0].n_features_in_ == 2 + 1 + RECENT_COLUMNS
 
 
 @pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
@@ -204,13 +210,14 @@ def test_no_training_rows_stay(rng):
 
 def test_columns_of_the_assistance(rng):
     assistance = Assistance((5, 3, 2), 1, 2.0)
-    assert_array_equal(assistance.columns(), np.zeros((5, 4)))
+    assert_array_equal(assistance.columns(), np.zeros((5, 4 * (1 + 16 // 4))))
     fitted = rng.normal(size=(5, 3, 2))
     assistance.add(fitted, np.array([0.5, 1.0, 0.0]))
     assert_allclose(assistance.contributions[:, 0], 0.5 * fitted[:, 0])
-    columns = assistance.columns().reshape(5, 2, 2, 2)
+    columns = assistance.columns().reshape(5, 2, 2, -1)
     assert_allclose(columns[:, 0, :, 0], 0.25 * fitted[:, 0])
-    assert_allclose(columns[:, 1, :, 1], 0.5 * fitted[:, 2])
+    assert_allclose(columns[:, 1, :, -1], 0.5 * fitted[:, 2])
+    assert_array_equal(columns[..., 1:-1], 0)
     for _ in range(9):
         assistance.add(fitted, np.zeros(3))
     assert assistance.columns().shape == (5, 4 * (1 + 16 // 4))
