@@ -47,8 +47,7 @@ def optimal_weights(residual, fitted, sample_weight=None):
     weights = np.zeros(len(involved))
     gram = _gram_of_errors(residual, fitted, sample_weight)
     gram = gram[np.ix_(involved, involved)]
-    eigenvalues, eigenvectors = linalg.eigh(gram / (np.trace(gram) or 1.0))
-    root = np.sqrt(np.maximum(eigenvalues, 0))[:, None] * eigenvectors.T
+    root = _root(gram / (np.trace(gram) or 1.0))
     n_involved = len(gram)
     solution, _ = optimize.nnls(
         np.vstack([root, np.ones(n_involved)]), np.append(np.zeros(n_involved), 1.0)
@@ -72,8 +71,7 @@ def nonnegative_weights(residual, fitted, sample_weight=None):
     both = np.vstack([fitted[involved], residual])
     gram = _gram_of_errors(np.zeros_like(residual), both, sample_weight)
     norms = np.sqrt(np.maximum(np.diag(gram), np.finfo(np.float64).tiny))
-    eigenvalues, eigenvectors = linalg.eigh(gram / np.outer(norms, norms))
-    root = np.sqrt(np.maximum(eigenvalues, 0))[:, None] * eigenvectors.T
+    root = _root(gram / np.outer(norms, norms))
     solution, _ = optimize.nnls(root[:, :-1], root[:, -1])
     if not solution.any():  # no organization leads downhill
         return np.full(len(fitted), 1 / len(fitted))
@@ -141,6 +139,12 @@ def _gram_of_errors(residual, fitted, sample_weight):
         error = fitted[:, block] - residual[block]
         gram += (error if sample_weight is None else error * scale[block]) @ error.T
     return gram
+
+
+def _root(gram):
+    """A square matrix with these inner products of its columns."""
+    eigenvalues, eigenvectors = linalg.eigh(gram)
+    return np.sqrt(np.maximum(eigenvalues, 0))[:, None] * eigenvectors.T
 
 
 def _fitted_something(residual, fitted):

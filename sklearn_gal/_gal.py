@@ -89,9 +89,7 @@ class BaseGAL(
         continued = continues(self)
         with unchanged_on_failure(self):
             X, target, sample_weight = self._validate(X, y, sample_weight, continued)
-            y, strata, sample_weight = self._encode_target(target, sample_weight, continued)
-            if self.privacy is not None:
-                strata = np.zeros_like(strata)  # fold numbers would tell
+            y, strata, sample_weight = self._encode(target, sample_weight, continued)
             organizations = self._resolve_organizations(X)
             local_params, split_params = self._route(organizations, sample_weight, params)
             folds = given_folds(self.cv, X, target, **split_params)
@@ -113,6 +111,13 @@ class BaseGAL(
         X = self._validate_X(X, reset=not continued or brings_columns(self, X))
         check_consistent_length(X, target)
         return X, target, validate_weight(sample_weight, len(target))
+
+    def _encode(self, target, sample_weight, continued):
+        """Target as the loss takes it, strata of the folds and weights of the rows."""
+        y, strata, sample_weight = self._encode_target(target, sample_weight, continued)
+        if self.privacy is not None:
+            strata = np.zeros_like(strata)  # fold numbers would tell
+        return y, strata, sample_weight
 
     def _resolve_organizations(self, X):
         return resolve_organizations(self, X)
@@ -231,9 +236,7 @@ class BaseGAL(
 
     def _fit_round(self, number, train, folds, parallel):
         """One round of the method: weights and rates; `train` moves on by them."""
-        residuals = [
-            self._loss.pseudo_residual(train.y, raw) for raw in train.raw_predictions
-        ]
+        residuals = train.residuals(self._loss)
         residual = train.on_own_path(residuals)
         weights, rates = self._paths.standstill()
         if max(residual.max(), -residual.min()) <= _FITTED * self._first_residual:
@@ -399,9 +402,7 @@ class BaseGAL(
         check_may_leave(self, name)
         model = self._without(name)
         X, target, sample_weight = model._validate(X, y, sample_weight, True)
-        y, strata, sample_weight = model._encode_target(target, sample_weight, True)
-        if self.privacy is not None:
-            strata = np.zeros_like(strata)
+        y, strata, sample_weight = model._encode(target, sample_weight, True)
         rows = Rows(X, y, sample_weight, strata, None, []).of_any_weight()
         rows.present = model._presence(rows.X)
         model._paths = model._paths_for(rows.present)
@@ -449,7 +450,4 @@ class BaseGAL(
 
     def _solved_again(self, rows, fitted, folds):
         """Weights and rates of a round whose fitted values are given."""
-        residuals = [
-            self._loss.pseudo_residual(rows.y, raw) for raw in rows.raw_predictions
-        ]
-        return self._assemble(rows, fitted, residuals, folds)
+        return self._assemble(rows, fitted, rows.residuals(self._loss), folds)

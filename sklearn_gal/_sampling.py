@@ -11,7 +11,7 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing
 
 from ._learners import take_rows
-from ._organizations import NO_FOLD
+from ._organizations import KNOWN_PARTITIONS, NO_FOLD
 
 # With cv="auto": from how many rows on a fit is cross-fitted, and from how many rows on two
 # folds do instead of five (benchmarks/defaults.py).
@@ -21,7 +21,7 @@ TWO_FOLDS_FROM = 200
 # within bounds; what an organization computes of its columns for one of them, it can use
 # again when its turn comes. Fewer are worse judges of few rows (docs/design.rst).
 PARTITIONED_ROWS = 200_000
-FEWEST_PARTITIONS, MOST_PARTITIONS = 10, 16
+FEWEST_PARTITIONS, MOST_PARTITIONS = 10, KNOWN_PARTITIONS
 # What the seed of a draw is for
 _FOLDS, _VALIDATION = 1, 2
 
@@ -71,6 +71,10 @@ class Rows:
         if self.sample_weight is None or self.sample_weight.all():
             return self
         return self.take(np.flatnonzero(self.sample_weight))
+
+    def residuals(self, loss):
+        """Pseudo-residuals on every path."""
+        return [loss.pseudo_residual(self.y, raw) for raw in self.raw_predictions]
 
     def move(self, fitted, weights, rates):
         """Move raw predictions on by a round, on every path by its weights and rate."""
