@@ -1,7 +1,7 @@
 """The label holder's two optimisations: assistance weights and assisted learning rate."""
 
 import numpy as np
-from scipy import linalg, optimize, sparse
+from scipy import optimize, sparse
 
 # An organization whose fitted values are smaller than this share of the residual offers
 # nothing but rounding.
@@ -19,8 +19,12 @@ _MAX_EXPANSIONS = 200
 # the rate the next would be nothing but rounding.
 _CONVERGED = 1e-8
 _MAX_NEWTON_STEPS = 12
-# Rows of errors at a time
-_BLOCK = 8192
+# A slope that has fallen to this share of the slope at rate 0 is one of rounding.
+_ROUNDING = 1e-12
+# Below this share of the residual, squared errors would cancel in inner products.
+_CANCELS = 1e-6
+# Inner products of so few organizations are faster one by one than as a matrix product.
+_FEW = 8
 
 
 def uniform_weights(residual, fitted, sample_weight=None):
@@ -40,15 +44,19 @@ def optimal_weights(residual, fitted, sample_weight=None):
 
     An organization that fitted nothing but zeros takes no part and gets weight 0.
     """
-    residual, fitted = _flat(residual, fitted)
-    involved = _fitted_something(residual, fitted)
+    residual, fitted, scale = _flat(residual, fitted, sample_weight)
+    gram, moments, square = _inner_products(residual, fitted, scale)
+    involved = _fitted_something(gram, square)
     if not involved.any():
         return np.full(len(fitted), 1 / len(fitted))
     weights = np.zeros(len(involved))
-    gram = _gram_of_errors(residual, fitted, sample_weight)
-    gram = gram[np.ix_(involved, involved)]
-    root = _root(gram / (np.trace(gram) or 1.0))
-    n_involved = len(gram)
+    errors = gram - moments[:, None] - moments + square
+    if errors.diagonal().min() < _CANCELS * square:
+        errors = _inner_products(residual, fitted - residual, scale)[0]
+    if not involved.all():
+        errors = errors[np.ix_(involved, involved)]
+    root = _root(errors / (np.trace(errors) or 1.0))
+    n_involved = len(errors)
     solution, _ = optimize.nnls(
         np.vstack([root, np.ones(n_involved)]), np.append(np.zeros(n_involved), 1.0)
     )
@@ -64,18 +72,19 @@ def nonnegative_weights(residual, fitted, sample_weight=None):
     a length, too, that of a mean of the f_m; of organizations that each explain another
     part of the residual, all of which a sum would take, it prefers the strongest.
     """
-    residual, fitted = _flat(residual, fitted)
-    involved = _fitted_something(residual, fitted)
+    gram, moments, square = _inner_products(*_flat(residual, fitted, sample_weight))
+    involved = _fitted_something(gram, square)
+    n_organizations = len(gram)
     if not involved.any():
-        return np.full(len(fitted), 1 / len(fitted))
-    both = np.vstack([fitted[involved], residual])
-    gram = _gram_of_errors(np.zeros_like(residual), both, sample_weight)
+        return np.full(n_organizations, 1 / n_organizations)
+    gram, moments = gram[np.ix_(involved, involved)], moments[involved]
+    gram = np.block([[gram, moments[:, None]], [moments, square]])
     norms = np.sqrt(np.maximum(np.diag(gram), np.finfo(np.float64).tiny))
     root = _root(gram / np.outer(norms, norms))
     solution, _ = optimize.nnls(root[:, :-1], root[:, -1])
     if not solution.any():  # no organization leads downhill
-        return np.full(len(fitted), 1 / len(fitted))
-    weights = np.zeros(len(involved))
+        return np.full(n_organizations, 1 / n_organizations)
+    weights = np.zeros(n_organizations)
     weights[involved] = solution / norms[:-1]
     return weights / weights.sum()
 
@@ -86,14 +95,14 @@ def optimal_absolute_weights(residual, fitted, sample_weight=None):
     A linear programme: min sum_i s_i (p_i + q_i) with r_i - sum_m w_m f_im = p_i - q_i.
     Its size grows with the number of rows, unlike `optimal_weights`.
     """
-    scale = None if sample_weight is None else np.repeat(sample_weight, residual.shape[1])
-    residual, fitted = _flat(residual, fitted)
-    involved = _fitted_something(residual, fitted)
+    residual, fitted, scale = _flat(residual, fitted, sample_weight)
+    gram, _, square = _inner_products(residual, fitted, None)
+    involved = _fitted_something(gram, square)
     if not involved.any():
         return np.full(len(fitted), 1 / len(fitted))
     weights = np.zeros(len(involved))
     n_rows, n_involved = len(residual), np.count_nonzero(involved)
-    cost = np.ones(n_rows) if scale is None else scale / scale.mean()
+    cost = np.ones(n_rows) if scale is None else scale
     unit = np.abs(residual).max() or 1.0  # the solver's tolerances are absolute
     identity = sparse.eye_array(n_rows)
     result = optimize.linprog(
@@ -123,33 +132,35 @@ WEIGHTS = {
 }
 
 
-def _flat(residual, fitted):
-    """Outputs side by side: residual (n * K,), fitted values (M, n * K)."""
-    return residual.ravel(), np.moveaxis(fitted, 1, 0).reshape(fitted.shape[1], -1)
-
-
-def _gram_of_errors(residual, fitted, sample_weight):
-    """Inner products of the errors, (M, M), block by block so that they stay in cache."""
-    gram = np.zeros((len(fitted), len(fitted)))
+def _flat(residual, fitted, sample_weight):
+    """Outputs side by side, (n * K,) and (M, n * K), and their weights, of mean 1."""
+    scale = None
     if sample_weight is not None:
-        n_outputs = len(residual) // len(sample_weight)
-        scale = np.repeat(sample_weight / sample_weight.mean(), n_outputs)
-    for start in range(0, len(residual), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        error = fitted[:, block] - residual[block]
-        gram += (error if sample_weight is None else error * scale[block]) @ error.T
-    return gram
+        scale = np.repeat(sample_weight / sample_weight.mean(), residual.shape[1])
+    flat = np.moveaxis(fitted, 1, 0).reshape(fitted.shape[1], -1)
+    return residual.ravel(), flat, scale
+
+
+def _inner_products(residual, fitted, scale):
+    """Those of the fitted values (M, M), with the residual (M,), and its square."""
+    weighted = fitted if scale is None else fitted * scale
+    square = residual @ (residual if scale is None else residual * scale)
+    if len(fitted) > _FEW:
+        return weighted @ fitted.T, weighted @ residual, square
+    gram = np.empty((len(fitted), len(fitted)))
+    for i, one in enumerate(weighted):
+        gram[i, i:] = gram[i:, i] = [one @ other for other in fitted[i:]]
+    return gram, np.array([one @ residual for one in weighted]), square
 
 
 def _root(gram):
     """A square matrix with these inner products of its columns."""
-    eigenvalues, eigenvectors = linalg.eigh(gram)
+    eigenvalues, eigenvectors = np.linalg.eigh(gram)
     return np.sqrt(np.maximum(eigenvalues, 0))[:, None] * eigenvectors.T
 
 
-def _fitted_something(residual, fitted):
-    norms = [linalg.norm(each, check_finite=False) for each in fitted]
-    return np.array(norms) > _NOTHING * linalg.norm(residual, check_finite=False)
+def _fitted_something(gram, square):
+    return np.diag(gram) > _NOTHING**2 * square
 
 
 def line_search(
@@ -167,8 +178,8 @@ def line_search(
     if residual is None:
         residual = along.residual(0.0)
     slope_at_0 = along.slope(residual)
-    largest_slope = np.linalg.norm(residual) * np.linalg.norm(direction) / len(y)
-    if not slope_at_0 < -_FLAT * largest_slope:
+    largest_slope = np.sqrt(np.vdot(residual, residual) * np.vdot(direction, direction))
+    if not slope_at_0 < -_FLAT * largest_slope / len(y):
         return 0.0
 
     rate = None
@@ -190,12 +201,11 @@ class _Along:
 
     def __init__(self, loss, y, raw_prediction, direction, sample_weight):
         self.loss, self.y, self.raw_prediction = loss, y, raw_prediction
-        self.direction = direction
-        self.share = np.full(len(y), 1 / len(y))
-        self.weighted = direction / len(y)
+        self.direction = self.weighted = direction
+        self.sample_weight, self.total = sample_weight, len(y)
         if sample_weight is not None:
-            self.share = sample_weight / sample_weight.sum()
-            self.weighted = self.share[:, None] * direction
+            self.weighted = sample_weight[:, None] * direction
+            self.total = sample_weight.sum()
 
     def residual(self, rate):
         """Pseudo-residual at a rate."""
@@ -205,11 +215,12 @@ class _Along:
 
     def slope(self, residual):
         """Slope where the pseudo-residual is `residual`."""
-        return -float(np.vdot(residual, self.weighted))
+        return -float(np.vdot(residual, self.weighted)) / self.total
 
     def curvature(self, residual):
         """Curvature where the pseudo-residual is `residual`."""
-        return float(self.loss.curvature(self.y, residual, self.direction) @ self.share)
+        curvature = self.loss.curvature(self.y, residual, self.direction)
+        return float(np.average(curvature, weights=self.sample_weight))
 
     def __call__(self, rate):
         return self.slope(self.residual(rate))
@@ -218,7 +229,7 @@ class _Along:
 def _newton(along, slope, curvature):
     """The root of the slope by Newton's method from rate 0; None if it wanders off."""
     rate = low = 0.0
-    high = np.inf
+    high, level = np.inf, _ROUNDING * abs(slope)
     for _ in range(_MAX_NEWTON_STEPS):
         step = -slope / curvature if curvature > 0 else np.nan
         if rate > 0 and abs(step) <= _CONVERGED * rate:
@@ -227,7 +238,10 @@ def _newton(along, slope, curvature):
         if not low < rate < high:
             return None
         residual = along.residual(rate)
-        slope, curvature = along.slope(residual), along.curvature(residual)
+        slope = along.slope(residual)
+        if abs(slope) <= level:
+            return rate
+        curvature = along.curvature(residual)
         low, high = (rate, high) if slope < 0 else (low, rate)
     return None
 

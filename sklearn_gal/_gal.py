@@ -43,6 +43,9 @@ from .privacy import Broadcast
 
 # With early_stopping="auto": from how many rows on a fit is stopped early.
 STOP_EARLY_FROM = 10_000
+# Where the folds of the next round are others, so many rounds that lead nowhere do not end
+# a fit (docs/design.rst).
+IDLE_ROUNDS = 2
 # Nothing is left to fit when all residuals are below this share of the first ones.
 _FITTED = 1e-10
 
@@ -189,16 +192,24 @@ class BaseGAL(
             folds = self._fitted_to.folds(train, self._seed)
             with SideBySide(self._n_at_once(), organizations) as parallel:
                 ended = "max_iter is reached"
-                while len(rounds) < self.max_iter:
-                    number = len(rounds)
+                patience = IDLE_ROUNDS if folds.differ else 0
+                latest: list[
+                    Round
+                ] = []  # a round that leads on, and those before it that did not
+                while len(rounds) + len(latest) < self.max_iter:
+                    number = len(rounds) + len(latest)
                     weights, rates = self._fit_round(number, train, folds(number), parallel)
-                    if not rates[train.path].any():
-                        ended = "no step along the assisted direction lowers the loss"
-                        break
                     if validation is not None:
                         self._advance(validation, number, weights, rates)
                     losses = self._losses_of(train, validation, stops_early)
-                    rounds.append(Round(weights, rates, *losses))
+                    latest.append(Round(weights, rates, *losses))
+                    if not rates.any():
+                        if len(latest) <= patience:
+                            continue
+                        ended = "no step along the assisted direction lowers the loss"
+                        break
+                    rounds.extend(latest)
+                    latest = []
                     self._print_progress(rounds)
                     if report.round(lambda: {"_rounds": list(rounds)}):
                         ended = "a callback asked for it"
@@ -275,8 +286,9 @@ class BaseGAL(
                 fitted[rows],
                 None if train.sample_weight is None else train.sample_weight[rows],
             )
-        if rates[train.path].any():
-            train.move(fitted, weights, rates)
+        if not rates[train.path].any():
+            return weights, np.zeros_like(rates)
+        train.move(fitted, weights, rates)
         return weights, rates
 
     def _step(self, members, y, raw_prediction, residual, fitted, sample_weight):

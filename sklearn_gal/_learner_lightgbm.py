@@ -3,6 +3,7 @@
 import re
 from collections import OrderedDict, defaultdict
 from copy import copy
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
@@ -70,10 +71,42 @@ OTHER_PARAMETERS = {
 }
 # From so many rows on, part of them is cut from columns that are binned with all rows.
 BINNED_ONCE_FROM = 2_500
+# Parts that come again are kept up to so many bytes, or as many as the columns take.
+KEPT_BYTES = 16 * 2**20
+# Columns that assistors have sent have so many bins at most.
+ASSISTANCE_BINS = 63
+# Up to so many rows a booster of a single tree is rewound, and not made anew.
+REWOUND_UP_TO = 5_000
+# Objectives whose gradients LightGBM takes from the labels as they are now.
+SQUARED_ERROR = {None, "l2", "mean_squared_error", "mse", "regression", "regression_l2"}
+# Parameters that leave no trace of a tree in a booster that is rewound.
+WITHOUT_TRACE = {"data_random_seed", "max_bin", "min_data_in_bin", "verbose", "verbosity"}
 # From few rows no bag can be drawn.
 _TEMPLATE_ROWS = 1000
 # What training is done with and a model need not show: see `BoosterLearner._train`.
 _RECORDED = re.compile(r"\[(metric|force_col_wise): [^]]*]")
+
+
+@dataclass
+class Binned:
+    """Binned rows of one fit.
+
+    Parameters
+    ----------
+    train : Dataset
+        Rows to fit to.
+    judged : Dataset or None, default=None
+        Rows whose fitted values are wanted; None: the rows of `train`.
+    reads_off : bool, default=False
+        Whether binned rows go to the same leaves as the rows themselves.
+    booster : Booster or None, default=None
+        The booster of these rows before its first tree, if it can be rewound.
+    """
+
+    train: Dataset
+    judged: Dataset | None = None
+    reads_off: bool = False
+    booster: Booster | None = None
 
 
 class BoosterLearner(Learner):
@@ -116,8 +149,10 @@ class BoosterLearner(Learner):
         self._settings = settings
         self._template: Any = None
         self._repeats: Any = None
-        self._binned = {}
-        self._assisted: Any = None
+        self._binned: dict = {}
+        self._parts: dict = {}
+        self._binned_once_from = BINNED_ONCE_FROM
+        self._binning: dict = {}
 
     def fit(self, residual, split, seed):
         """Fit to `residual` (n_samples, n_outputs) as `split` says.
@@ -126,7 +161,7 @@ class BoosterLearner(Learner):
         """
         labels = residual if split.rows is None else residual[split.rows]
         labels = np.ascontiguousarray(labels.T, dtype=np.float32)
-        cut = split.rows is not None and len(residual) >= BINNED_ONCE_FROM
+        cut = split.rows is not None and len(residual) >= self._binned_once_from
         lone = split.key is None and not cut
         if lone or labels.shape[1] < 2 or not np.isfinite(labels).all():
             return super().fit(residual, split, seed)
@@ -138,7 +173,8 @@ class BoosterLearner(Learner):
         binned = self._binned[key]
         if cut:
             binned = self._cut_binned(binned, split)
-        settings = self.seeds.settings(seed)
+        # where nothing is random a booster can be rewound if its seeds stay
+        settings = self.seeds.settings(0 if self._rewinds else seed)
         models, fitted = [], []
         for label in labels:
             booster, values = self._train(binned, label, settings)
@@ -149,24 +185,27 @@ class BoosterLearner(Learner):
             return model, self._judge(model, split, len(models))
         return model, np.stack(fitted, axis=1) if len(fitted) > 1 else fitted[0][:, None]
 
-    def with_assistance(self, columns):
-        """The learner that sees `columns` of the assistors beside its own.
-
-        The columns are new in each round: worth binning if several fits share the bins.
-        """
-        if len(columns) < BINNED_ONCE_FROM:
-            return super().with_assistance(columns)
-        if self._assisted is None:
-            self._assisted = copy(self)
-            self._assisted._template = None
-            # to look for repeated values in new columns takes longer than to predict
-            self._assisted._repeats = np.array([np.inf, np.inf])
-        self._assisted.view, self._assisted._binned = append_columns(self.view, columns), {}
-        return self._assisted
+    def _assisted_by(self, columns):
+        """Of however many rows, the columns are binned once for all folds."""
+        learner = self._assistance and self._assistance[1]
+        if learner is None:
+            learner = copy(self)
+            if self._repeats is None:
+                learner._repeats = _most_repeated(self.view)
+            learner._template, learner._assistance = None, None
+            learner._binned_once_from = 0
+            n_own, most = self.view.shape[1], self._settings.get("max_bin", 255)
+            bins = [most] * n_own + [min(most, ASSISTANCE_BINS)] * columns.shape[1]
+            # without bundles every binned row goes to the leaf of the row itself
+            learner._binning = {"enable_bundle": False, "max_bin_by_feature": bins}
+        learner.view = append_columns(self.view, columns)
+        learner._binned, learner._parts = {}, {}
+        return learner
 
     def forget(self, key):
         """Let go of the binned columns of the splits with this key."""
         self._binned.pop(key, None)
+        self._parts.pop(_partition_of(key), None)
 
     def _make_template(self):
         """What a fit leaves beside its trees, and the parameters of training."""
@@ -189,8 +228,17 @@ class BoosterLearner(Learner):
             # With one thread both ways add the same numbers in the same order; without
             # being told LightGBM tries both, which takes longer than growing a tree.
             self._training["force_col_wise"] = True
+        self._state = booster.__getstate__()
         template._Booster = None
         self._template = template
+        # what one tree adds to the values can be taken away again to the last bit
+        self._rewinds = (
+            self._settings["n_estimators"] == 1
+            and self._settings["objective"] in SQUARED_ERROR
+            and self._settings["colsample_bytree"] == 1
+            and self._settings["subsample_freq"] == 0
+            and self._settings.keys() - defaults - {"num_leaves"} <= WITHOUT_TRACE
+        )
 
     def _bin(self, split):
         """The columns binned: of the rows to fit to and, in these bins, those to judge."""
@@ -199,12 +247,11 @@ class BoosterLearner(Learner):
         if weight is not None and split.rows is not None:
             weight = np.asarray(weight)[split.rows]
         label = np.zeros(view.shape[0], dtype=np.float32)
-        params = dict(self._params)
+        params = {**self._params, **self._binning}
         train = Dataset(view, label=label, weight=weight, params=params).construct()
-        nobody = split.judged is not None and len(split.judged) == 0
         train.label = train.weight = None  # LightGBM has its own
-        if nobody or not self._reads_off(view):
-            return train, None, False
+        if _judges_nobody(split) or not self._reads_off(view):
+            return Binned(train)
         judged = None
         if split.rows is not None or split.judged is not None:
             view = self.view if split.judged is None else self._cut(split.judged)
@@ -212,26 +259,38 @@ class BoosterLearner(Learner):
             judged = Dataset(view, label=label, reference=train, params=dict(params))
             judged.construct()
             judged.label = None
-        return train, judged, True
+        return Binned(train, judged, True)
 
     def _cut_binned(self, binned, split):
         """Of all rows binned, those to fit to and those to judge."""
-        everything, _, reads_off = binned
-        nobody = split.judged is not None and len(split.judged) == 0
-        train = self._part(everything, split.rows)
-        if nobody or not reads_off:
-            return train, None, False
-        if split.judged is None:
-            return train, everything, True
-        return train, self._part(everything, split.judged), True
+        partition = _partition_of(split.key)
+        train = self._part(binned.train, split.rows, partition)
+        if _judges_nobody(split) or not binned.reads_off:
+            return Binned(train)
+        judged = binned.train
+        if split.judged is not None:
+            judged = self._part(binned.train, split.judged, partition)
+        return Binned(train, judged, True)
 
-    def _part(self, everything, rows):
-        """Of binned rows a selection, whose numbers ascend."""
-        part = everything.subset([], params=dict(self._params))
+    def _part(self, everything, rows, partition):
+        """Of binned rows a selection, whose numbers ascend.
+
+        The rows that one fold of two is fitted to are those that the other is judged on.
+        """
+        known = self._parts.get(partition, [])
+        for same, part in known:
+            if np.array_equal(same, rows):
+                return part
+        part = everything.subset([], params={**self._params, **self._binning})
         # `subset` would sort a list of them, which takes longer than to cut the rows
         part.used_indices = np.ascontiguousarray(rows, dtype=np.int32)
         part.construct()
         part.label = part.weight = None
+        if partition is not None:
+            n_rows, n_columns = self.view.shape
+            n_kept = sum(len(rows) for parts in self._parts.values() for rows, _ in parts)
+            if n_columns * (n_kept + len(rows)) <= max(KEPT_BYTES, 8 * n_rows * n_columns):
+                self._parts[partition] = [*known, (rows, part)]
         return part
 
     def _reads_off(self, view):
@@ -248,6 +307,8 @@ class BoosterLearner(Learner):
             return False
         if self._repeats is None:
             self._repeats = _most_repeated(self.view)
+        if self._binning:
+            return bool(np.isfinite(self._repeats).all())
         # a value is no more frequent among some rows than among all
         if _keeps_apart(self._repeats, view.shape[0]):
             return True
@@ -255,29 +316,43 @@ class BoosterLearner(Learner):
 
     def _train(self, binned, label, settings):
         """A booster trained as `LGBMRegressor.fit` does it, and its fitted values."""
-        train, judged, reads_off = binned
-        train.set_field("label", label)
-        booster = Booster({**self._training, **settings}, train)
-        if judged is not None:
-            booster.add_valid(judged, "judged")
+        binned.train.set_field("label", label)
+        booster = self._untrained(binned, settings)
         for _ in range(self._settings["n_estimators"]):
-            booster.update()
-        fitted = []
-        if reads_off:
-            evaluate = booster.eval_train if judged is None else booster.eval_valid
-
-            def read_off(values, _):
-                fitted.append(values)
-                return "fitted values", 0.0, False
-
-            evaluate(read_off)
-        head, mark, recorded = booster.model_to_string().partition("\nparameters:")
+            ended = booster.update()
+        text = booster.model_to_string()
+        rewinds = binned.booster is not None
+        fitted = None
+        if binned.reads_off:
+            if not (rewinds or ended):  # without an objective values are copied as they are
+                booster.reset_parameter({"objective": "none"})
+            fitted = _values_of(booster, binned.judged)
+        head, mark, recorded = text.partition("\nparameters:")
         recorded = _RECORDED.sub(lambda match: self._recorded[match[1]], recorded)
-        booster.model_from_string(head + mark + recorded).free_dataset()
+        text = head + mark + recorded
+        if rewinds:
+            booster.rollback_one_iter()
+            if ended:  # a tree without a split stays
+                binned.booster = None
+            booster = Booster.__new__(Booster)  # as one comes back from a pickle
+            booster.__setstate__({**self._state, "_handle": text})
+        else:
+            booster.model_from_string(text).free_dataset()
         booster.params = {**self._params, **settings}
         booster.best_iteration = 0
         booster.best_score = defaultdict(OrderedDict)
-        return booster, fitted[0] if fitted else None
+        return booster, fitted
+
+    def _untrained(self, binned, settings):
+        """A booster without trees for binned rows."""
+        if binned.booster is not None:
+            return binned.booster
+        booster = Booster({**self._training, **settings}, binned.train)
+        if binned.judged is not None:
+            booster.add_valid(binned.judged, "judged")
+        if self._rewinds and binned.train.num_data() <= REWOUND_UP_TO:
+            binned.booster = booster
+        return booster
 
     def _model(self, booster, settings):
         """The fitted `LGBMRegressor` that clone and fit would have returned."""
@@ -285,6 +360,27 @@ class BoosterLearner(Learner):
         model._other_params = dict(model._other_params)
         model._Booster = booster
         return model.set_params(**settings)
+
+
+def _partition_of(key):
+    """The partition that a fold belongs to; None if it will not come again."""
+    return key[0] if isinstance(key, tuple) else key
+
+
+def _judges_nobody(split):
+    return split.judged is not None and len(split.judged) == 0
+
+
+def _values_of(booster, judged):
+    """Fitted values of the rows judged, or of those the booster was trained on."""
+    values = []
+
+    def read_off(fitted, _):
+        values.append(fitted)
+        return "fitted values", 0.0, False
+
+    (booster.eval_train if judged is None else booster.eval_valid)(read_off)
+    return values[0]
 
 
 def _most_repeated(view):

@@ -6,6 +6,7 @@ Nothing here knows of rounds, weights or y: an estimator, a view, a residual.
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -107,8 +108,8 @@ class Seeds:
         """The parameters that derive from `seed`."""
         if not self.names:
             return {}
-        rng = np.random.RandomState(seed)
-        return {name: rng.randint(np.iinfo(np.int32).max) for name in self.names}
+        numbers = np.random.SeedSequence(seed).generate_state(len(self.names)) >> 1
+        return dict(zip(self.names, numbers.tolist(), strict=True))
 
     def clone(self, seed):
         """A clone to fit."""
@@ -152,8 +153,9 @@ class Split:
     judged : ndarray of int or None
         Rows whose fitted values are wanted; None: all of them.
     key : hashable or None
-        The same for all splits with the same rows. None: these will not come again, so
-        that nothing need be kept for them.
+        The same for all splits with the same rows; of the folds of a partition, tuples
+        (partition, fold). None: these will not come again, so that nothing need be kept
+        for them.
     """
 
     rows: np.ndarray | None = None
@@ -177,6 +179,11 @@ class Learner:
         Parameters of `fit`; values with one entry per row are cut to the rows fitted.
     """
 
+    @classmethod
+    def takes(cls, estimator, view, fit_params):
+        """Whether this is a way to fit `estimator` to `view`."""
+        return True
+
     def __init__(self, estimator, view, fit_params):
         self.estimator = estimator
         self.view = view
@@ -184,6 +191,7 @@ class Learner:
         self.seeds = Seeds(estimator)
         self.multi_output = get_tags(estimator).target_tags.multi_output
         self.token = uuid4().hex
+        self._assistance: Any = None
 
     def fit(self, residual, split, seed):
         """Fit to `residual` (n_samples, n_outputs) as `split` says.
@@ -230,9 +238,19 @@ class Learner:
         return self.estimator, self.view, self.fit_params
 
     def with_assistance(self, columns):
-        """The learner that sees `columns` of the assistors beside its own."""
+        """The learner that sees `columns` of the assistors beside its own.
+
+        It stays the same as long as they do.
+        """
+        if self._assistance is None or self._assistance[0] is not columns:
+            self._assistance = columns, self._assisted_by(columns)
+        return self._assistance[1]
+
+    def _assisted_by(self, columns):
         estimator, view = with_columns(self.estimator, AssistedView(self.view, columns))
-        return Learner(estimator, view, self.fit_params)
+        same = estimator is self.estimator
+        same = same and type(self).takes(estimator, view, self.fit_params)
+        return (type(self) if same else Learner)(estimator, view, self.fit_params)
 
     def _cut(self, rows):
         if isinstance(self.view, AssistedView):

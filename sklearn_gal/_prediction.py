@@ -102,6 +102,8 @@ class AdditivePrediction:
 
     def _advance(self, rows, number, weights, rates):
         """Move rows that were not fitted to on by one round."""
+        if not rates.any():
+            return
         asked = weights.any(axis=0) | (rows.assistance is not None)
         rows.move(self._fitted_values(rows, number, asked=asked), weights, rates)
 

@@ -202,6 +202,12 @@ class RoundFolds:
         self.seed = seed
         self._partitions = {}
 
+    @property
+    def differ(self):
+        """Whether the folds of the next round are others."""
+        drawn = self.n_folds is not None or self.subsample < 1
+        return drawn and self.rows.folds is None and not self.same_folds
+
     def __call__(self, round_number):
         """Fold numbers of a round, (n_samples,), or None if the round is in-sample."""
         if self.rows.folds is not None:

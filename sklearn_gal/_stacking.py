@@ -13,7 +13,7 @@ from sklearn.utils import _safe_indexing, get_tags
 # Beside their contributions, the label holder's estimator sees the assistors' fitted values
 # of the latest rounds: different functions of the same columns, which the sum has mixed. As
 # many rounds as give about so many columns, but at least one (benchmarks/interactions.py).
-RECENT_COLUMNS = 16
+RECENT_COLUMNS = 8
 
 
 class Assistance:
@@ -37,16 +37,35 @@ class Assistance:
         self._recent = deque([np.zeros(shape)] * n_rounds, maxlen=n_rounds)
         self._label_holder = label_holder
         self._unit = unit
+        self._n_rounds = 0
+        self._columns = self._sent()
 
     def add(self, fitted, coefficients):
         """Add the fitted values of a round, which enter with `coefficients`."""
         self.contributions = self.contributions + coefficients[:, None] * fitted
         self._recent.append(fitted)
+        self._n_rounds += 1
+        if _is_due(self._n_rounds):
+            self._columns = self._sent()
 
     def columns(self):
-        """Columns for the label holder's estimator, (n_samples, n_columns)."""
+        """Columns for the label holder's estimator, (n_samples, n_columns).
+
+        As they were after the latest of rounds 1, 2, 3, 4, 6, 8, 12, 16, 24, ...: what is
+        computed from them once, for instance bins, serves the rounds between.
+        """
+        return self._columns
+
+    def _sent(self):
         sent = np.stack([self.contributions, *self._recent], axis=-1) / self._unit
         return np.delete(sent, self._label_holder, axis=1).reshape(len(sent), -1)
+
+
+def _is_due(n_rounds):
+    """Whether a number of rounds is a power of two, or three times one."""
+    if n_rounds % 3 == 0:
+        n_rounds //= 3
+    return n_rounds & (n_rounds - 1) == 0
 
 
 def with_columns(estimator, view):

@@ -1,4 +1,5 @@
 import pickle
+import re
 
 import joblib
 import numpy as np
@@ -103,16 +104,19 @@ def expected(estimator, view, residual, split, seed, params):
     return learner.fit(residual, split, seed)
 
 
-def boosters(model):
+def boosters(model, with_seeds=True):
     models = model.estimators if isinstance(model, OutputRegressors) else [model]
-    return [each.booster_.model_to_string() for each in models]
+    texts = [each.booster_.model_to_string() for each in models]
+    return texts if with_seeds else [re.sub(r"seed: \d+]", "]", each) for each in texts]
 
 
 def assert_same(learner, estimator, view, residual, split, params):
-    for seed, target in enumerate([residual, np.abs(residual)[::-1]]):
+    for seed, target in enumerate([residual, np.abs(residual)[::-1], residual**2]):
         model, fitted = learner.fit(target, split, seed)
         other, predicted = expected(estimator, view, target, split, seed, params)
-        assert boosters(model) == boosters(other)
+        # a booster that is rewound keeps its seeds, which nothing depends on
+        with_seeds = getattr(learner, "_rewinds", False) is False
+        assert boosters(model, with_seeds) == boosters(other, with_seeds)
         assert_array_equal(fitted, predicted)
         assert_array_equal(learner.predict(model, split.judged), predicted)
 
@@ -120,11 +124,12 @@ def assert_same(learner, estimator, view, residual, split, params):
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 @pytest.mark.parametrize("split", SPLITS)
 @pytest.mark.parametrize("weighted", [False, True])
-def test_settings(rng, settings, split, weighted):
+@pytest.mark.parametrize("n_estimators", [1, 3])
+def test_settings(rng, settings, split, weighted, n_estimators):
     view = views(rng)["missing"]
     residual = np.nan_to_num(view[:, :2]) @ [[1.0], [2.0]] + rng.normal(size=(N, 1))
     params = {"sample_weight": rng.gamma(1, size=N)} if weighted else {}
-    estimator = LGBMRegressor(n_estimators=3, verbosity=-1, **settings)
+    estimator = LGBMRegressor(n_estimators=n_estimators, verbosity=-1, **settings)
     learner = make_learner(estimator, view, params)
     assert isinstance(learner, BoosterLearner)
     if "subsample_for_bin" in settings:  # the rows that bins are made of do not change
@@ -145,7 +150,7 @@ def test_data_kinds(rng, kind, split, weighted, n_outputs):
     assert isinstance(learner, BoosterLearner)
     assert_same(learner, estimator, view, residual, SPLITS[split], params)
     reads_off = kind in READ_OFF or (kind, split) == ("missing later", "fold")
-    assert learner._binned[SPLITS[split].key][2] == reads_off
+    assert learner._binned[SPLITS[split].key].reads_off == reads_off
 
 
 def test_constant_residuals(rng):
@@ -257,6 +262,23 @@ def test_columns_are_binned_once_for_a_key(rng, monkeypatch):
     assert len(learner._binned) == 2
 
 
+def test_a_single_tree_needs_no_new_booster(rng, monkeypatch):
+    view, residual = rng.normal(size=(N, 3)), rng.normal(size=(N, 2))
+    estimator = LGBMRegressor(n_estimators=1, num_leaves=4, verbosity=-1)
+    learner = make_learner(estimator, view, {})
+    models = [learner.fit(residual, SPLITS["fold"], 0)[0]]
+    with monkeypatch.context() as patch:
+        patch.setattr(_learner_lightgbm.Booster, "__init__", None)
+        models += [learner.fit(each * residual, SPLITS["fold"], 0)[0] for each in (9, 1)]
+    before = models[0].predict(view)
+    assert not np.allclose(models[1].predict(view), before)
+    assert boosters(models[2]) == boosters(models[0])
+    assert_array_equal(learner.fit(0 * residual, SPLITS["fold"], 0)[0].predict(view), 0)
+    # a tree without a split cannot be taken away: what follows starts anew
+    assert_same(learner, estimator, view, residual, SPLITS["fold"], {})
+    assert_array_equal(models[0].predict(view), before)
+
+
 def test_splits_without_a_key_are_cloned_and_fitted(rng):
     view, residual = rng.normal(size=(N, 2)), rng.normal(size=(N, 1))
     estimator = LGBMRegressor(n_estimators=1, verbosity=-1)
@@ -302,6 +324,33 @@ class TestManyRows:
         other, values = expected(estimator, view, residual, SPLITS["fold"], 0, {})
         assert_array_equal(fitted, values)
         assert_array_equal(model.predict(view), other.predict(view))
+
+    def test_two_folds_are_cut_once(self, rng, monkeypatch):
+        view, residual = rng.normal(size=(N, 4)), rng.normal(size=(N, 2))
+        halves = np.arange(0, N, 2), np.arange(1, N, 2)
+        folds = [Split(*halves, (0, 0)), Split(*halves[::-1], (0, 1))]
+        estimator = LGBMRegressor(n_estimators=2, n_jobs=1, verbosity=-1)
+        learner = make_learner(estimator, view, {})
+        cuts, cut = [], Dataset.subset
+        monkeypatch.setattr(
+            Dataset, "subset", lambda self, *a, **k: cuts.append(1) or cut(self, *a, **k)
+        )
+        first = [learner.fit(residual, fold, 0)[1] for fold in folds]
+        assert len(cuts) == 2
+        for _ in range(3):
+            again = [learner.fit(residual, fold, 0)[1] for fold in folds]
+            assert_array_equal(again, first)
+        assert len(cuts) == 2
+        learner.forget((0, 0))
+        learner.fit(residual, folds[0], 0)
+        assert len(cuts) == 4
+        monkeypatch.setattr(_learner_lightgbm, "KEPT_BYTES", 0)
+        for partition in range(20):
+            order = rng.permutation(N)
+            some, others = np.sort(order[:200]), np.sort(order[200:])
+            learner.fit(residual, Split(some, others, (1 + partition, 0)), 0)
+        kept = sum(len(rows) for parts in learner._parts.values() for rows, _ in parts)
+        assert kept <= 8 * N
 
     @pytest.mark.parametrize("judged", [np.arange(0, N, 3), np.arange(0), None])
     def test_splits_without_a_key(self, rng, judged):

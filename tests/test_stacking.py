@@ -7,7 +7,7 @@ import pytest
 from lightgbm import LGBMRegressor
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
@@ -16,12 +16,15 @@ from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_gal import GALClassifier, GALRegressor
+from sklearn_gal._learners import IN_SAMPLE, Split
+from sklearn_gal._registry import make_learner
 from sklearn_gal._stacking import (
     RECENT_COLUMNS,
     Assistance,
     AssistedView,
     StackedPipeline,
     append_columns,
+    with_columns,
 )
 
 
@@ -210,7 +213,7 @@ def test_no_training_rows_stay(rng):
 
 def test_columns_of_the_assistance(rng):
     assistance = Assistance((5, 3, 2), 1, 2.0)
-    assert_array_equal(assistance.columns(), np.zeros((5, 4 * (1 + 16 // 4))))
+    assert_array_equal(assistance.columns(), np.zeros((5, 4 * (1 + RECENT_COLUMNS // 4))))
     fitted = rng.normal(size=(5, 3, 2))
     assistance.add(fitted, np.array([0.5, 1.0, 0.0]))
     assert_allclose(assistance.contributions[:, 0], 0.5 * fitted[:, 0])
@@ -220,7 +223,46 @@ def test_columns_of_the_assistance(rng):
     assert_array_equal(columns[..., 1:-1], 0)
     for _ in range(9):
         assistance.add(fitted, np.zeros(3))
-    assert assistance.columns().shape == (5, 4 * (1 + 16 // 4))
+    assert assistance.columns().shape == (5, 4 * (1 + RECENT_COLUMNS // 4))
+
+
+def test_columns_stay_for_longer_and_longer(rng):
+    assistance, changed = Assistance((5, 2, 1), 0, 1.0), []
+    for number in range(1, 41):
+        before = assistance.columns()
+        assistance.add(rng.normal(size=(5, 2, 1)), np.ones(2))
+        if assistance.columns() is not before:
+            changed.append(number)
+    assert changed == [1, 2, 3, 4, 6, 8, 12, 16, 24, 32]
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        LGBMRegressor(n_estimators=2, n_jobs=1, verbosity=-1),
+        Ridge(),
+        make_pipeline(StandardScaler(), Ridge()),
+    ],
+)
+def test_the_learner_stays_with_the_columns(rng, estimator):
+    view, columns = rng.normal(size=(200, 2)), rng.normal(size=(200, 3))
+    residual = view[:, :1] * columns[:, :1] + rng.normal(size=(200, 1))
+    learner = make_learner(estimator, view, {})
+    assisted = learner.with_assistance(columns)
+    assert learner.with_assistance(columns) is assisted
+    own, both = with_columns(estimator, AssistedView(view, columns))
+    split = Split(np.arange(0, 200, 2), np.arange(1, 200, 2), (0, 0))
+    for each in (IN_SAMPLE, split):
+        model, fitted = assisted.fit(residual, each, 0)
+        assert_allclose(fitted, assisted.predict(model, each.judged))
+        if each is IN_SAMPLE:
+            expected = clone(own).fit(both, residual[:, 0]).predict(both)
+            error = np.sqrt(np.mean((fitted[:, 0] - expected) ** 2))
+            assert error < 0.1 * residual.std()  # the bins are coarser
+    other = learner.with_assistance(-columns)
+    model, _ = other.fit(residual, IN_SAMPLE, 0)
+    _, both = with_columns(estimator, AssistedView(view, -columns))
+    assert_allclose(other.predict(model, None)[:, 0], model.predict(both))
 
 
 @pytest.mark.parametrize(
