@@ -376,7 +376,7 @@ def _values_of(booster, judged):
     values = []
 
     def read_off(fitted, _):
-        values.append(fitted)
+        values.append(fitted.copy())  # the booster will use the array again
         return "fitted values", 0.0, False
 
     (booster.eval_train if judged is None else booster.eval_valid)(read_off)
