@@ -137,7 +137,7 @@ class BaseGAL(
         setting = {
             "loss": loss,
             "label_holder": holder,
-            "stack_contributions": bool(self.stack_contributions),
+            "stack_contributions": self.stack_contributions,
             "missing_rows": self.missing_rows,
             "privacy": self.privacy,
             "share_models": bool(self.share_models),
@@ -147,8 +147,8 @@ class BaseGAL(
                 self._organizations
             ):
                 raise ValueError(
-                    "With stack_contributions=True nobody can join: the label holder's "
-                    "models take columns of those before. Fit with warm_start=False."
+                    f"With stack_contributions={self.stack_contributions!r} nobody can "
+                    "join: models take columns of those before. Fit with warm_start=False."
                 )
             hand_over_models(self._organizations, organizations)
             check_same_setting(self._setting, setting)
@@ -166,7 +166,7 @@ class BaseGAL(
         self._organizations = organizations
         self._holder = names.index(holder)
         self._has_assistors = len(organizations) > 1
-        self._stacks = setting["stack_contributions"] and len(organizations) > 1
+        self._stacks = bool(setting["stack_contributions"]) and len(organizations) > 1
 
     def _fit(self, train, report, continued):
         """Loop over the rounds."""
@@ -407,8 +407,7 @@ class BaseGAL(
         ------
         ValueError
             If there is no such organization, if it is the label holder, or with
-            ``stack_contributions=True``, where the label holder's models take columns of
-            those who leave.
+            `stack_contributions`, where models take columns of those who leave.
         """
         check_is_fitted(self)
         check_may_leave(self, name)

@@ -97,7 +97,9 @@ class AdditivePrediction:
         if self._stacks:
             shape = (n_samples, len(self._organizations), n_outputs)
             unit = self._first_residual or 1.0
-            rows.assistance = Assistance(shape, self._holder, unit)
+            everybody = self._setting["stack_contributions"] == "all"
+            receivers = range(shape[1]) if everybody else [self._holder]
+            rows.assistance = Assistance(shape, receivers, unit)
         return rows
 
     def _advance(self, rows, number, weights, rates):
@@ -117,7 +119,6 @@ class AdditivePrediction:
         return np.nan_to_num(fitted, copy=False)
 
     def _with_assistance(self, rows):
-        """Every organization, with the columns of the assistors if it shall see them."""
+        """Every organization, with the columns of the others if it shall see them."""
         for m, organization in enumerate(self._organizations):
-            stacked = rows.assistance is not None and m == self._holder
-            yield organization, rows.assistance.columns() if stacked else None
+            yield organization, rows.assistance and rows.assistance.columns(m)

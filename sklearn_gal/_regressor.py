@@ -53,7 +53,8 @@ class GALRegressor(RegressorMixin, BaseGAL):
         ``line_search=False`` it is itself the constant rate.
     line_search : bool, default=True
         Whether to search, in each round, the rate with the least overarching loss. A rate
-        of 0, where no step along the assisted direction lowers the loss, ends the fit.
+        of 0, where no step along the assisted direction lowers the loss, ends the fit; the
+        third in a row if the rounds have folds of their own.
     weights : {"optimal", "nonnegative", "optimal_absolute", "uniform"} or callable, \
             default="optimal"
         Assistance weights of the organizations in a round.
@@ -84,13 +85,19 @@ class GALRegressor(RegressorMixin, BaseGAL):
     subsample : float, default=1.0
         If below 1, each round is fitted to this random share of the rows and weights and
         rate are chosen on the rest. Only without cross-fitting.
-    stack_contributions : bool, default=False
-        Whether the label holder's own estimator also sees what the assistors have sent:
-        their contributions so far and their fitted values of the latest rounds, as extra
-        columns behind its own (in a pipeline, behind what its last step receives).
-        It can then model interactions between its columns and theirs. Reveals nothing to
-        anybody that is not received anyway; use it with cross-fitting, without which it
+    stack_contributions : {False, True, "all"}, default=False
+        Whose own estimators also see what the others have sent: their contributions so far
+        and their fitted values of the latest rounds, as extra columns behind one's own (in
+        a pipeline, behind what its last step receives). They can then model interactions
+        between their columns and the others'. Use it with cross-fitting, without which it
         overfits.
+
+        - ``False``: nobody's.
+        - ``True``: the label holder's. Reveals nothing that it does not receive anyway.
+        - ``"all"``: everybody's. Every organization receives, for every row, functions of
+          the columns of every other one, the label holder included, that predict y. Choose
+          it only where all have agreed to that. It reaches interactions between two
+          assistors, and some in which no column tells anything by itself.
     label_holder : str or None, default=None
         Name of the organization that holds y; None is the first.
     missing_rows : {"error", "abstain", "pass"}, default="error"

@@ -20,7 +20,7 @@ TWO_FOLDS_FROM = 200
 # Partitions into folds take turns, so many of them that they have this many rows in all,
 # within bounds; what an organization computes of its columns for one of them, it can use
 # again when its turn comes. Fewer are worse judges of few rows (docs/design.rst).
-PARTITIONED_ROWS = 200_000
+PARTITIONED_ROWS = 30_000
 FEWEST_PARTITIONS, MOST_PARTITIONS = 10, KNOWN_PARTITIONS
 # What the seed of a draw is for
 _FOLDS, _VALIDATION = 1, 2

@@ -1,4 +1,4 @@
-"""The label holder's own estimator with the assistors' contributions as extra columns."""
+"""An organization's own estimator with the others' contributions as extra columns."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -10,32 +10,35 @@ from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, get_tags
 
-# Beside their contributions, the label holder's estimator sees the assistors' fitted values
+# Beside their contributions, the label holder's estimator sees the others' fitted values
 # of the latest rounds: different functions of the same columns, which the sum has mixed. As
 # many rounds as give about so many columns, but at least one (benchmarks/interactions.py).
-RECENT_COLUMNS = 8
+RECENT_COLUMNS = 6
 
 
 class Assistance:
     """What the organizations have sent the label holder about some rows.
 
+    The columns are those after the latest of rounds 1, 2, 3, 4, 6, 8, 12, 16, 24, ...: what
+    is computed from them once, for instance bins, serves the rounds between.
+
     Parameters
     ----------
     shape : tuple (n_samples, n_organizations, n_outputs)
         Rows, organizations and outputs.
-    label_holder : int
-        Position of the label holder among the organizations.
+    receivers : list of int
+        Positions of the organizations that see what the others have sent.
     unit : float
         What counts as one in the columns, for estimators that mind the scale.
     """
 
-    def __init__(self, shape, label_holder, unit):
+    def __init__(self, shape, receivers, unit):
         self.contributions = np.zeros(shape)
         n_columns = (shape[1] - 1) * shape[2]
         n_rounds = max(1, RECENT_COLUMNS // n_columns)
         # zeros before the first round: there are as many columns in every round
         self._recent = deque([np.zeros(shape)] * n_rounds, maxlen=n_rounds)
-        self._label_holder = label_holder
+        self._receivers = receivers
         self._unit = unit
         self._n_rounds = 0
         self._columns = self._sent()
@@ -48,17 +51,16 @@ class Assistance:
         if _is_due(self._n_rounds):
             self._columns = self._sent()
 
-    def columns(self):
-        """Columns for the label holder's estimator, (n_samples, n_columns).
-
-        As they were after the latest of rounds 1, 2, 3, 4, 6, 8, 12, 16, 24, ...: what is
-        computed from them once, for instance bins, serves the rounds between.
-        """
-        return self._columns
+    def columns(self, receiver):
+        """Columns for an organization, (n_samples, n_columns); None if it sees nothing."""
+        return self._columns.get(receiver)
 
     def _sent(self):
         sent = np.stack([self.contributions, *self._recent], axis=-1) / self._unit
-        return np.delete(sent, self._label_holder, axis=1).reshape(len(sent), -1)
+        return {
+            receiver: np.delete(sent, receiver, axis=1).reshape(len(sent), -1)
+            for receiver in self._receivers
+        }
 
 
 def _is_due(n_rounds):
@@ -80,7 +82,7 @@ def with_columns(estimator, view):
 
 @dataclass(frozen=True)
 class AssistedView:
-    """A view and, for the same rows, the columns that the assistors have sent."""
+    """A view and, for the same rows, the columns that the others have sent."""
 
     own: Any
     columns: np.ndarray

@@ -26,7 +26,7 @@ def check_parameters(model):
     check_scalar(model.n_iter_no_change, "n_iter_no_change", Integral, min_val=1)
     check_scalar(model.tol, "tol", Real, min_val=0)
     check_scalar(model.verbose, "verbose", Integral, min_val=0)
-    for name in ("line_search", "stack_contributions", "share_models", "warm_start"):
+    for name in ("line_search", "share_models", "warm_start"):
         check_scalar(getattr(model, name), name, (bool, np.bool_))
     _check_share(model, "learning_rate", max_val=None)
     _check_share(model, "subsample", include_boundaries="right")
@@ -49,16 +49,7 @@ def check_parameters(model):
         raise ValueError(
             f"missing_rows must be one of {list(MISSING_ROWS)}, got {model.missing_rows!r}."
         )
-    if model.missing_rows == "abstain" and model.stack_contributions:
-        raise ValueError(
-            "stack_contributions=True needs what every organization sends for every row: "
-            "it does not go with missing_rows='abstain'."
-        )
-    if model.share_models and model.stack_contributions:
-        raise ValueError(
-            "stack_contributions=True gives the label holder's model other columns in "
-            "every round: it does not go with share_models=True."
-        )
+    _check_stacking(model)
     _check_privacy(model.privacy, getattr(model, "class_weight", None))
     _check_cv(model.cv, model.subsample)
 
@@ -72,6 +63,31 @@ def _check_share(model, name, max_val=1, include_boundaries="neither"):
 
 def _is_one_of(value, names):
     return isinstance(value, str) and value in names
+
+
+def _check_stacking(model):
+    stacks = model.stack_contributions
+    if not (isinstance(stacks, (bool, np.bool_)) or _is_one_of(stacks, ["all"])):
+        raise ValueError(
+            f"stack_contributions must be False, True or 'all', got {stacks!r}."
+        )
+    if not stacks:
+        return
+    if model.missing_rows == "abstain":
+        raise ValueError(
+            f"stack_contributions={stacks!r} needs what every organization sends for every "
+            "row: it does not go with missing_rows='abstain'."
+        )
+    if model.share_models:
+        raise ValueError(
+            f"stack_contributions={stacks!r} gives models other columns in every round: it "
+            "does not go with share_models=True."
+        )
+    if stacks == "all" and model.privacy is not None:
+        raise ValueError(
+            "stack_contributions='all' sends assistors what the others have sent, which "
+            "depends on y and is not perturbed: it does not go with privacy."
+        )
 
 
 def _check_privacy(privacy, class_weight):

@@ -129,6 +129,6 @@ def check_may_leave(model, name):
         )
     if model._stacks:
         raise ValueError(
-            "With stack_contributions=True nobody can leave: the label holder's models "
-            "take columns of the others. Fit again without the organization."
+            "With stack_contributions nobody can leave: models take columns of the others. "
+            "Fit again without the organization."
         )

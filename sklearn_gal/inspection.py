@@ -522,7 +522,7 @@ def assistance_report(
     for the models that the others have, as by
     :meth:`~sklearn_gal.GALRegressor.drop_organization`. That is what is lost on the day it
     leaves; a new fit may win a part of it back. New fits are needed with
-    ``stack_contributions=True``, with `params` under metadata routing, and where the label
+    `stack_contributions`, with `params` under metadata routing, and where the label
     holder's own columns are left out: the target then goes to the first of the others, and
     with it what a label holder sees.
 

@@ -680,3 +680,69 @@ def test_verbose_prints_a_line_per_round(wine, capsys):
     assert "ends after 0 rounds: no step" in capsys.readouterr().out
     GALClassifier(mixed(13), max_iter=3).fit(X, y)
     assert capsys.readouterr().out == ""
+
+
+# --- rounds that lead nowhere ----------------------------------------------------------
+
+
+class Uphill:
+    """Weights that lead uphill in some rounds, counted from 0."""
+
+    def __init__(self, *rounds):
+        self.rounds, self.n_calls = rounds, 0
+
+    def __call__(self, residual, fitted, sample_weight):
+        sign = -1.0 if self.n_calls in self.rounds else 1.0
+        self.n_calls += 1
+        return np.full(fitted.shape[1], sign / fitted.shape[1])
+
+
+@pytest.mark.parametrize("settings", [{"cv": 2}, {"cv": None, "subsample": 0.5}], ids=str)
+def test_idle_rounds_do_not_end_a_fit_whose_folds_differ(diabetes, settings):
+    X, y = diabetes
+    settings = {"max_iter": 7, "random_state": 0, **settings}
+    model = GALRegressor(mixed(10), weights=Uphill(1, 2, 4), **settings).fit(X, y)
+    rates = model.learning_rates_
+    assert_array_equal(rates[[1, 2, 4]], 0)
+    assert (rates[[0, 3]] > 0).all()
+    stages, losses = list(model.staged_predict(X)), model.train_loss_
+    for idle in (1, 2, 4):
+        assert_array_equal(stages[idle], stages[idle - 1])
+        assert losses[idle + 1] == losses[idle]
+    assert losses[4] < losses[3]
+    assert_allclose(stages[-1], model.predict(X))
+
+
+@pytest.mark.parametrize(
+    ("settings", "rounds", "n_iter"),
+    [
+        ({"cv": 2}, (2, 3, 4), 2),
+        ({"cv": 2, "max_iter": 4}, (2, 3), 2),
+        ({"cv": None}, (2,), 2),
+        ({"cv": KFold(2)}, (2,), 2),
+        ({"cv": 2}, (0, 1, 2), 0),
+    ],
+    ids=str,
+)
+def test_idle_rounds_at_the_end_are_not_kept(diabetes, settings, rounds, n_iter):
+    X, y = diabetes
+    settings = {"random_state": 0, **settings}
+    model = GALRegressor(mixed(10), weights=Uphill(*rounds), **settings).fit(X, y)
+    assert model.n_iter_ == len(model.estimators_) == n_iter
+    assert len(model.train_loss_) == n_iter + 1
+    first = clone(model).set_params(weights="uniform", max_iter=max(1, n_iter)).fit(X, y)
+    if n_iter:
+        assert_array_equal(first.predict(X), model.predict(X))
+
+
+def test_idle_rounds_of_stacked_contributions(diabetes):
+    X, y = diabetes
+    settings = {"max_iter": 6, "random_state": 0, "stack_contributions": True}
+    model = GALRegressor(mixed(10), weights=Uphill(1, 4), **settings).fit(X, y)
+    assert_array_equal(np.flatnonzero(model.learning_rates_ == 0), [1, 4])
+    out_of_fold = model.train_loss_[-1]
+    # what is continued from what the fit has reached is what one fit would have been
+    parts = GALRegressor(mixed(10), weights=Uphill(1, 4), warm_start=True, **settings)
+    parts.set_params(max_iter=3).fit(X, y).set_params(max_iter=6).fit(X, y)
+    assert_array_equal(parts.predict(X), model.predict(X))
+    assert parts.train_loss_[-1] == out_of_fold

@@ -26,6 +26,7 @@ from sklearn_gal._stacking import (
     append_columns,
     with_columns,
 )
+from sklearn_gal.privacy import LaplaceMechanism
 
 
 def product(rng, n=600):
@@ -39,7 +40,7 @@ def halves(estimator=None):
 
 def stacked(organizations, gal=GALRegressor, **settings):
     settings = {"max_iter": 12, "random_state": 0, **settings}
-    return gal(organizations, stack_contributions=True, **settings)
+    return gal(organizations, **{"stack_contributions": True, **settings})
 
 
 def test_interactions_between_organizations(rng):
@@ -62,9 +63,11 @@ def test_interactions_between_organizations(rng):
     ],
 )
 @pytest.mark.parametrize("cv", [None, 3])
-def test_all_predictions_agree(rng, estimator, cv):
+@pytest.mark.parametrize("stacks", [True, "all"])
+def test_all_predictions_agree(rng, estimator, cv, stacks):
     X, y = product(rng, 150)
-    model = stacked(halves(estimator), cv=cv, max_iter=5).fit(X, y)
+    model = stacked(halves(estimator), cv=cv, max_iter=5, stack_contributions=stacks)
+    model.fit(X, y)
     shares = model.contributions(X)
     raw = model.baseline_prediction_ + shares.sum(axis=1)
     assert_allclose(model.predict(X), raw[:, 0], atol=1e-10)
@@ -201,6 +204,51 @@ def test_assistors_see_nothing_more(rng):
     assert all(np.isin(view, X[:, 2:]).all() for view in Recorder.seen)
 
 
+def test_everybody_sees_what_the_others_have_sent(rng):
+    X, y = product(rng, 200)
+    organizations = [("a", Ridge(), [0]), ("b", Ridge(), [1, 2]), ("c", None, [3])]
+    model = stacked(organizations, stack_contributions="all", cv=None, max_iter=3)
+    model.fit(X, y)
+    n_sent = 2 * (1 + RECENT_COLUMNS // 2)
+    assert [each.n_features_in_ for each in model.estimators_[1]] == [
+        1 + n_sent,
+        2 + n_sent,
+        1 + n_sent,
+    ]
+    again = clone(model).set_params(n_jobs=2).fit(X, y)
+    assert_array_equal(again.predict(X), model.predict(X))
+
+
+def test_an_exclusive_or_of_two_organizations(rng):
+    X = rng.uniform(-1, 1, size=(3000, 2))
+    y = X[:, 0] * X[:, 1] > 0
+    learner = LGBMRegressor(num_leaves=8, n_estimators=10, learning_rate=0.2, verbosity=-1)
+    organizations = [("a", learner, [0]), ("b", learner, [1])]
+    plain, model = (
+        stacked(organizations, GALClassifier, max_iter=60, stack_contributions=stacks).fit(
+            X[:2000], y[:2000]
+        )
+        for stacks in (False, "all")
+    )
+    assert plain.score(X[2000:], y[2000:]) < 0.6
+    assert model.score(X[2000:], y[2000:]) > 0.7
+
+
+@pytest.mark.parametrize("stacks", ["everybody", 2, None])
+def test_bad_values(rng, stacks):
+    X, y = product(rng, 50)
+    with pytest.raises(ValueError, match=r"stack_contributions must be False, True or"):
+        stacked(halves(), stack_contributions=stacks).fit(X, y)
+
+
+def test_what_everybody_sees_is_not_perturbed(rng):
+    X, y = product(rng, 50)
+    mechanism = LaplaceMechanism(1.0, bounds=(-1, 1))
+    model = stacked(halves(), stack_contributions="all", privacy=mechanism)
+    with pytest.raises(ValueError, match="does not go with privacy"):
+        model.fit(X, y)
+
+
 def test_no_training_rows_stay(rng):
     X = rng.normal(size=(50, 2))
     view = AssistedView(X, rng.normal(size=(50, 3)))
@@ -212,26 +260,26 @@ def test_no_training_rows_stay(rng):
 
 
 def test_columns_of_the_assistance(rng):
-    assistance = Assistance((5, 3, 2), 1, 2.0)
-    assert_array_equal(assistance.columns(), np.zeros((5, 4 * (1 + RECENT_COLUMNS // 4))))
+    assistance = Assistance((5, 3, 2), [1], 2.0)
+    assert_array_equal(assistance.columns(1), np.zeros((5, 4 * (1 + RECENT_COLUMNS // 4))))
     fitted = rng.normal(size=(5, 3, 2))
     assistance.add(fitted, np.array([0.5, 1.0, 0.0]))
     assert_allclose(assistance.contributions[:, 0], 0.5 * fitted[:, 0])
-    columns = assistance.columns().reshape(5, 2, 2, -1)
+    columns = assistance.columns(1).reshape(5, 2, 2, -1)
     assert_allclose(columns[:, 0, :, 0], 0.25 * fitted[:, 0])
     assert_allclose(columns[:, 1, :, -1], 0.5 * fitted[:, 2])
     assert_array_equal(columns[..., 1:-1], 0)
     for _ in range(9):
         assistance.add(fitted, np.zeros(3))
-    assert assistance.columns().shape == (5, 4 * (1 + RECENT_COLUMNS // 4))
+    assert assistance.columns(1).shape == (5, 4 * (1 + RECENT_COLUMNS // 4))
 
 
 def test_columns_stay_for_longer_and_longer(rng):
-    assistance, changed = Assistance((5, 2, 1), 0, 1.0), []
+    assistance, changed = Assistance((5, 2, 1), [0], 1.0), []
     for number in range(1, 41):
-        before = assistance.columns()
+        before = assistance.columns(0)
         assistance.add(rng.normal(size=(5, 2, 1)), np.ones(2))
-        if assistance.columns() is not before:
+        if assistance.columns(0) is not before:
             changed.append(number)
     assert changed == [1, 2, 3, 4, 6, 8, 12, 16, 24, 32]
 

@@ -147,6 +147,11 @@ class FederatedGAL(BaseGAL):
                 f"label_holder={self.label_holder!r} must be one of your own organizations "
                 f"{names}."
             )
+        if self.stack_contributions == "all":
+            raise ValueError(
+                "stack_contributions='all' would send every host what the others have "
+                "sent: between hosts it is True, for the label holder, or False."
+            )
         super()._settle(train, organizations, continued)
         if n_own == 0:  # the label holder is none of them
             self._holder, self._has_assistors, self._stacks = _NOBODY, True, False
