@@ -3,20 +3,23 @@
     python benchmarks/interactions.py [--splits 3] [--quick] [--output FILE]
 
 Plain GAL is a sum over organizations and cannot see a product of two organizations'
-columns. With ``stack_contributions=True`` the label holder's own estimator sees what the
-assistors have sent so far. All three methods use the same learner; joint is LightGBM on all
-columns in one place. The share closed is (stacked - plain) / (joint - plain).
+columns. With ``stack_contributions=True`` ("stacked") the label holder's own estimator sees
+what the assistors have sent so far, with ``"all"`` everybody sees what the others sent. All
+use the same learner; joint is LightGBM on all columns in one place. The share closed is
+(stacked - plain) / (joint - plain). Time is the processor's for a fit of 20 rounds, where
+that of an in-sample fit of as many rounds with the same learners is 1.
 
 What limits it: an assistor's fitted values are functions of its columns that predict the
 residual. If the interacting column is alone in its organization, the sum of them tells the
 column; if it is mixed with others, it has to be unmixed from a few different sums. XOR is
 the honest limit: neither column alone predicts anything, so what the assistor sends is
 noise that it fitted to the residual. It is still a function of its columns, from which the
-label holder's trees recover a part.
+label holder's trees recover a part; more if assistors see the label holder's contributions.
 
-What limits the cost: an in-sample fit bins its columns once for all rounds. Two folds are
-two fits of half the rows; what the assistors sent is new in each round, has more columns
-than the label holder itself, and must be binned in each. Times are of the processor.
+What limits the cost: an in-sample fit bins its columns once for all rounds, and each tree
+costs something whatever the number of its rows. Two folds are two fits of half the rows;
+the rows held out have to be predicted, and what the assistors sent must be binned anew every
+few rounds.
 """
 
 import argparse
@@ -95,44 +98,61 @@ CASES = {
 }
 
 
+# Rounds of the fits whose time is taken
+TIMED_ROUNDS = 20
+
+
 def learner():
     return LGBMRegressor(
         n_estimators=10, learning_rate=0.2, num_leaves=8, min_child_samples=24, verbosity=-1
     )
 
 
-def measure(case, split, quick):
-    """Score and seconds of joint, in-sample, plain and stacked."""
-    make, n, score = CASES[case]
-    X, y, parts = make(n // 4 if quick else n, split)
-    X, X_test, y, y_test = train_test_split(X, y, test_size=0.25, random_state=split)
-    regression = score == "R2"
+def models_of(case, parts, split, max_iter):
+    """The models to compare, and those whose time is taken."""
+    regression = CASES[case][2] == "R2"
     gal = GALRegressor if regression else GALClassifier
     joint = LGBMRegressor if regression else LGBMClassifier
     held = [(f"organization {m}", learner(), part) for m, part in enumerate(parts)]
-    max_iter = 20 if quick else 100
-    models = {
+    ways = {"plain": False, "stacked": True, "all": "all"}
+    scored = {
         "joint": joint(
             n_estimators=200, learning_rate=0.1, num_leaves=15, n_jobs=1, verbosity=-1
-        ),
-        "in-sample": gal(held, max_iter=20, cv=None, early_stopping=False),
-        "plain": gal(held, max_iter=max_iter, random_state=split),
-        "stacked": gal(
-            held, max_iter=max_iter, stack_contributions=True, random_state=split
-        ),
+        )
     }
-    result = []
-    for model in models.values():
+    timed = {"in-sample": gal(held, max_iter=TIMED_ROUNDS, cv=None, early_stopping=False)}
+    for name, stacks in ways.items():
+        settings = {"stack_contributions": stacks, "random_state": split}
+        scored[name] = gal(held, max_iter=max_iter, **settings)
+        timed[name] = gal(held, max_iter=TIMED_ROUNDS, early_stopping=False, **settings)
+    return scored, timed
+
+
+def seconds(model, X, y):
+    """The shortest processor time of two fits, for each round."""
+    times = []
+    for _ in range(2):
         start = time.process_time()
         model.fit(X, y)
-        rounds = getattr(model, "n_iter_", 1)
-        seconds = (time.process_time() - start) / max(rounds, 1)
+        times.append(time.process_time() - start)
+    return min(times) / max(model.n_iter_, 1)
+
+
+def measure(case, split, quick):
+    """Scores of all ways, rounds of the stacked one, and times of a round."""
+    make, n, score = CASES[case]
+    X, y, parts = make(n // 4 if quick else n, split)
+    X, X_test, y, y_test = train_test_split(X, y, test_size=0.25, random_state=split)
+    scored, timed = models_of(case, parts, split, 20 if quick else 100)
+    scores = []
+    for model in scored.values():
+        model.fit(X, y)
         if score == "AUC":
-            value = roc_auc_score(y_test, model.predict_proba(X_test)[:, 1])
+            scores.append(roc_auc_score(y_test, model.predict_proba(X_test)[:, 1]))
         else:
-            value = model.score(X_test, y_test)
-        result.append((value, rounds, seconds))
-    return result
+            scores.append(model.score(X_test, y_test))
+    times = [seconds(model, X, y) for model in timed.values()]
+    return [*scores, scored["stacked"].n_iter_, *times]
 
 
 def main():
@@ -143,18 +163,24 @@ def main():
     parser.add_argument("--cases", nargs="*", default=list(CASES))
     arguments = parser.parse_args()
     lines = [
-        f"{'case':24}{'score':>10}{'joint':>9}{'plain':>9}{'stacked':>9}{'closed':>8}"
-        f"{'rounds':>8}{'time per round, in-sample = 1: plain, stacked':>48}"
+        f"{'case':24}{'score':>10}{'joint':>9}{'plain':>9}{'stacked':>9}{'all':>9}"
+        f"{'closed':>8}{'all':>6}{'rounds':>8}{'time: plain, stacked, all':>28}"
     ]
     for case in arguments.cases:
         runs = [measure(case, split, arguments.quick) for split in range(arguments.splits)]
-        joint, in_sample, plain, stacked = np.mean(runs, axis=0)
-        gap = joint[0] - plain[0]
-        closed = f"{(stacked[0] - plain[0]) / gap:.0%}" if gap > 0.005 else "-"
+        joint, plain, stacked, everybody, rounds, *times = np.mean(runs, axis=0)
+        gap = joint - plain
+        closed = [
+            f"{(score - plain) / gap:.0%}" if gap > 0.005 else "-"
+            for score in (stacked, everybody)
+        ]
         lines.append(
-            f"{case:24}{CASES[case][2]:>10}{joint[0]:9.4f}{plain[0]:9.4f}{stacked[0]:9.4f}"
-            f"{closed:>8}{stacked[1]:8.0f}"
-            f"{plain[2] / in_sample[2]:38.2f}{stacked[2] / in_sample[2]:10.2f}"
+            f"{case:24}{CASES[case][2]:>10}{joint:9.4f}{plain:9.4f}{stacked:9.4f}"
+            f"{everybody:9.4f}{closed[0]:>8}{closed[1]:>6}{rounds:8.0f}"
+            + "".join(
+                f"{each / times[0]:{width}.2f}"
+                for each, width in zip(times[1:], (14, 7, 7), strict=True)
+            )
         )
         print(lines[-1] if len(lines) > 2 else "\n".join(lines), flush=True)
     if arguments.output:

@@ -70,7 +70,7 @@ OTHER_PARAMETERS = {
     "zero_as_missing",
 }
 # From so many rows on, part of them is cut from columns that are binned with all rows.
-BINNED_ONCE_FROM = 2_500
+BINNED_ONCE_FROM = 1_000
 # Parts that come again are kept up to so many bytes, or as many as the columns take.
 KEPT_BYTES = 16 * 2**20
 # Columns that assistors have sent have so many bins at most.

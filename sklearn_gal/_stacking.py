@@ -12,7 +12,7 @@ from sklearn.utils import _safe_indexing, get_tags
 
 # Beside their contributions, the label holder's estimator sees the others' fitted values
 # of the latest rounds: different functions of the same columns, which the sum has mixed. As
-# many rounds as give about so many columns, but at least one (benchmarks/interactions.py).
+# many rounds as give so many columns at most (benchmarks/interactions.py).
 RECENT_COLUMNS = 6
 
 
@@ -35,7 +35,7 @@ class Assistance:
     def __init__(self, shape, receivers, unit):
         self.contributions = np.zeros(shape)
         n_columns = (shape[1] - 1) * shape[2]
-        n_rounds = max(1, RECENT_COLUMNS // n_columns)
+        n_rounds = RECENT_COLUMNS // n_columns
         # zeros before the first round: there are as many columns in every round
         self._recent = deque([np.zeros(shape)] * n_rounds, maxlen=n_rounds)
         self._receivers = receivers

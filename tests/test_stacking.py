@@ -209,7 +209,7 @@ def test_everybody_sees_what_the_others_have_sent(rng):
     organizations = [("a", Ridge(), [0]), ("b", Ridge(), [1, 2]), ("c", None, [3])]
     model = stacked(organizations, stack_contributions="all", cv=None, max_iter=3)
     model.fit(X, y)
-    n_sent = 2 * (1 + RECENT_COLUMNS // 2)
+    n_sent = 2 * (1 + RECENT_COLUMNS // 2)  # contributions and latest fitted values
     assert [each.n_features_in_ for each in model.estimators_[1]] == [
         1 + n_sent,
         2 + n_sent,
@@ -262,6 +262,9 @@ def test_no_training_rows_stay(rng):
 def test_columns_of_the_assistance(rng):
     assistance = Assistance((5, 3, 2), [1], 2.0)
     assert_array_equal(assistance.columns(1), np.zeros((5, 4 * (1 + RECENT_COLUMNS // 4))))
+    assert assistance.columns(0) is None
+    many = Assistance((5, 9, 1), [0], 1.0)  # so many that the latest would be too many
+    assert many.columns(0).shape == (5, 8)
     fitted = rng.normal(size=(5, 3, 2))
     assistance.add(fitted, np.array([0.5, 1.0, 0.0]))
     assert_allclose(assistance.contributions[:, 0], 0.5 * fitted[:, 0])
