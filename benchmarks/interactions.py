@@ -18,8 +18,8 @@ label holder's trees recover a part; more if assistors see the label holder's co
 
 What limits the cost: an in-sample fit bins its columns once for all rounds, and each tree
 costs something whatever the number of its rows. Two folds are two fits of half the rows;
-the rows held out have to be predicted, and what the assistors sent must be binned anew every
-few rounds.
+the rows held out have to be predicted, and what the assistors sent must be binned anew
+every few rounds.
 """
 
 import argparse

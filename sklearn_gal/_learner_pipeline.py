@@ -24,8 +24,8 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from ._learners import Learner, OutputRegressors
-from ._stacking import AssistedView
+from ._learners import IN_SAMPLE, Learner, OutputRegressors
+from ._stacking import AssistedView, with_columns
 
 # Transformers that ignore the target, whatever their parameters, and make of the rows they
 # are fitted to what they make of other rows
@@ -50,6 +50,8 @@ UNSUPERVISED = {
     StandardScaler,
     VarianceThreshold,
 }
+# From so many rows on, transformers are fitted to all of them, and not to those of a fold.
+TRANSFORMED_ONCE_FROM = 1_000
 # Transformed columns are kept for the next round up to so many bytes in all.
 MAX_KEPT_BYTES = 2**28
 
@@ -57,7 +59,8 @@ MAX_KEPT_BYTES = 2**28
 class PipelineLearner(Learner):
     """A `Pipeline` whose transformers are fitted once for all fits to the same rows.
 
-    The last step is fitted to the transformed columns by its own learner.
+    Of many rows, once for all folds as well. The last step is fitted to the transformed
+    columns by its own learner.
     """
 
     @classmethod
@@ -89,14 +92,33 @@ class PipelineLearner(Learner):
 
         Returns the fitted model and its predictions for the rows to be judged.
         """
-        if split.key is None:
+        if not self.recurs(split):
             return super().fit(residual, split, seed)
-        transformers, learner = self._prepare(split)
+        return self.fit_last_step(residual, split, seed, self._pipeline)
+
+    def recurs(self, split):
+        """Whether the transformers of this split serve others."""
+        return split.key is not None or self.view.shape[0] >= TRANSFORMED_ONCE_FROM
+
+    def fit_last_step(self, residual, split, seed, pipeline_of, columns=None):
+        """As `fit`, with `columns` behind the transformed ones.
+
+        `pipeline_of` puts fitted transformers and a fitted last step together.
+        """
+        of_all = self.view.shape[0] >= TRANSFORMED_ONCE_FROM
+        transformers, learner = self._prepare(IN_SAMPLE if of_all else split)
+        if columns is not None:
+            learner = learner.with_assistance(columns)
         model, fitted = learner.fit(residual, split, seed)
         if isinstance(model, OutputRegressors):
-            each = [self._pipeline(transformers, one) for one in model.estimators]
+            each = [pipeline_of(transformers, one) for one in model.estimators]
             return OutputRegressors(each), fitted
-        return self._pipeline(transformers, model), fitted
+        return pipeline_of(transformers, model), fitted
+
+    def _assisted_by(self, columns):
+        if type(self.estimator.steps[-1][1]) is Pipeline:  # which transforms them as well
+            return super()._assisted_by(columns)
+        return AssistedPipelineLearner(self, columns)
 
     def forget(self, key):
         """Let go of what is kept for the splits with this key."""
@@ -127,6 +149,37 @@ class PipelineLearner(Learner):
         pipeline = copy(self.seeds.estimator)
         pipeline.steps = [*transformers, (pipeline.steps[-1][0], model)]
         return pipeline
+
+
+class AssistedPipelineLearner(Learner):
+    """A pipeline whose last step also sees what others have sent, transformed as before.
+
+    Parameters
+    ----------
+    own : PipelineLearner
+        What fits the pipeline without them.
+    columns : ndarray of shape (n_samples, n_columns)
+        What they have sent.
+    """
+
+    def __init__(self, own, columns):
+        stacked, view = with_columns(own.estimator, AssistedView(own.view, columns))
+        super().__init__(stacked, view, own.fit_params)
+        self._own, self._columns = own, columns
+
+    def _arguments(self):
+        return self._own, self._columns
+
+    def fit(self, residual, split, seed):
+        """Fit to `residual` (n_samples, n_outputs) as `split` says.
+
+        Returns the fitted model and its predictions for the rows to be judged.
+        """
+        if not self._own.recurs(split):
+            return super().fit(residual, split, seed)
+        return self._own.fit_last_step(
+            residual, split, seed, self.seeds.estimator.of, self._columns
+        )
 
 
 def recurs(step):

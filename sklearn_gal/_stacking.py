@@ -1,6 +1,7 @@
 """An organization's own estimator with the others' contributions as extra columns."""
 
 from collections import deque
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,15 +119,29 @@ class StackedPipeline(RegressorMixin, BaseEstimator):
     def fit(self, X, y, **fit_params):
         """Fit to X, an `AssistedView`."""
         *transformers, last = clone(self.pipeline).steps
-        append = AppendColumns(X.columns)
-        name = "assistance"
-        while name in dict(self.pipeline.steps):
-            name += "_"
-        steps = [*transformers, (name, append), last]
+        name = self._name_of_step()
+        steps = [*transformers, (name, AppendColumns(X.columns)), last]
         self.pipeline_ = clone(self.pipeline).set_params(steps=steps)
         self.pipeline_.fit(X.own, y, **fit_params)
         self.pipeline_.set_params(**{name: AppendColumns()})  # without training rows
         return self
+
+    def of(self, transformers, regressor):
+        """One that consists of fitted steps."""
+        stacked = StackedPipeline(self.pipeline)
+        stacked.pipeline_ = copy(self.pipeline)
+        stacked.pipeline_.steps = [
+            *transformers,
+            (self._name_of_step(), AppendColumns()),
+            (self.pipeline.steps[-1][0], regressor),
+        ]
+        return stacked
+
+    def _name_of_step(self):
+        name = "assistance"
+        while name in dict(self.pipeline.steps):
+            name += "_"
+        return name
 
     def predict(self, X):
         """Predict from X, an `AssistedView`."""

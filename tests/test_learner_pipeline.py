@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from lightgbm import LGBMRegressor
 from numpy.testing import assert_allclose
+from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.feature_selection import SelectKBest
@@ -28,8 +29,15 @@ from sklearn.tree import DecisionTreeRegressor
 from sklearn_gal import GALRegressor
 from sklearn_gal import _learner_pipeline as module
 from sklearn_gal._learner_pipeline import PipelineLearner
-from sklearn_gal._learners import IN_SAMPLE, Learner, OutputRegressors, Split
+from sklearn_gal._learners import (
+    IN_SAMPLE,
+    Learner,
+    OutputRegressors,
+    Split,
+    as_outputs,
+)
 from sklearn_gal._registry import make_learner
+from sklearn_gal._stacking import AssistedView
 
 N = 120
 SPLITS = {
@@ -202,3 +210,32 @@ def test_a_fit_of_the_estimator_is_the_same(diabetes):
     ]
     assert_allclose(*predicted, rtol=1e-5)  # libsvm stops at a tolerance
     assert not np.allclose(predicted[0], y.mean())
+
+
+class TestManyRows:
+    @pytest.fixture(autouse=True)
+    def few_are_many(self, monkeypatch):
+        monkeypatch.setattr(module, "TRANSFORMED_ONCE_FROM", N)
+
+    @pytest.mark.parametrize("name", PIPELINES)
+    @pytest.mark.parametrize("key", [(0, 0), None])
+    @pytest.mark.parametrize("assisted", [False, True])
+    def test_transformers_are_those_of_all_rows(self, rng, name, key, assisted):
+        estimator, view = PIPELINES[name], rng.normal(size=(N, 4)) * [1, 10, 1, 1]
+        residual, columns = rng.normal(size=(N, 2)), rng.normal(size=(N, 3))
+        split = Split(SPLITS["fold"].rows, SPLITS["fold"].judged, key)
+        learner, whole = make_learner(estimator, view, {}), view
+        if assisted:
+            learner, whole = learner.with_assistance(columns), AssistedView(view, columns)
+        fits = [learner.fit(residual, split, 0) for _ in range(2)]
+        model, fitted = fits[0]
+        held_out = whole.take(split.judged) if assisted else whole[split.judged]
+        assert_allclose(fitted, as_outputs(model.predict(held_out)))
+        assert_allclose(learner.predict(model, split.judged), fitted)
+        transformers = [
+            next(each.pipeline_ if assisted else each for each in models_of(model))[0]
+            for model, _ in fits
+        ]
+        assert transformers[0] is transformers[1]
+        expected = clone(estimator[0]).fit(view.copy()).transform(view.copy())
+        assert_allclose(transformers[0].transform(view.copy()), expected)
