@@ -277,21 +277,26 @@ class BoosterLearner(Learner):
 
         The rows that one fold of two is fitted to are those that the other is judged on.
         """
+        rows = np.ascontiguousarray(rows, dtype=np.int32)
         known = self._parts.get(partition, [])
-        for same, part in known:
-            if np.array_equal(same, rows):
+        for part in known:
+            if np.array_equal(part.used_indices, rows):
                 return part
         part = everything.subset([], params={**self._params, **self._binning})
         # `subset` would sort a list of them, which takes longer than to cut the rows
-        part.used_indices = np.ascontiguousarray(rows, dtype=np.int32)
+        part.used_indices = rows
         part.construct()
         part.label = part.weight = None
-        if partition is not None:
-            n_rows, n_columns = self.view.shape
-            n_kept = sum(len(rows) for parts in self._parts.values() for rows, _ in parts)
-            if n_columns * (n_kept + len(rows)) <= max(KEPT_BYTES, 8 * n_rows * n_columns):
-                self._parts[partition] = [*known, (rows, part)]
+        if partition is not None and self._may_keep(len(rows)):
+            self._parts[partition] = [*known, part]
         return part
+
+    def _may_keep(self, n_more):
+        """Whether so many more binned rows, with number and label, are within bounds."""
+        n_rows, n_columns = self.view.shape
+        kept = [len(part.used_indices) for parts in self._parts.values() for part in parts]
+        size = (sum(kept) + n_more) * (n_columns + 8)
+        return size <= max(KEPT_BYTES, 8 * n_rows * n_columns)
 
     def _reads_off(self, view):
         """Whether binned rows go to the same leaves as the rows themselves.
