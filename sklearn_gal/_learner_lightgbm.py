@@ -71,7 +71,7 @@ OTHER_PARAMETERS = {
 }
 # From so many rows on, part of them is cut from columns that are binned with all rows.
 BINNED_ONCE_FROM = 1_000
-# Parts that come again are kept up to so many bytes, or as many as the columns take.
+# Parts that come again are kept up to so many bytes, or half of what the columns take.
 KEPT_BYTES = 16 * 2**20
 # Columns that assistors have sent have so many bins at most.
 ASSISTANCE_BINS = 63
@@ -296,7 +296,7 @@ class BoosterLearner(Learner):
         n_rows, n_columns = self.view.shape
         kept = [len(part.used_indices) for parts in self._parts.values() for part in parts]
         size = (sum(kept) + n_more) * (n_columns + 8)
-        return size <= max(KEPT_BYTES, 8 * n_rows * n_columns)
+        return size <= max(KEPT_BYTES, 4 * n_rows * n_columns)
 
     def _reads_off(self, view):
         """Whether binned rows go to the same leaves as the rows themselves.
