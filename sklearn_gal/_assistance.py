@@ -1,5 +1,7 @@
 """The label holder's two optimisations: assistance weights and assisted learning rate."""
 
+from functools import wraps
+
 import numpy as np
 from scipy import linalg, optimize, sparse
 
@@ -115,10 +117,32 @@ def optimal_absolute_weights(residual, fitted, sample_weight=None):
     return weights
 
 
+def downhill(solve):
+    """`solve` among the organizations whose fitted values lead downhill; 0 for the others.
+
+    Out of fold, fitted values may lead uphill. Where they are small, they make a mean
+    shorter, and so nearer to the residual, though the rest of it would be a better
+    direction; if the mean itself leads uphill, the fit ends early.
+    """
+
+    @wraps(solve)
+    def solved(residual, fitted, sample_weight=None):
+        slope = residual if sample_weight is None else sample_weight[:, None] * residual
+        slope, flat = _flat(slope, fitted)
+        leads = flat @ slope > 0
+        if leads.all() or not leads.any():
+            return solve(residual, fitted, sample_weight)
+        weights = np.zeros(len(leads))
+        weights[leads] = solve(residual, fitted[:, leads], sample_weight)
+        return weights
+
+    return solved
+
+
 WEIGHTS = {
-    "optimal": optimal_weights,
+    "optimal": downhill(optimal_weights),
     "nonnegative": nonnegative_weights,
-    "optimal_absolute": optimal_absolute_weights,
+    "optimal_absolute": downhill(optimal_absolute_weights),
     "uniform": uniform_weights,
 }
 

@@ -68,7 +68,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         Assistance weights of the organizations in a round.
 
         - "optimal": on the simplex with the least squared error to the pseudo-residual,
-          as in the paper.
+          as in the paper. An organization whose out-of-fold values lead uphill gets 0.
         - "nonnegative": of the direction along which that error falls most, whatever its
           length (non-negative least squares, divided by the sum). More even where each
           organization knows another part of the residual.
