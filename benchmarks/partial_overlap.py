@@ -46,14 +46,21 @@ WAYS = ["alone", "complete case", "zero", "renormalised", "own rows", "abstain"]
 WAYS += ["nothing missing"]
 
 
-class Zero:
+class NoUnderstudy:
+    """The label holder has the models of the rounds only."""
+
+    def _understudies(self, holder, continued):
+        return []
+
+
+class Zero(NoUnderstudy):
     """One weight vector and rate for all rows."""
 
     def _paths_for(self, present):
         return Paths.of_everybody(present.shape[1])
 
 
-class Renormalised:
+class Renormalised(NoUnderstudy):
     """One weight vector, scaled to those present, and one rate."""
 
     def _assemble(self, train, fitted, residuals, folds):
@@ -72,7 +79,7 @@ class Renormalised:
         return weights, rates
 
 
-class OwnRows:
+class OwnRows(NoUnderstudy):
     """Every combination by itself."""
 
     def _paths_for(self, present):

@@ -1,7 +1,5 @@
 """The label holder's two optimisations: assistance weights and assisted learning rate."""
 
-from functools import wraps
-
 import numpy as np
 from scipy import linalg, optimize, sparse
 
@@ -125,7 +123,6 @@ def downhill(solve):
     direction; if the mean itself leads uphill, the fit ends early.
     """
 
-    @wraps(solve)
     def solved(residual, fitted, sample_weight=None):
         slope = residual if sample_weight is None else sample_weight[:, None] * residual
         slope, flat = _flat(slope, fitted)

@@ -48,7 +48,9 @@ class AdditivePrediction:
                 rows = np.flatnonzero(path_of_row == path)
                 part = _safe_indexing(X, rows)
             contributions[rows] = self._contributions_on(path, part)
-        return contributions
+        if self._first:  # the understudy's are its organization's
+            contributions[:, self._holder] += contributions[:, 0]
+        return contributions[:, self._first :]
 
     def _contributions_on(self, path, X):
         coefficients = np.array(

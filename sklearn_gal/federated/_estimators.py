@@ -226,6 +226,7 @@ class FederatedGAL(BaseGAL):
         answered = np.array(
             [not is_remote(each) or each.answered for each in self._organizations]
         )
+        answered = answered[len(answered) - fitted.shape[1] :]
         if not answered.any():
             raise OrganizationError(
                 "No organization answered in this round. Resume the fit when they are "
@@ -285,7 +286,9 @@ class FederatedGAL(BaseGAL):
             copy(each) for each in self._organizations if each.name != name
         ]
         if self._holder != _NOBODY:
-            model._holder = model.organization_names_.index(self.label_holder_)
+            model._holder = self._first + model.organization_names_.index(
+                self.label_holder_
+            )
         return model
 
     @property
