@@ -68,7 +68,9 @@ class Renormalised(NoUnderstudy):
         complete = train.present.all(axis=1)
         rows = complete if np.count_nonzero(complete) >= MIN_ROWS else slice(None)
         residual = train.on_own_path(residuals)
-        vector = self._assistance_weights(residual[rows], fitted[rows], None)
+        vector = self._assistance_weights(
+            residual[rows], fitted[rows], None, out_of_fold=folds is not None
+        )
         for path, members in enumerate(self._paths.members):
             weights[path] = shared_among(members, vector)
         direction = np.einsum("nm,nmk->nk", weights[train.path], fitted)

@@ -115,18 +115,22 @@ def optimal_absolute_weights(residual, fitted, sample_weight=None):
     return weights
 
 
-def downhill(solve):
+def among_leaders(solve):
     """`solve` among the organizations whose fitted values lead downhill; 0 for the others.
 
-    Out of fold, fitted values may lead uphill. Where they are small, they make a mean
-    shorter, and so nearer to the residual, though the rest of it would be a better
-    direction; if the mean itself leads uphill, the fit ends early.
+    For values out of fold, which may lead uphill. Where they are small they make a mean
+    shorter, and so nearer to the residual, until the mean leads uphill itself and the fit
+    ends. Downhill is by more than one standard error over the rows, or by anything if
+    nobody leads further.
     """
 
     def solved(residual, fitted, sample_weight=None):
-        slope = residual if sample_weight is None else sample_weight[:, None] * residual
-        slope, flat = _flat(slope, fitted)
-        leads = flat @ slope > 0
+        share = residual if sample_weight is None else sample_weight[:, None] * residual
+        descents = np.einsum("nmk,nk->mn", fitted, share)
+        descent = descents.sum(axis=1)
+        leads = descent > np.linalg.norm(descents, axis=1)
+        if not leads.any():
+            leads = descent > 0
         if leads.all() or not leads.any():
             return solve(residual, fitted, sample_weight)
         weights = np.zeros(len(leads))
@@ -137,10 +141,14 @@ def downhill(solve):
 
 
 WEIGHTS = {
-    "optimal": downhill(optimal_weights),
+    "optimal": optimal_weights,
     "nonnegative": nonnegative_weights,
-    "optimal_absolute": downhill(optimal_absolute_weights),
+    "optimal_absolute": optimal_absolute_weights,
     "uniform": uniform_weights,
+}
+WEIGHTS_OUT_OF_FOLD = WEIGHTS | {
+    "optimal": among_leaders(optimal_weights),
+    "optimal_absolute": among_leaders(optimal_absolute_weights),
 }
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from ._assistance import WEIGHTS, line_search
+from ._assistance import WEIGHTS, WEIGHTS_OUT_OF_FOLD, line_search
 from ._availability import Paths, shared_among
 from ._callbacks import CallbackSupportMixin, FitReport, with_callbacks
 from ._composition import OrganizationsEstimator
@@ -293,19 +293,24 @@ class BaseGAL(
                 residuals[path][rows],
                 fitted[rows],
                 None if train.sample_weight is None else train.sample_weight[rows],
+                out_of_fold=folds is not None,
             )
         if rates[train.path].any():
             train.move(fitted, weights, rates)
         return weights, rates
 
-    def _step(self, members, y, raw_prediction, residual, fitted, sample_weight):
+    def _step(
+        self, members, y, raw_prediction, residual, fitted, sample_weight, out_of_fold
+    ):
         """Assistance weights of some organizations and rate, chosen on some rows."""
         if not members.all():
             fitted = np.where(members[:, None], fitted, 0.0)
         weights = members.astype(np.float64)
         if members[self._first :].any():  # not the understudy by itself
             first = 0 if members[0] else self._first
-            chosen = self._assistance_weights(residual, fitted[:, first:], sample_weight)
+            chosen = self._assistance_weights(
+                residual, fitted[:, first:], sample_weight, out_of_fold
+            )
             weights[first:] = shared_among(members[first:], chosen)
         direction = np.tensordot(weights, fitted, (0, 1))
         rate = self.learning_rate
@@ -315,8 +320,9 @@ class BaseGAL(
             )
         return weights, rate
 
-    def _assistance_weights(self, residual, fitted, sample_weight):
-        solve = WEIGHTS[self.weights] if isinstance(self.weights, str) else self.weights
+    def _assistance_weights(self, residual, fitted, sample_weight, out_of_fold):
+        known = WEIGHTS_OUT_OF_FOLD if out_of_fold else WEIGHTS
+        solve = known[self.weights] if isinstance(self.weights, str) else self.weights
         weights = np.asarray(solve(residual, fitted, sample_weight), dtype=np.float64)
         if weights.shape != fitted.shape[1:2] or not np.isfinite(weights).all():
             raise ValueError(

@@ -13,6 +13,9 @@ from ._validation import validate_X
 class AdditivePrediction:
     """Raw predictions of a fitted estimator, sums over rounds and organizations."""
 
+    _first: int
+    _holder: int
+
     def contributions(self, X) -> np.ndarray:
         """Each organization's exact additive share of the raw prediction.
 

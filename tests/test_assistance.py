@@ -5,7 +5,7 @@ from scipy.optimize import minimize, minimize_scalar, nnls
 
 from sklearn_gal import losses
 from sklearn_gal._assistance import (
-    WEIGHTS,
+    WEIGHTS_OUT_OF_FOLD,
     line_search,
     nonnegative_weights,
     optimal_absolute_weights,
@@ -83,7 +83,7 @@ def test_nonnegative_weights_where_nobody_leads_downhill(rng):
 def test_who_leads_uphill_takes_no_part(name, seed):
     residual, fitted, sample_weight = problem(seed, signal=False)
     slope = np.einsum("nmk,nk->m", fitted, sample_weight[:, None] * residual)
-    weights = WEIGHTS[name](residual, fitted, sample_weight)
+    weights = WEIGHTS_OUT_OF_FOLD[name](residual, fitted, sample_weight)
     assert_allclose(weights.sum(), 1)
     if (slope > 0).any():
         assert weights @ slope > 0
@@ -94,8 +94,8 @@ def test_who_leads_uphill_takes_no_part(name, seed):
 def test_chosen_are_the_optimum_of_those_who_lead_downhill(solve):
     residual, fitted, sample_weight = problem(0, m=6)
     slope = np.einsum("nmk,nk->m", fitted, sample_weight[:, None] * residual)
-    fitted *= 3 * np.sign(slope)[:, None]
-    chosen = WEIGHTS[solve.__name__.removesuffix("_weights")]
+    fitted = 3 * np.sign(slope)[:, None] * fitted + residual[:, None]
+    chosen = WEIGHTS_OUT_OF_FOLD[solve.__name__.removesuffix("_weights")]
     expected = solve(residual, fitted, sample_weight)
     assert_array_equal(chosen(residual, fitted, sample_weight), expected)
     uphill = np.concatenate([fitted, -0.01 * residual[:, None]], axis=1)

@@ -219,10 +219,10 @@ class FederatedGAL(BaseGAL):
             exchanges=self._link.exchanges,
         )
 
-    def _assistance_weights(self, residual, fitted, sample_weight):
+    def _assistance_weights(self, residual, fitted, sample_weight, out_of_fold):
         """Weight 0 for those who did not answer in this round."""
         if self._running is None:
-            return super()._assistance_weights(residual, fitted, sample_weight)
+            return super()._assistance_weights(residual, fitted, sample_weight, out_of_fold)
         answered = np.array(
             [not is_remote(each) or each.answered for each in self._organizations]
         )
@@ -234,7 +234,7 @@ class FederatedGAL(BaseGAL):
             )
         weights = np.zeros(len(answered))
         weights[answered] = super()._assistance_weights(
-            residual, fitted[:, answered], sample_weight
+            residual, fitted[:, answered], sample_weight, out_of_fold
         )
         return weights
 
