@@ -46,14 +46,21 @@ WAYS = ["alone", "complete case", "zero", "renormalised", "own rows", "abstain"]
 WAYS += ["nothing missing"]
 
 
-class Zero:
+class NoUnderstudy:
+    """The label holder has the models of the rounds only."""
+
+    def _understudies(self, holder, continued):
+        return []
+
+
+class Zero(NoUnderstudy):
     """One weight vector and rate for all rows."""
 
     def _paths_for(self, present):
         return Paths.of_everybody(present.shape[1])
 
 
-class Renormalised:
+class Renormalised(NoUnderstudy):
     """One weight vector, scaled to those present, and one rate."""
 
     def _assemble(self, train, fitted, residuals, folds):
@@ -61,7 +68,9 @@ class Renormalised:
         complete = train.present.all(axis=1)
         rows = complete if np.count_nonzero(complete) >= MIN_ROWS else slice(None)
         residual = train.on_own_path(residuals)
-        vector = self._assistance_weights(residual[rows], fitted[rows], None)
+        vector = self._assistance_weights(
+            residual[rows], fitted[rows], None, out_of_fold=folds is not None
+        )
         for path, members in enumerate(self._paths.members):
             weights[path] = shared_among(members, vector)
         direction = np.einsum("nm,nmk->nk", weights[train.path], fitted)
@@ -72,7 +81,7 @@ class Renormalised:
         return weights, rates
 
 
-class OwnRows:
+class OwnRows(NoUnderstudy):
     """Every combination by itself."""
 
     def _paths_for(self, present):

@@ -124,11 +124,42 @@ def optimal_absolute_weights(residual, fitted, sample_weight=None):
     return weights
 
 
+def among_leaders(solve):
+    """`solve` among the organizations whose fitted values lead downhill; 0 for the others.
+
+    For values out of fold, which may lead uphill. Where they are small they make a mean
+    shorter, and so nearer to the residual, until the mean leads uphill itself and the fit
+    ends. Downhill is by more than one standard error over the rows, or by anything if
+    nobody leads further.
+    """
+
+    def solved(residual, fitted, sample_weight=None):
+        share = residual if sample_weight is None else sample_weight[:, None] * residual
+        descents = [
+            np.einsum("nk,nk->n", fitted[:, m], share) for m in range(fitted.shape[1])
+        ]
+        descent = np.array([each.sum() for each in descents])
+        leads = descent > [np.linalg.norm(each) for each in descents]
+        if not leads.any():
+            leads = descent > 0
+        if leads.all() or not leads.any():
+            return solve(residual, fitted, sample_weight)
+        weights = np.zeros(len(leads))
+        weights[leads] = solve(residual, fitted[:, leads], sample_weight)
+        return weights
+
+    return solved
+
+
 WEIGHTS = {
     "optimal": optimal_weights,
     "nonnegative": nonnegative_weights,
     "optimal_absolute": optimal_absolute_weights,
     "uniform": uniform_weights,
+}
+WEIGHTS_OUT_OF_FOLD = WEIGHTS | {
+    "optimal": among_leaders(optimal_weights),
+    "optimal_absolute": among_leaders(optimal_absolute_weights),
 }
 
 

@@ -58,10 +58,15 @@ class Paths:
     ----------
     members : ndarray of bool, (n_paths, n_organizations)
         Who takes part in each path: everybody in the first.
+    holder : int or None, default=None
+        The label holder, if it has an understudy, which is the first of the organizations:
+        models fitted as if nobody else were there. They are the path of the label holder
+        alone, and may take part in all paths of the label holder where somebody is absent.
     """
 
-    def __init__(self, members):
+    def __init__(self, members, holder=None):
         self.members = members
+        self.holder = holder
 
     def __len__(self):
         return len(self.members)
@@ -70,6 +75,36 @@ class Paths:
     def of_everybody(cls, n_organizations):
         """The single path on which nobody is ever absent."""
         return cls(np.ones((1, n_organizations), dtype=bool))
+
+    @property
+    def alone(self):
+        """The path of the understudy."""
+        return int(np.flatnonzero(self.members[:, 0] & (self.members.sum(axis=1) == 1))[0])
+
+    def shared_out(self, values):
+        """`values` (n_paths, n_organizations), the understudy's with the label holder's."""
+        if self.holder is None:
+            return values
+        shared = values[..., 1:].copy()
+        shared[..., self.holder - 1] += values[..., 0]
+        return shared
+
+    @property
+    def patterns(self):
+        """Who is there in each path: `members` as they are known to the user."""
+        return self.shared_out(self.members)
+
+    @classmethod
+    def with_understudy(cls, present, holder, helps):
+        """As `among`, where the first organization is the label holder's understudy.
+
+        `helps` says whether it takes part in paths of others as well.
+        """
+        members = cls.among(present[:, 1:], holder - 1).members
+        alone = members[:, holder - 1] & (members.sum(axis=1) == 1)
+        understudy = members[:, holder - 1] & ~members.all(axis=1) & helps | alone
+        members = np.where(alone[:, None], False, members)
+        return cls(np.column_stack([understudy, members]), holder)
 
     @classmethod
     def among(cls, present, holder):

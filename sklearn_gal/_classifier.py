@@ -69,7 +69,8 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         Assistance weights of the organizations in a round.
 
         - "optimal": on the simplex with the least squared error to the pseudo-residual,
-          as in the paper.
+          as in the paper; 0 where out-of-fold values do not lead downhill, by more than
+          a standard error if anybody's do.
         - "nonnegative": of the direction along which that error falls most, whatever its
           length (non-negative least squares, divided by the sum). More even where each
           organization knows another part of the residual.
@@ -117,7 +118,8 @@ class GALClassifier(ClassifierMixin, BaseGAL):
           a missing value, so that an organization with one column passes it on.
         - ``"abstain"``: the organization does not have the row. Its estimator never sees
           it, and the row is predicted from those who have it, with weights and rates of
-          their own, see `patterns_`.
+          their own, see `patterns_`. For rows that assistors lack the label holder fits one
+          more model in each round, as if it were alone.
         - ``"pass"``: leave such rows to its estimator, as any other missing value.
     privacy : mechanism, callable or None, default=None
         What perturbs the pseudo-residual that assistors receive, once per round:
@@ -181,7 +183,8 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         that one, unless ``missing_rows="abstain"``. A row is predicted by the combination
         of all that have it, or else by the largest of some of them.
     pattern_weights_ : ndarray of shape (n_rounds, n_patterns, n_organizations)
-        Assistance weights of every combination.
+        Assistance weights of every combination. Those of the label holder include the
+        models that it fits as if it were alone.
     pattern_learning_rates_ : ndarray of shape (n_rounds, n_patterns)
         Assisted learning rates of every combination, shrunken.
     organization_names_ : list of str

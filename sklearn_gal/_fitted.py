@@ -25,6 +25,11 @@ class Round:
 class FittedRounds:
     """Attributes of a fitted estimator: views of its rounds and organizations."""
 
+    @property
+    def _known(self):
+        """The organizations that the user knows, which are all but an understudy."""
+        return self._organizations[self._first :]
+
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_rounds")
 
@@ -37,8 +42,9 @@ class FittedRounds:
     @property
     def weights_(self) -> np.ndarray:
         """Assistance weights, (n_rounds, n_organizations)."""
-        shape = (self.n_iter_, len(self._organizations))
-        return np.array([r.weights[0] for r in self._rounds]).reshape(shape)
+        shape = (self.n_iter_, len(self._known))
+        weights = [self._paths.shared_out(r.weights)[0] for r in self._rounds]
+        return np.array(weights).reshape(shape)
 
     @property
     def learning_rates_(self) -> np.ndarray:
@@ -50,13 +56,14 @@ class FittedRounds:
     def patterns_(self) -> np.ndarray:
         """Who takes part in each path, (n_patterns, n_organizations)."""
         check_is_fitted(self)
-        return self._paths.members
+        return self._paths.patterns
 
     @property
     def pattern_weights_(self) -> np.ndarray:
         """Assistance weights, (n_rounds, n_patterns, n_organizations)."""
         shape = (self.n_iter_, *self.patterns_.shape)
-        return np.array([r.weights for r in self._rounds]).reshape(shape)
+        weights = [self._paths.shared_out(r.weights) for r in self._rounds]
+        return np.array(weights).reshape(shape)
 
     @property
     def pattern_learning_rates_(self) -> np.ndarray:
@@ -100,7 +107,7 @@ class FittedRounds:
     def estimators_(self) -> list[list]:
         """Fitted local models, ``[round][organization]``."""
         return [
-            [organization.models.get(number) for organization in self._organizations]
+            [organization.models.get(number) for organization in self._known]
             for number in range(self.n_iter_)
         ]
 
@@ -108,15 +115,16 @@ class FittedRounds:
     def organization_names_(self) -> list[str]:
         """Names of the organizations."""
         check_is_fitted(self)
-        return [organization.name for organization in self._organizations]
+        return [organization.name for organization in self._known]
 
     @property
     def columns_(self) -> list[np.ndarray]:
         """Positions of every organization's columns, a list of arrays."""
         check_is_fitted(self)
-        return [organization.columns for organization in self._organizations]
+        return [organization.columns for organization in self._known]
 
     @property
     def label_holder_(self) -> str:
         """Name of the organization that holds y."""
-        return self.organization_names_[self._holder]
+        check_is_fitted(self)
+        return self._organizations[self._holder].name

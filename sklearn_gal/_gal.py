@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from ._assistance import WEIGHTS, line_search
+from ._assistance import WEIGHTS, WEIGHTS_OUT_OF_FOLD, line_search
 from ._availability import Paths, shared_among
 from ._callbacks import CallbackSupportMixin, FitReport, with_callbacks
 from ._composition import OrganizationsEstimator
@@ -150,7 +150,7 @@ class BaseGAL(
                     f"With stack_contributions={self.stack_contributions!r} nobody can "
                     "join: models take columns of those before. Fit with warm_start=False."
                 )
-            hand_over_models(self._organizations, organizations)
+            hand_over_models(self._known, organizations)
             check_same_setting(self._setting, setting)
         else:
             random_state = check_random_state(self.random_state)
@@ -163,10 +163,25 @@ class BaseGAL(
             self._loss = settled(loss, train.y, train.sample_weight)
             check_link(self._loss, train.y.shape[1], getattr(self, "classes_", None))
         self._setting = setting
-        self._organizations = organizations
-        self._holder = names.index(holder)
         self._has_assistors = len(organizations) > 1
         self._stacks = bool(setting["stack_contributions"]) and len(organizations) > 1
+        understudies = self._understudies(organizations[names.index(holder)], continued)
+        self._first = len(understudies)  # of the organizations that the user knows
+        self._organizations = understudies + organizations
+        self._holder = self._first + names.index(holder)
+        own_params = train.local_params[names.index(holder)]
+        train.local_params = [own_params] * self._first + train.local_params
+
+    def _understudies(self, holder, continued):
+        """The label holder's, in a list, if somebody may be absent; else none."""
+        has_one = continued and self._first
+        may_miss = self.missing_rows == "abstain" and self._has_assistors
+        if not (has_one or may_miss) or not hasattr(holder, "understudy"):
+            return []
+        understudy = holder.understudy()
+        if has_one:
+            understudy.take_over(self._organizations[0])
+        return [understudy]
 
     def _fit(self, train, report, continued):
         """Loop over the rounds."""
@@ -241,6 +256,10 @@ class BaseGAL(
         self._paths = self._paths_for(train.present)
 
     def _paths_for(self, present):
+        if self._first:
+            # weights that are not chosen would count the label holder twice
+            helps = isinstance(self.weights, str) and self.weights != "uniform"
+            return Paths.with_understudy(present, self._holder, helps)
         if self.missing_rows == "abstain":
             return Paths.among(present, self._holder)
         return Paths.of_everybody(len(self._organizations))
@@ -255,17 +274,12 @@ class BaseGAL(
         sent = residual
         if self._has_assistors:
             sent = self._broadcast(residual)
+        everybody = range(len(self._organizations))
+        shown = [residual if m == self._holder else sent for m in everybody]
+        if self._first:  # the understudy fits what it has left itself
+            shown[0] = residuals[self._paths.alone]
         calls = [
-            (
-                organization,
-                (
-                    number,
-                    derived_seed(self._seed, 0 if self.share_models else number, m),
-                    folds,
-                    residual if m == self._holder else sent,
-                    columns,
-                ),
-            )
+            (organization, (number, self._local_seed(number, m), folds, shown[m], columns))
             for m, (organization, columns) in enumerate(self._with_assistance(train))
         ]
         fitted = parallel.fit_round(calls)
@@ -273,6 +287,11 @@ class BaseGAL(
         if not train.present.all():  # who abstains contributes nothing
             fitted = np.nan_to_num(fitted, copy=False)
         return self._assemble(train, fitted, residuals, folds)
+
+    def _local_seed(self, number, m):
+        """Seed of an organization in a round; an understudy has its organization's."""
+        position = (self._holder if m < self._first else m) - self._first
+        return derived_seed(self._seed, 0 if self.share_models else number, position)
 
     def _assemble(self, train, fitted, residuals, folds):
         """Weights and rates of every path, by which `train` moves on along `fitted`."""
@@ -285,18 +304,26 @@ class BaseGAL(
                 residuals[path][rows],
                 fitted[rows],
                 None if train.sample_weight is None else train.sample_weight[rows],
+                out_of_fold=folds is not None,
             )
         if not rates[train.path].any():
             return weights, np.zeros_like(rates)
         train.move(fitted, weights, rates)
         return weights, rates
 
-    def _step(self, members, y, raw_prediction, residual, fitted, sample_weight):
+    def _step(
+        self, members, y, raw_prediction, residual, fitted, sample_weight, out_of_fold
+    ):
         """Assistance weights of some organizations and rate, chosen on some rows."""
         if not members.all():
             fitted = np.where(members[:, None], fitted, 0.0)
-        weights = self._assistance_weights(residual, fitted, sample_weight)
-        weights = shared_among(members, weights)
+        weights = members.astype(np.float64)
+        if members[self._first :].any():  # not the understudy by itself
+            first = 0 if members[0] else self._first
+            chosen = self._assistance_weights(
+                residual, fitted[:, first:], sample_weight, out_of_fold
+            )
+            weights[first:] = shared_among(members[first:], chosen)
         direction = np.tensordot(weights, fitted, (0, 1))
         rate = self.learning_rate
         if self.line_search:
@@ -305,8 +332,9 @@ class BaseGAL(
             )
         return weights, rate
 
-    def _assistance_weights(self, residual, fitted, sample_weight):
-        solve = WEIGHTS[self.weights] if isinstance(self.weights, str) else self.weights
+    def _assistance_weights(self, residual, fitted, sample_weight, out_of_fold):
+        known = WEIGHTS_OUT_OF_FOLD if out_of_fold else WEIGHTS
+        solve = known[self.weights] if isinstance(self.weights, str) else self.weights
         weights = np.asarray(solve(residual, fitted, sample_weight), dtype=np.float64)
         if weights.shape != fitted.shape[1:2] or not np.isfinite(weights).all():
             raise ValueError(
@@ -340,7 +368,8 @@ class BaseGAL(
         if new.validation_loss not in (None, new.train_loss):
             line += f", validation loss {new.validation_loss:.6g}"
         line += f", learning rate {new.learning_rates[0]:.4g}, weights"
-        for organization, weight in zip(self._organizations, new.weights[0], strict=True):
+        weights = self._paths.shared_out(new.weights)[0]
+        for organization, weight in zip(self._known, weights, strict=True):
             line += f" {organization.name} {weight:.3f}"
         print(line)
 
@@ -441,7 +470,7 @@ class BaseGAL(
         model._organizations = [
             copy(each) for each in self._organizations if each.name != name
         ]
-        model._holder = model.organization_names_.index(self.label_holder_)
+        model._holder = self._first + model.organization_names_.index(self.label_holder_)
         return model
 
     def _refitted_rounds(self, rounds, train, validation, stops_early):

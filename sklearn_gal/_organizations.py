@@ -81,6 +81,16 @@ class LocalOrganization:
         self._partitions: dict = {}
         self._merged: dict = {}
 
+    def understudy(self):
+        """Oneself again, without models: the label holder's, for when others are absent.
+
+        Its name is one that no user can give.
+        """
+        understudy = copy(self)
+        understudy.name = f"{self.name}__alone"
+        understudy.models, understudy._partitions, understudy._merged = {}, {}, {}
+        return understudy
+
     def presence(self, X):
         """Mask of the rows of X that one has, (n_samples,).
 

@@ -13,6 +13,9 @@ from ._validation import validate_X
 class AdditivePrediction:
     """Raw predictions of a fitted estimator, sums over rounds and organizations."""
 
+    _first: int
+    _holder: int
+
     def contributions(self, X) -> np.ndarray:
         """Each organization's exact additive share of the raw prediction.
 
@@ -48,7 +51,9 @@ class AdditivePrediction:
                 rows = np.flatnonzero(path_of_row == path)
                 part = _safe_indexing(X, rows)
             contributions[rows] = self._contributions_on(path, part)
-        return contributions
+        if self._first:  # the understudy's are its organization's
+            contributions[:, self._holder] += contributions[:, 0]
+        return contributions[:, self._first :]
 
     def _contributions_on(self, path, X):
         coefficients = np.array(

@@ -65,6 +65,12 @@ class SharingOrganization(LocalOrganization):
         self._residuals = {}
         self._fitted = None
 
+    def understudy(self):
+        """Oneself again, without models and residuals."""
+        understudy = super().understudy()
+        understudy._residuals, understudy._fitted = {}, None
+        return understudy
+
     def prepare(self, X, fit_params):
         """Take one's columns, and try whether the estimator takes several outputs."""
         super().prepare(X, fit_params)

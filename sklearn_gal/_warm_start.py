@@ -69,7 +69,7 @@ def brings_columns(model, X):
     ValueError
         If the columns before are not the first ones of X.
     """
-    joins = len(model.organizations or ()) > len(model._organizations)
+    joins = len(model.organizations or ()) > len(model._known)
     if not joins or np.shape(X)[1:] <= (model.n_features_in_,):
         return False
     known, names = getattr(model, "feature_names_in_", None), column_names(X)
@@ -105,9 +105,12 @@ def inherited_rounds(rounds, before, paths):
 
     A new path has gone the way of those on it who were there; who joins has weight 0.
     """
-    n_before = before.members.shape[1]
-    origin = before.serving(paths.members[:, :n_before])
-    joined = [(0, 0), (0, paths.members.shape[1] - n_before)]
+    present, n_before = paths.patterns, before.patterns.shape[1]
+    if before.holder is not None:
+        present = np.column_stack([present[:, before.holder - 1], present])
+    origin = before.serving(present[:, : before.members.shape[1]])
+    first = (paths.holder is not None) - (before.holder is not None)
+    joined = [(0, 0), (int(first), paths.patterns.shape[1] - n_before)]
     return origin, [
         replace(
             each,

@@ -5,6 +5,7 @@ from scipy.optimize import minimize, minimize_scalar, nnls
 
 from sklearn_gal import losses
 from sklearn_gal._assistance import (
+    WEIGHTS_OUT_OF_FOLD,
     line_search,
     nonnegative_weights,
     optimal_absolute_weights,
@@ -75,6 +76,35 @@ def test_nonnegative_weights_where_nobody_leads_downhill(rng):
     residual = rng.normal(size=(20, 1))
     fitted = np.stack([-residual, np.zeros_like(residual)], axis=1)
     assert_allclose(nonnegative_weights(residual, fitted), 0.5)
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("name", ["optimal", "optimal_absolute"])
+def test_who_leads_uphill_takes_no_part(name, seed):
+    residual, fitted, sample_weight = problem(seed, signal=False)
+    slope = np.einsum("nmk,nk->m", fitted, sample_weight[:, None] * residual)
+    weights = WEIGHTS_OUT_OF_FOLD[name](residual, fitted, sample_weight)
+    assert_allclose(weights.sum(), 1)
+    if (slope > 0).any():
+        assert weights @ slope > 0
+        assert (weights[slope <= 0] == 0).all()
+
+
+@pytest.mark.parametrize("solve", [optimal_weights, optimal_absolute_weights])
+def test_chosen_are_the_optimum_of_those_who_lead_downhill(solve):
+    residual, fitted, sample_weight = problem(0, m=6)
+    slope = np.einsum("nmk,nk->m", fitted, sample_weight[:, None] * residual)
+    fitted = 3 * np.sign(slope)[:, None] * fitted + residual[:, None]
+    chosen = WEIGHTS_OUT_OF_FOLD[solve.__name__.removesuffix("_weights")]
+    expected = solve(residual, fitted, sample_weight)
+    assert_array_equal(chosen(residual, fitted, sample_weight), expected)
+    uphill = np.concatenate([fitted, -0.01 * residual[:, None]], axis=1)
+    assert solve(residual, uphill, sample_weight)[-1] > 0  # for it shortens the mean
+    weights = chosen(residual, uphill, sample_weight)
+    assert_allclose(weights, [*expected, 0.0], atol=1e-12)
+    everybody = -np.abs(fitted) * np.sign(residual)[:, None]
+    expected = solve(residual, everybody, sample_weight)
+    assert_array_equal(chosen(residual, everybody, sample_weight), expected)
 
 
 @pytest.mark.parametrize("seed", range(5))

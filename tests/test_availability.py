@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.datasets import load_breast_cancer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV, KFold, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
@@ -356,6 +357,108 @@ def test_few_rows_are_helped_out_by_all():
     present[MIN_ROWS - 1, 1] = True
     judged = dict(Paths.among(present, 0).judged(present, slice(None)))
     assert len(judged[0]) == MIN_ROWS
+
+
+# --- the label holder's understudy --------------------------------------------------------
+
+
+@pytest.mark.parametrize("settings", [{}, {"cv": None}, {"weights": "uniform"}])
+@pytest.mark.parametrize("holder", ["a", "b"])
+def test_with_all_others_absent_it_is_the_fit_alone(diabetes, settings, holder):
+    X, y = diabetes
+    settings = {"max_iter": 6, "random_state": 0, "missing_rows": "abstain"} | settings
+    model = GALRegressor(ridges(), label_holder=holder, **settings).fit(X, y)
+    others = [name for name in SPANS if name != holder]
+    absent = without(X, slice(None), *others)
+    held = sorted(ridges(), key=lambda each: each[0] != holder)
+    alone = GALRegressor(held[:1], **settings)
+    if holder == "a":  # who stands elsewhere has other seeds, of which a ridge has none
+        alone.fit(X, y)
+        rounds = min(alone.n_iter_, model.n_iter_)
+        staged = [list(each.staged_predict(absent)) for each in (model, alone)]
+        assert_allclose(staged[0][:rounds], staged[1][:rounds])
+    shares = model.contributions(absent)
+    assert (shares[:, [list(SPANS).index(name) for name in others]] == 0).all()
+    assert shares.any()
+    raw = model.baseline_prediction_ + shares.sum(axis=1)
+    assert_allclose(model.predict(absent), raw[:, 0])
+
+
+def test_nobody_sees_the_understudy(partial):
+    X, y = partial
+    model = GALRegressor(ridges(), missing_rows="abstain", max_iter=4, verbose=1)
+    model.fit(X, y)
+    assert model.organization_names_ == list(SPANS)
+    assert model.label_holder_ == "a"
+    assert len(model.columns_) == 3
+    assert model.weights_.shape == (model.n_iter_, 3)
+    assert model.patterns_.shape == (8, 3)
+    assert len(np.unique(model.patterns_, axis=0)) == 8
+    assert model.pattern_weights_.shape == (model.n_iter_, 8, 3)
+    assert {len(models) for models in model.estimators_} == {3}
+    assert model.contributions(X).shape == (len(X), 3, 1)
+
+
+def test_a_callable_is_asked_about_organizations_only(partial):
+    X, y = partial
+    asked = []
+
+    def weights(residual, fitted, sample_weight):
+        asked.append(fitted.shape[1])
+        return [0.2, 0.3, 0.5]
+
+    GALRegressor(ridges(), missing_rows="abstain", max_iter=3, weights=weights).fit(X, y)
+    assert set(asked) == {3}
+
+
+def test_the_understudy_continues_and_stays(diabetes):
+    X, y = diabetes
+    settings = {"missing_rows": "abstain", "random_state": 0}
+    at_once = GALRegressor(ridges(), max_iter=6, **settings).fit(X, y)
+    model = GALRegressor(ridges(), max_iter=3, warm_start=True, **settings).fit(X, y)
+    model.set_params(max_iter=6).fit(X, y)
+    absent = without(X, slice(None), "b", "c")
+    assert_allclose(model.predict(absent), at_once.predict(absent))
+    assert_allclose(model.predict(X), at_once.predict(X))
+    left = model.drop_organization("b", X, y).drop_organization("c", X, y)
+    assert left.patterns_.tolist() == [[True], [False]]
+    assert_allclose(left.weights_, 1)
+    assert_allclose(left.predict(absent), model.predict(absent))
+    left.set_params(max_iter=8).fit(X[:, :10], y)
+    assert left.n_iter_ >= 6
+
+
+def test_who_is_alone_at_first_is_joined(diabetes):
+    X, y = diabetes
+    settings = {"missing_rows": "abstain", "random_state": 0, "warm_start": True}
+    model = GALRegressor(ridges()[:1], max_iter=3, **settings).fit(X[:, :4], y)
+    before = list(model.staged_predict(X[:, :4]))
+    model.set_params(organizations=ridges(), max_iter=6).fit(X, y)
+    for rows in (X, without(X, slice(None), "b", "c")):
+        assert_allclose(list(model.staged_predict(rows))[2], before[-1])
+    assert_allclose(model.pattern_weights_[:3, 0], [[1, 0, 0]] * 3)
+
+
+def test_noise_that_stays_is_no_worse_than_alone(cancer, rng):
+    # the one who knows something is absent, the others hold noise
+    X, y = cancer
+    X = np.hstack([X, rng.normal(size=(len(X), 20))])
+    held = [("a", None, slice(0, 5)), ("b", None, slice(5, 30))]
+    held += [("c", None, slice(30, 40)), ("d", None, slice(40, 50))]
+    losses = []
+    for split in range(3):
+        parts = train_test_split(X, y, random_state=split, stratify=y)
+        known, X_test, target, y_test = parts
+        settings = {"random_state": split, "max_iter": 30, "missing_rows": "abstain"}
+        model = GALClassifier(held, **settings).fit(known, target)
+        alone = GALClassifier(held[:1], **settings).fit(known, target)
+        absent = X_test.copy()
+        absent[:, 5:30] = np.nan
+        losses.append(
+            [log_loss(y_test, each.predict_proba(absent)) for each in (model, alone)]
+        )
+    absent, alone = np.mean(losses, axis=0)
+    assert absent < 1.02 * alone
 
 
 def test_bad_value(diabetes):

@@ -13,20 +13,24 @@ from sklearn_gal import GALClassifier, make_organizations
 
 @pytest.fixture(scope="module")
 def losses(wine):
+    return mean_losses(*wine, 2, ["optimal", "nonnegative", "uniform"])
+
+
+def mean_losses(X_all, y_all, n_splits, kinds):
     """Mean test losses alone, without noise, and with as much noise by kinds of weights."""
-    ways = {"alone": "optimal", "clean": "optimal", "optimal": "optimal"}
-    ways |= {"nonnegative": "nonnegative", "uniform": "uniform"}
+    ways = {"alone": "optimal", "clean": "optimal"} | {kind: kind for kind in kinds}
     found = {way: [] for way in ways}
-    for split in range(2):
-        X, y = wine
+    n_columns = X_all.shape[1]
+    for split in range(n_splits):
+        X, y = X_all, y_all
         noise = np.random.default_rng(split).normal(size=X.shape)
         X, X_test, y, y_test = train_test_split(
             np.hstack([X, noise]), y, random_state=split, stratify=y
         )
         ridge = make_pipeline(StandardScaler(), Ridge())
-        known = make_organizations(X[:, :13], 4, ridge, random_state=split)
+        known = make_organizations(X[:, :n_columns], 4, ridge, random_state=split)
         noisy = [
-            (f"noise_{m}", ridge, [13 + j for j in own])
+            (f"noise_{m}", ridge, [n_columns + j for j in own])
             for m, (*_, own) in enumerate(known)
         ]
         for way, weights in ways.items():
@@ -50,3 +54,9 @@ def test_chosen_weights_keep_the_gain(losses, weights):
 
 def test_uniform_weights_lose_it(losses):
     assert kept(losses, "uniform") < 0.92
+
+
+def test_noise_does_not_end_the_fit_early(cancer):
+    # fitted values that lead uphill would shorten the mean until it leads uphill itself
+    found = mean_losses(*cancer, 4, ["optimal"])
+    assert kept(found, "optimal") > 0.95

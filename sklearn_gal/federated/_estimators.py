@@ -224,13 +224,14 @@ class FederatedGAL(BaseGAL):
             exchanges=self._link.exchanges,
         )
 
-    def _assistance_weights(self, residual, fitted, sample_weight):
+    def _assistance_weights(self, residual, fitted, sample_weight, out_of_fold):
         """Weight 0 for those who did not answer in this round."""
         if self._running is None:
-            return super()._assistance_weights(residual, fitted, sample_weight)
+            return super()._assistance_weights(residual, fitted, sample_weight, out_of_fold)
         answered = np.array(
             [not is_remote(each) or each.answered for each in self._organizations]
         )
+        answered = answered[len(answered) - fitted.shape[1] :]
         if not answered.any():
             raise OrganizationError(
                 "No organization answered in this round. Resume the fit when they are "
@@ -238,7 +239,7 @@ class FederatedGAL(BaseGAL):
             )
         weights = np.zeros(len(answered))
         weights[answered] = super()._assistance_weights(
-            residual, fitted[:, answered], sample_weight
+            residual, fitted[:, answered], sample_weight, out_of_fold
         )
         return weights
 
@@ -290,7 +291,9 @@ class FederatedGAL(BaseGAL):
             copy(each) for each in self._organizations if each.name != name
         ]
         if self._holder != _NOBODY:
-            model._holder = model.organization_names_.index(self.label_holder_)
+            model._holder = self._first + model.organization_names_.index(
+                self.label_holder_
+            )
         return model
 
     @property
