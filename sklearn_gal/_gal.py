@@ -207,7 +207,8 @@ class BaseGAL(
             folds = self._fitted_to.folds(train, self._seed)
             with SideBySide(self._n_at_once(), organizations) as parallel:
                 ended = "max_iter is reached"
-                patience = IDLE_ROUNDS if folds.differ else 0
+                # with privacy, a round that was sent has cost its budget
+                patience = IDLE_ROUNDS if folds.differ and self.privacy is None else 0
                 latest: list[
                     Round
                 ] = []  # a round that leads on, and those before it that did not
@@ -296,25 +297,28 @@ class BaseGAL(
     def _assemble(self, train, fitted, residuals, folds):
         """Weights and rates of every path, by which `train` moves on along `fitted`."""
         weights, rates = self._paths.standstill()
+        directions = {}
         for path, rows in self._paths.judged(train.present, judging_rows(folds)):
-            weights[path], rates[path] = self._step(
-                self._paths.members[path],
-                train.y[rows],
-                train.raw_predictions[path][rows],
-                residuals[path][rows],
-                fitted[rows],
-                None if train.sample_weight is None else train.sample_weight[rows],
-                out_of_fold=folds is not None,
+            residual, weight = residuals[path][rows], train.weight_of(rows)
+            weights[path] = self._weights_on(
+                path, residual, fitted[rows], weight, out_of_fold=folds is not None
             )
+            directions[path] = np.tensordot(weights[path], fitted, (0, 1))
+            rates[path] = self.learning_rate
+            if self.line_search:
+                y, raw = train.y[rows], train.raw_predictions[path][rows]
+                along = directions[path][rows]
+                rates[path] *= line_search(
+                    self._loss, y, raw, along, weight, residual=residual
+                )
         if not rates[train.path].any():
             return weights, np.zeros_like(rates)
-        train.move(fitted, weights, rates)
+        train.move(fitted, weights, rates, directions)
         return weights, rates
 
-    def _step(
-        self, members, y, raw_prediction, residual, fitted, sample_weight, out_of_fold
-    ):
-        """Assistance weights of some organizations and rate, chosen on some rows."""
+    def _weights_on(self, path, residual, fitted, sample_weight, out_of_fold):
+        """Assistance weights of a path, chosen on some rows."""
+        members = self._paths.members[path]
         if not members.all():
             fitted = np.where(members[:, None], fitted, 0.0)
         weights = members.astype(np.float64)
@@ -324,13 +328,7 @@ class BaseGAL(
                 residual, fitted[:, first:], sample_weight, out_of_fold
             )
             weights[first:] = shared_among(members[first:], chosen)
-        direction = np.tensordot(weights, fitted, (0, 1))
-        rate = self.learning_rate
-        if self.line_search:
-            rate *= line_search(
-                self._loss, y, raw_prediction, direction, sample_weight, residual=residual
-            )
-        return weights, rate
+        return weights
 
     def _assistance_weights(self, residual, fitted, sample_weight, out_of_fold):
         known = WEIGHTS_OUT_OF_FOLD if out_of_fold else WEIGHTS

@@ -189,11 +189,10 @@ class BoosterLearner(Learner):
         """Of however many rows, the columns are binned once for all folds."""
         learner = self._assistance and self._assistance[1]
         if learner is None:
-            learner = copy(self)
+            learner = BoosterLearner(self.estimator, self.view, self.fit_params)
             if self._repeats is None:
-                learner._repeats = _most_repeated(self.view)
-            learner._template, learner._assistance = None, None
-            learner._binned_once_from = 0
+                self._repeats = _most_repeated(self.view)
+            learner._repeats, learner._binned_once_from = self._repeats, 0
             n_own, most = self.view.shape[1], self._settings.get("max_bin", 255)
             bins = [most] * n_own + [min(most, ASSISTANCE_BINS)] * columns.shape[1]
             # without bundles every binned row goes to the leaf of the row itself

@@ -54,7 +54,7 @@ class GALRegressor(RegressorMixin, BaseGAL):
     line_search : bool, default=True
         Whether to search, in each round, the rate with the least overarching loss. A rate
         of 0, where no step along the assisted direction lowers the loss, ends the fit; the
-        third in a row if the rounds have folds of their own.
+        third in a row if the rounds have folds of their own, and nothing is perturbed.
     weights : {"optimal", "nonnegative", "optimal_absolute", "uniform"} or callable, \
             default="optimal"
         Assistance weights of the organizations in a round.

@@ -76,12 +76,22 @@ class Rows:
         """Pseudo-residuals on every path."""
         return [loss.pseudo_residual(self.y, raw) for raw in self.raw_predictions]
 
-    def move(self, fitted, weights, rates):
-        """Move raw predictions on by a round, on every path by its weights and rate."""
-        self.raw_predictions = [
-            raw + rate * np.tensordot(weight, fitted, (0, 1)) if rate else raw
-            for raw, weight, rate in zip(self.raw_predictions, weights, rates, strict=True)
-        ]
+    def weight_of(self, rows):
+        """Weights of some of the rows, or None."""
+        return None if self.sample_weight is None else self.sample_weight[rows]
+
+    def move(self, fitted, weights, rates, directions=None):
+        """Move raw predictions on by a round, on every path by its weights and rate.
+
+        `directions` are the weighted sums of the fitted values, if they are known.
+        """
+        raw_predictions = list(self.raw_predictions)
+        for path in np.flatnonzero(rates):
+            direction = directions and directions[path]
+            if direction is None:
+                direction = np.tensordot(weights[path], fitted, (0, 1))
+            raw_predictions[path] = raw_predictions[path] + rates[path] * direction
+        self.raw_predictions = raw_predictions
         if self.assistance is not None:
             self.assistance.add(fitted, rates[0] * weights[0])
 

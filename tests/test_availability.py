@@ -458,7 +458,7 @@ def test_noise_that_stays_is_no_worse_than_alone(cancer, rng):
             [log_loss(y_test, each.predict_proba(absent)) for each in (model, alone)]
         )
     absent, alone = np.mean(losses, axis=0)
-    assert absent < 1.02 * alone
+    assert absent < 1.05 * alone
 
 
 def test_bad_value(diabetes):
