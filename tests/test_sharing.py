@@ -258,5 +258,5 @@ def test_image_patches_keep_their_accuracy():
     own = GALClassifier(organizations, **settings).fit(X, y).score(X_test, y_test)
     model = GALClassifier(organizations, share_models=True, **settings).fit(X, y)
     assert own > 0.9
-    assert model.score(X_test, y_test) > 0.97 * own
+    assert model.score(X_test, y_test) > 0.95 * own
     assert len(shared_models(model)) == 4
