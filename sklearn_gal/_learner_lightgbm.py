@@ -174,7 +174,7 @@ class BoosterLearner(Learner):
         if cut:
             binned = self._cut_binned(binned, split)
         # where nothing is random a booster can be rewound if its seeds stay
-        settings = self.seeds.settings(0 if self._rewinds else seed)
+        settings = self._seeds_of_all if self._rewinds else self.seeds.settings(seed)
         models, fitted = [], []
         for label in labels:
             booster, values = self._train(binned, label, settings)
@@ -230,6 +230,7 @@ class BoosterLearner(Learner):
         self._state = booster.__getstate__()
         template._Booster = None
         self._template = template
+        self._seeds_of_all = self.seeds.settings(0)
         # what one tree adds to the values can be taken away again to the last bit
         self._rewinds = (
             self._settings["n_estimators"] == 1
@@ -238,6 +239,8 @@ class BoosterLearner(Learner):
             and self._settings["subsample_freq"] == 0
             and self._settings.keys() - defaults - {"num_leaves"} <= WITHOUT_TRACE
         )
+        if self._rewinds:
+            template.set_params(**self._seeds_of_all)
 
     def _bin(self, split):
         """The columns binned: of the rows to fit to and, in these bins, those to judge."""
@@ -363,7 +366,7 @@ class BoosterLearner(Learner):
         model = copy(self._template)
         model._other_params = dict(model._other_params)
         model._Booster = booster
-        return model.set_params(**settings)
+        return model if self._rewinds else model.set_params(**settings)
 
 
 def _partition_of(key):

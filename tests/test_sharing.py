@@ -254,9 +254,9 @@ def test_image_patches_keep_their_accuracy():
         hidden_layer_sizes=32, max_iter=30, batch_size=100, learning_rate_init=0.01
     )
     organizations = [(f"patch_{i}", network, patch) for i, patch in enumerate(patches)]
-    settings = {"max_iter": 5, "random_state": 0, "cv": 2, "learning_rate": 1.0}
+    settings = {"max_iter": 5, "random_state": 0, "cv": 2}
     own = GALClassifier(organizations, **settings).fit(X, y).score(X_test, y_test)
     model = GALClassifier(organizations, share_models=True, **settings).fit(X, y)
     assert own > 0.9
-    assert model.score(X_test, y_test) > 0.95 * own
+    assert model.score(X_test, y_test) > 0.97 * own
     assert len(shared_models(model)) == 4
