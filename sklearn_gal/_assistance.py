@@ -129,17 +129,17 @@ def among_leaders(solve):
 
     For values out of fold, which may lead uphill. Where they are small they make a mean
     shorter, and so nearer to the residual, until the mean leads uphill itself and the fit
-    ends. Downhill is by more than one standard error over the rows, or by anything if
-    nobody leads further.
+    ends. Downhill is by more than one standard error over the rows, a row of weight 2 being
+    two, or by anything if nobody leads further.
     """
 
     def solved(residual, fitted, sample_weight=None):
-        share = residual if sample_weight is None else sample_weight[:, None] * residual
+        count = np.ones(len(residual)) if sample_weight is None else sample_weight
         descents = [
-            np.einsum("nk,nk->n", fitted[:, m], share) for m in range(fitted.shape[1])
+            np.einsum("nk,nk->n", fitted[:, m], residual) for m in range(fitted.shape[1])
         ]
-        descent = np.array([each.sum() for each in descents])
-        leads = descent > [np.linalg.norm(each) for each in descents]
+        descent = np.array([each @ count for each in descents])
+        leads = descent > [np.sqrt(each**2 @ count) for each in descents]
         if not leads.any():
             leads = descent > 0
         if leads.all() or not leads.any():

@@ -90,6 +90,16 @@ def test_who_leads_uphill_takes_no_part(name, seed):
         assert (weights[slope <= 0] == 0).all()
 
 
+@pytest.mark.parametrize("name", WEIGHTS_OUT_OF_FOLD)
+@pytest.mark.parametrize("seed", range(10))
+def test_a_row_of_weight_2_is_two_rows(name, seed):
+    residual, fitted, _ = problem(seed, signal=False)
+    count = np.random.default_rng(seed).integers(0, 4, size=len(residual))
+    solve = WEIGHTS_OUT_OF_FOLD[name]
+    repeated = solve(residual.repeat(count, axis=0), fitted.repeat(count, axis=0))
+    assert_allclose(solve(residual, fitted, count), repeated, atol=1e-8)
+
+
 @pytest.mark.parametrize("solve", [optimal_weights, optimal_absolute_weights])
 def test_chosen_are_the_optimum_of_those_who_lead_downhill(solve):
     residual, fitted, sample_weight = problem(0, m=6)
