@@ -1,9 +1,11 @@
 """Organizations side by side: in threads, or where the user's joblib backend works."""
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
-from joblib import effective_n_jobs
+from joblib import parallel_config
 from joblib.parallel import get_active_backend
+from sklearn import config_context, get_config
 from sklearn.utils.parallel import Parallel, delayed
 
 
@@ -24,32 +26,63 @@ class SideBySide:
         backend, _ = get_active_backend(prefer="threads")
         shares_memory = getattr(backend, "supports_sharedmem", False)
         self._travels = may_travel and not shares_memory and not _within_a_worker(backend)
-        where = {"prefer": "threads"} if self._travels else {"require": "sharedmem"}
-        # one after the other needs no machinery, which small fits would notice
-        alone = not self._travels and effective_n_jobs(n_jobs) == 1
-        self._parallel = None if alone else Parallel(n_jobs=n_jobs, **where)
+        if self._travels:
+            self._pool = Parallel(n_jobs=n_jobs, prefer="threads")
+        else:
+            self._pool = Threads(n_jobs)
 
     def __enter__(self):
-        if self._parallel is not None:
-            self._parallel.__enter__()
+        self._pool.__enter__()
         return self
 
     def __exit__(self, *error):
-        if self._parallel is not None:
-            self._parallel.__exit__(*error)
+        self._pool.__exit__(*error)
 
     def fit_round(self, calls):
         """Fitted values, a list, of pairs of an organization and its arguments."""
-        if self._parallel is None:
-            return [organization.fit_round(*args) for organization, args in calls]
         if not self._travels:
-            return self._parallel(delayed(each.fit_round)(*args) for each, args in calls)
-        answers = self._parallel(
+            return self._pool.map(lambda call: call[0].fit_round(*call[1]), calls)
+        answers = self._pool(
             delayed(_fit_there)(each.travelling(args[2]), *args) for each, args in calls
         )
         for (organization, _), (models, _) in zip(calls, answers, strict=True):
             organization.models.update(models)
         return [fitted for _, fitted in answers]
+
+
+class Threads:
+    """As many threads as joblib would have, in which estimators find the same settings.
+
+    joblib's own are asked every 10 ms whether they are done, which is as long as a round of
+    small models takes. One after the other takes no thread at all.
+    """
+
+    def __init__(self, n_jobs):
+        backend, default = get_active_backend(require="sharedmem")
+        n_threads = backend.effective_n_jobs(default if n_jobs is None else n_jobs)
+        self._executor = None if n_threads == 1 else ThreadPoolExecutor(n_threads)
+        self._nested = dict(
+            zip(("backend", "n_jobs"), backend.get_nested_backend(), strict=True)
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        if self._executor is not None:
+            self._executor.shutdown()
+
+    def map(self, function, *arguments):
+        """What the function returns for each of the arguments, as a list."""
+        if self._executor is None:
+            return list(map(function, *arguments))
+        config = get_config()
+
+        def in_thread(*arguments):
+            with config_context(**config), parallel_config(**self._nested):
+                return function(*arguments)
+
+        return list(self._executor.map(in_thread, *arguments))
 
 
 def _fit_there(organization, *arguments):

@@ -2,9 +2,9 @@
 
 import numpy as np
 from sklearn.utils import _safe_indexing
-from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
+from ._parallel import Threads
 from ._sampling import Rows
 from ._stacking import Assistance
 from ._validation import validate_X
@@ -60,10 +60,12 @@ class AdditivePrediction:
             [r.learning_rates[path] * r.weights[path] for r in self._rounds]
         )
         coefficients = coefficients.reshape(self.n_iter_, len(self._organizations))
-        shares = Parallel(n_jobs=self._n_at_once(), require="sharedmem")(
-            delayed(organization.predict)(X, range(self.n_iter_), coefficients[:, m])
-            for m, organization in enumerate(self._organizations)
-        )
+        with Threads(self._n_at_once()) as threads:
+            shares = threads.map(
+                lambda each, own: each.predict(X, range(self.n_iter_), own),
+                self._organizations,
+                coefficients.T,
+            )
         shape = (X.shape[0], len(self.baseline_prediction_))
         shares = np.stack([np.broadcast_to(share, shape) for share in shares], axis=1)
         return np.nan_to_num(shares, copy=False)

@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "privacy": set(),
     "_fitted": {"privacy"},
     "_warm_start": {"_partition"},
-    "_prediction": {"_sampling", "_stacking", "_validation"},
+    "_prediction": {"_parallel", "_sampling", "_stacking", "_validation"},
     "_gal": {
         "losses",
         "privacy",
@@ -104,6 +104,7 @@ def test_only_the_packages_asked_for(module):
         allowed |= {"matplotlib", "pandas"}
     standard = {
         "collections",
+        "concurrent",
         "contextlib",
         "copy",
         "dataclasses",

@@ -1,10 +1,15 @@
 """Organizations side by side, in threads and in other processes."""
 
+import threading
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 from joblib import parallel_config
+from joblib.parallel import get_active_backend
 from lightgbm import LGBMRegressor
 from numpy.testing import assert_array_equal
+from sklearn import config_context, get_config
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -100,6 +105,60 @@ def test_threads_unless_the_user_chose_otherwise():
         assert SideBySide(2, [local])._travels
         assert not SideBySide(2, [local, sharing])._travels
         assert not SideBySide(2, [local, object()])._travels
+
+
+ASKED = []
+
+
+class Asks(Ridge):
+    """Asks in `fit` and `predict` what joblib and scikit-learn would have it do."""
+
+    def fit(self, X, y, sample_weight=None):
+        self.ask()
+        return super().fit(X, y, sample_weight)
+
+    def predict(self, X):
+        self.ask()
+        return super().predict(X)
+
+    def ask(self):
+        backend, _ = get_active_backend()
+        setting = get_config()["assume_finite"]
+        ASKED.append((backend.nesting_level, setting, threading.get_ident()))
+
+
+@pytest.mark.parametrize(
+    ("n_jobs", "backend", "n_threads"),
+    [
+        (None, {}, 0),
+        (1, {}, 0),
+        (2, {}, 2),
+        (None, {"backend": "threading", "n_jobs": 2}, 2),
+        (2, {"backend": "sequential"}, 0),
+    ],
+)
+def test_estimators_find_the_settings_of_the_caller(diabetes, n_jobs, backend, n_threads):
+    X, y = diabetes
+    held = [("a", Asks(), slice(0, 5)), ("b", Asks(), slice(5, 10))]
+    ASKED.clear()
+    settings = parallel_config(**backend) if backend else nullcontext()
+    with config_context(assume_finite=True), settings:
+        GALRegressor(held, max_iter=5, n_jobs=n_jobs, random_state=0).fit(X, y).predict(X)
+    levels, finite, threads = zip(*ASKED, strict=True)
+    assert set(finite) == {True}
+    here = threading.get_ident()
+    assert set(levels) == ({1} if n_threads else {get_active_backend()[0].nesting_level})
+    assert (here not in threads) if n_threads else set(threads) == {here}
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_the_error_of_an_organization_in_a_thread_is_raised(diabetes, n_jobs):
+    X, y = diabetes
+    held = [("a", Ridge(), slice(0, 5)), ("b", Ridge(alpha="no"), slice(5, 10))]
+    n_before = threading.active_count()
+    with pytest.raises(ValueError, match="alpha"):
+        GALRegressor(held, n_jobs=n_jobs).fit(X, y)
+    assert threading.active_count() == n_before
 
 
 @pytest.mark.parametrize("estimator", [each for _, each, _ in HELD[:3]])
