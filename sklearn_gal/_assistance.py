@@ -21,6 +21,7 @@ _CONVERGED = 1e-8
 _MAX_NEWTON_STEPS = 12
 # A slope that has fallen to this share of the slope at rate 0 is one of rounding.
 _ROUNDING = 1e-12
+_EPSILON = np.finfo(np.float64).eps
 # Below this share of the residual, squared errors would cancel in inner products.
 _CANCELS = 1e-6
 # Inner products of so few organizations are faster one by one than as a matrix product.
@@ -134,12 +135,8 @@ def among_leaders(solve):
     """
 
     def solved(residual, fitted, sample_weight=None):
-        count = np.ones(len(residual)) if sample_weight is None else sample_weight
-        descents = [
-            np.einsum("nk,nk->n", fitted[:, m], residual) for m in range(fitted.shape[1])
-        ]
-        descent = np.array([each @ count for each in descents])
-        leads = descent > [np.sqrt(each**2 @ count) for each in descents]
+        descent, error = _descents(residual, fitted, sample_weight)
+        leads = descent > error
         if not leads.any():
             leads = descent > 0
         if leads.all() or not leads.any():
@@ -149,6 +146,16 @@ def among_leaders(solve):
         return weights
 
     return solved
+
+
+def _descents(residual, fitted, sample_weight):
+    """Inner product of every organization with the residual, and its standard error."""
+    descent, error = np.empty((2, fitted.shape[1]))
+    for m in range(fitted.shape[1]):
+        along = np.einsum("nk,nk->n", fitted[:, m], residual)
+        weighted = along if sample_weight is None else sample_weight * along
+        descent[m], error[m] = weighted.sum(), np.sqrt(weighted @ along)
+    return descent, error
 
 
 WEIGHTS = {
@@ -199,19 +206,24 @@ def line_search(
 ):
     """Assisted learning rate: the rate >= 0 along `direction` with the least loss.
 
-    The root of the slope of a convex loss: by Newton's method where the loss has a
-    `curvature` (a single step for the squared error), else, and wherever Newton's method
-    does not converge, bracketed from `start` and found by Brent's. 0 if `direction` is not
-    one of descent. Where the loss falls for ever, as for separable classes, the rate at
+    The root of the slope of a convex loss: in closed form where the loss `is_quadratic`; by
+    Newton's method where it has a `curvature`; else, and wherever Newton's method does not
+    converge, bracketed from `start` and found by Brent's. 0 if `direction` is not one of
+    descent. Where the loss falls for ever, as for separable classes, the rate at
     which its slope has fallen to a hundredth. Never a rate with a larger loss than rate 0.
     """
     along = _Along(loss, y, raw_prediction, direction, sample_weight)
     if residual is None:
         residual = along.residual(0.0)
     slope_at_0 = along.slope(residual)
-    largest_slope = np.sqrt(np.vdot(residual, residual) * np.vdot(direction, direction))
-    if not slope_at_0 < -_FLAT * largest_slope / len(y):
+    square = np.vdot(residual, residual) / len(y)
+    largest_slope = np.sqrt(square * np.vdot(direction, direction) / len(y))
+    if not slope_at_0 < -_FLAT * largest_slope:
         return 0.0
+    if getattr(loss, "is_quadratic", False) and start is None:
+        curvature = np.vdot(direction, along.weighted) / along.total
+        falls = slope_at_0**2 > _EPSILON * curvature * square  # by more than rounding
+        return -slope_at_0 / curvature if falls else 0.0
 
     rate = None
     if hasattr(loss, "curvature") and start is None:

@@ -311,7 +311,7 @@ class BaseGAL(
                 rates[path] *= line_search(
                     self._loss, y, raw, along, weight, residual=residual
                 )
-        if not rates[train.path].any():
+        if not rates[train.paths].any():
             return weights, np.zeros_like(rates)
         train.move(fitted, weights, rates, directions)
         return weights, rates

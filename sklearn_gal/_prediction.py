@@ -98,6 +98,7 @@ class AdditivePrediction:
         if rows.present is None:
             rows.present = self._presence(rows.X)
         rows.path = self._paths.serving(rows.present)
+        rows.paths = np.flatnonzero(np.bincount(rows.path))
         n_samples, n_outputs = len(rows), len(self.baseline_prediction_)
         raw_prediction = np.tile(self.baseline_prediction_, (n_samples, 1))
         rows.raw_predictions = [raw_prediction] * len(self._paths)

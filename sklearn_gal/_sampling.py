@@ -32,7 +32,8 @@ class Rows:
 
     `strata` are class codes, or zeros; `folds` are fold numbers if the user gave a
     splitter; `local_params` are the parameters of the local fits, a dict per organization;
-    `present` says which organizations have the row, `path` whose weights predict it.
+    `present` says which organizations have the row, `path` whose weights predict it;
+    `paths` are all of these.
     """
 
     X: Any
@@ -43,6 +44,7 @@ class Rows:
     local_params: list[dict]
     present: np.ndarray | None = None
     path: np.ndarray | None = None
+    paths: np.ndarray | None = None
     raw_predictions: Any = None  # per path, (n_samples, n_outputs)
     assistance: Any = None
     fingerprint: Any = None

@@ -14,7 +14,7 @@ from sklearn.utils import _safe_indexing, get_tags
 # Beside their contributions, the label holder's estimator sees the others' fitted values
 # of the latest rounds: different functions of the same columns, which the sum has mixed. As
 # many rounds as give so many columns at most (benchmarks/interactions.py).
-RECENT_COLUMNS = 6
+RECENT_COLUMNS = 4
 
 
 class Assistance:

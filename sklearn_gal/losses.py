@@ -4,14 +4,15 @@ A loss is any object with three methods, ``value``, ``pseudo_residual`` and ``ba
 Targets and raw predictions are always two-dimensional, (n_samples, n_outputs); a binary
 target is one column of zeros and ones, a multiclass target is one-hot encoded.
 
-Five further methods are optional. ``inverse_link`` maps raw predictions to predictions or
-class probabilities (a regressor takes the identity; a classifier without it has no
-``predict_proba``).
+Five further methods and a property are optional. ``inverse_link`` maps raw predictions to
+predictions or class probabilities (a regressor takes the identity; a classifier without it
+has no ``predict_proba``).
 ``for_target`` checks the target and returns the loss to use, with any constant that
 depends on the target settled. ``curvature`` is the second derivative along a direction,
-with which the assisted learning rate takes fewer steps. ``residual_bounds`` and
-``residual_diameter`` say how large pseudo-residuals can be, whatever the data, for
-:mod:`sklearn_gal.privacy`.
+with which the assisted learning rate takes fewer steps; where ``is_quadratic`` says that
+the Hessian is the identity, as that of the squared error, it takes one.
+``residual_bounds`` and ``residual_diameter`` say how large pseudo-residuals can be,
+whatever the data, for :mod:`sklearn_gal.privacy`.
 """
 
 from dataclasses import dataclass, replace
@@ -202,6 +203,11 @@ class Loss:
 @dataclass(frozen=True)
 class SquaredError(Loss):
     """Half the squared error, ``(y - F)**2 / 2``."""
+
+    @property
+    def is_quadratic(self) -> bool:
+        """Whether the Hessian is the identity, which a subclass may change."""
+        return type(self) is SquaredError
 
     def pointwise(self, y, raw_prediction) -> np.ndarray:
         return _squares(y - raw_prediction) / 2
