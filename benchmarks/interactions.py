@@ -1,20 +1,24 @@
 """Interactions between organizations: how much of the gap to joint training is closed.
 
-    python benchmarks/interactions.py [--splits 3] [--quick] [--output FILE]
+    python benchmarks/interactions.py [--splits 8] [--quick] [--output FILE]
 
 Plain GAL is a sum over organizations and cannot see a product of two organizations'
 columns. With ``stack_contributions=True`` ("stacked") the label holder's own estimator sees
 what the assistors have sent so far, with ``"all"`` everybody sees what the others sent. All
 use the same learner; joint is LightGBM on all columns in one place. The share closed is
-(stacked - plain) / (joint - plain). Time is the processor's for a fit of 20 rounds, where
-that of an in-sample fit of as many rounds with the same learners is 1.
+(stacked - plain) / (joint - plain), in brackets its standard error over splits. Time is the
+processor's for a fit of 20 rounds, where that of an in-sample fit of as many rounds with
+the same learners is 1.
 
-What limits it: an assistor's fitted values are functions of its columns that predict the
-residual. If the interacting column is alone in its organization, the sum of them tells the
-column; if it is mixed with others, it has to be unmixed from a few different sums. XOR is
-the honest limit: neither column alone predicts anything, so what the assistor sends is
-noise that it fitted to the residual. It is still a function of its columns, from which the
-label holder's trees recover a part; more if assistors see the label holder's contributions.
+What limits it: with two folds every model is fitted to half of the rows, and the two models
+of a round differ, which blurs what assistors send. Five folds close more, for the time of
+five fits of four fifths of the rows. An assistor's fitted values are functions of its
+columns that predict the residual: if the interacting column is alone in its organization,
+the sum of them tells the column; if it is mixed with others, it has to be unmixed from a
+few different sums. XOR is the honest limit: neither column alone predicts anything, so what
+the assistor sends is noise that it fitted to the residual. It is still a function of its
+columns, from which the label holder's trees recover a part; more if assistors see the label
+holder's contributions.
 
 What limits the cost: an in-sample fit bins its columns once for all rounds, and each tree
 costs something whatever the number of its rows. Two folds are two fits of half the rows;
@@ -87,14 +91,15 @@ def adult_like(n, seed):
     return X, y, np.array_split(order, 4)
 
 
-# name -> data, rows, score
+# name -> data, rows, score, folds
 CASES = {
-    "Friedman-1, x1 alone": (friedman, 4000, "R2"),
-    "Friedman-1, x1 mixed": (friedman_mixed, 4000, "R2"),
-    "products": (products, 4000, "R2"),
-    "XOR": (xor, 4000, "accuracy"),
-    "5 classes": (multiclass, 10_000, "accuracy"),
-    "adult-like": (adult_like, 20_000, "AUC"),
+    "Friedman-1, x1 alone": (friedman, 4000, "R2", "auto"),
+    "x1 alone, five folds": (friedman, 4000, "R2", 5),
+    "Friedman-1, x1 mixed": (friedman_mixed, 4000, "R2", "auto"),
+    "products": (products, 4000, "R2", "auto"),
+    "XOR": (xor, 4000, "accuracy", "auto"),
+    "5 classes": (multiclass, 10_000, "accuracy", "auto"),
+    "adult-like": (adult_like, 20_000, "AUC", "auto"),
 }
 
 
@@ -110,7 +115,8 @@ def learner():
 
 def models_of(case, parts, split, max_iter):
     """The models to compare, and those whose time is taken."""
-    regression = CASES[case][2] == "R2"
+    _, _, score, folds = CASES[case]
+    regression = score == "R2"
     gal = GALRegressor if regression else GALClassifier
     joint = LGBMRegressor if regression else LGBMClassifier
     held = [(f"organization {m}", learner(), part) for m, part in enumerate(parts)]
@@ -122,7 +128,7 @@ def models_of(case, parts, split, max_iter):
     }
     timed = {"in-sample": gal(held, max_iter=TIMED_ROUNDS, cv=None, early_stopping=False)}
     for name, stacks in ways.items():
-        settings = {"stack_contributions": stacks, "random_state": split}
+        settings = {"stack_contributions": stacks, "random_state": split, "cv": folds}
         scored[name] = gal(held, max_iter=max_iter, **settings)
         timed[name] = gal(held, max_iter=TIMED_ROUNDS, early_stopping=False, **settings)
     return scored, timed
@@ -140,7 +146,7 @@ def seconds(model, X, y):
 
 def measure(case, split, quick):
     """Scores of all ways, rounds of the stacked one, and times of a round."""
-    make, n, score = CASES[case]
+    make, n, score, _ = CASES[case]
     X, y, parts = make(n // 4 if quick else n, split)
     X, X_test, y, y_test = train_test_split(X, y, test_size=0.25, random_state=split)
     scored, timed = models_of(case, parts, split, 20 if quick else 100)
@@ -155,34 +161,43 @@ def measure(case, split, quick):
     return [*scores, scored["stacked"].n_iter_, *times]
 
 
+def share_closed(joint, plain, assisted):
+    """Share of the gap that is closed, with its standard error over splits."""
+    gap = (joint - plain).mean()
+    if gap <= 0.005:
+        return "-"
+    closed = (assisted - plain) / gap
+    error = closed.std(ddof=min(1, len(closed) - 1)) / np.sqrt(len(closed))
+    return f"{closed.mean():.0%}({error:.0%})"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--splits", type=int, default=3)
+    parser.add_argument("--splits", type=int, default=8)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--output")
     parser.add_argument("--cases", nargs="*", default=list(CASES))
     arguments = parser.parse_args()
     lines = [
         f"{'case':24}{'score':>10}{'joint':>9}{'plain':>9}{'stacked':>9}{'all':>9}"
-        f"{'closed':>8}{'all':>6}{'rounds':>8}{'time: plain, stacked, all':>28}"
+        f"{'closed':>12}{'all':>12}{'rounds':>8}{'time: plain, stacked, all':>28}"
     ]
+    print(lines[0], flush=True)
     for case in arguments.cases:
-        runs = [measure(case, split, arguments.quick) for split in range(arguments.splits)]
-        joint, plain, stacked, everybody, rounds, *times = np.mean(runs, axis=0)
-        gap = joint - plain
-        closed = [
-            f"{(score - plain) / gap:.0%}" if gap > 0.005 else "-"
-            for score in (stacked, everybody)
-        ]
+        runs = np.array(
+            [measure(case, split, arguments.quick) for split in range(arguments.splits)]
+        )
+        joint, plain, stacked, everybody, rounds, *times = runs.mean(axis=0)
+        closed = [share_closed(*runs[:, [0, 1, way]].T) for way in (2, 3)]
         lines.append(
             f"{case:24}{CASES[case][2]:>10}{joint:9.4f}{plain:9.4f}{stacked:9.4f}"
-            f"{everybody:9.4f}{closed[0]:>8}{closed[1]:>6}{rounds:8.0f}"
+            f"{everybody:9.4f}{closed[0]:>12}{closed[1]:>12}{rounds:8.0f}"
             + "".join(
                 f"{each / times[0]:{width}.2f}"
                 for each, width in zip(times[1:], (14, 7, 7), strict=True)
             )
         )
-        print(lines[-1] if len(lines) > 2 else "\n".join(lines), flush=True)
+        print(lines[-1], flush=True)
     if arguments.output:
         with open(arguments.output, "w") as file:
             file.write("\n".join([__doc__.strip(), "", *lines]) + "\n")

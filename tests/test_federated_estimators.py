@@ -636,6 +636,7 @@ def test_rows_that_somebody_lacks(regression):
         ({"federation": None}, "must be a Federation"),
         ({"missing_rows": "pass"}, "must be 'error' or 'abstain'"),
         ({"label_holder": "bank"}, "must be one of your own organizations"),
+        ({"stack_contributions": "all"}, "would send every host what the others have sent"),
         ({"organizations": [("bank", None, ["age"])]}, "rename your own"),
         ({"organizations": [("own", None, slice(0, 9))]}, "lists the column of row ids"),
     ],

@@ -338,7 +338,8 @@ class FederatedGALClassifier(FederatedGAL, GALClassifier):
         As of :class:`~sklearn_gal.GALClassifier`.
     stack_contributions, label_holder : optional
         As of :class:`~sklearn_gal.GALClassifier`; the label holder is one of the own
-        organizations. Without own columns there is nobody to stack for.
+        organizations. Without own columns there is nobody to stack for; ``"all"`` is
+        refused, since hosts receive nothing but residuals.
     missing_rows : {"error", "abstain"}, default="error"
         What to do about rows that an organization does not have: raise, or let it abstain
         there, in the fit and in predictions, as of
@@ -482,7 +483,8 @@ class FederatedGALRegressor(FederatedGAL, GALRegressor):
         As of :class:`~sklearn_gal.GALRegressor`.
     stack_contributions, label_holder : optional
         As of :class:`~sklearn_gal.GALRegressor`; the label holder is one of the own
-        organizations. Without own columns there is nobody to stack for.
+        organizations. Without own columns there is nobody to stack for; ``"all"`` is
+        refused, since hosts receive nothing but residuals.
     missing_rows : {"error", "abstain"}, default="error"
         What to do about rows that an organization does not have: raise, or let it abstain
         there, in the fit and in predictions, as of
