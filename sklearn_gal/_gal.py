@@ -184,7 +184,7 @@ class BaseGAL(
         return [understudy]
 
     def _fit(self, train, report, continued):
-        """Loop over the rounds."""
+        """Prepare, loop over the rounds, and tidy up."""
         organizations = self._organizations
         n_folds = number_of_folds(self.cv, self.subsample, len(train))
         stops_early = self.early_stopping
@@ -204,35 +204,7 @@ class BaseGAL(
                 self._continue(rounds, origin, train, validation, stops_early)
             else:
                 self._begin(rounds, train, validation, stops_early)
-            folds = self._fitted_to.folds(train, self._seed)
-            with SideBySide(self._n_at_once(), organizations) as parallel:
-                ended = "max_iter is reached"
-                # with privacy, a round that was sent has cost its budget
-                patience = IDLE_ROUNDS if folds.differ and self.privacy is None else 0
-                latest: list[
-                    Round
-                ] = []  # a round that leads on, and those before it that did not
-                while len(rounds) + len(latest) < self.max_iter:
-                    number = len(rounds) + len(latest)
-                    weights, rates = self._fit_round(number, train, folds(number), parallel)
-                    if validation is not None:
-                        self._advance(validation, number, weights, rates)
-                    losses = self._losses_of(train, validation, stops_early)
-                    latest.append(Round(weights, rates, *losses))
-                    if not rates.any():
-                        if len(latest) <= patience:
-                            continue
-                        ended = "no step along the assisted direction lowers the loss"
-                        break
-                    rounds.extend(latest)
-                    latest = []
-                    self._print_progress(rounds)
-                    if report.round(lambda: {"_rounds": list(rounds)}):
-                        ended = "a callback asked for it"
-                        break
-                    if stops_early and self._has_converged(rounds):
-                        ended = "the validation loss no longer improves"
-                        break
+            ended = self._iterate(rounds, train, validation, stops_early, report)
             if self.share_models and any(each.has_refitted for each in organizations):
                 rounds = self._refitted_rounds(rounds, train, validation, stops_early)
         finally:
@@ -243,6 +215,34 @@ class BaseGAL(
             print(f"[{type(self).__name__}] ends after {len(rounds)} rounds: {ended}")
         if self.warm_start:
             self._reached = [rows and rows.reached for rows in (train, validation)]
+
+    def _iterate(self, rounds, train, validation, stops_early, report):
+        """Extend `rounds` until the fit ends; returns why it does."""
+        folds = self._fitted_to.folds(train, self._seed)
+        # with privacy, a round that was sent has cost its budget
+        patience = IDLE_ROUNDS if folds.differ and self.privacy is None else 0
+        # a round that leads on, and those before it that did not
+        latest: list[Round] = []
+        with SideBySide(self._n_at_once(), self._organizations) as parallel:
+            while len(rounds) + len(latest) < self.max_iter:
+                number = len(rounds) + len(latest)
+                weights, rates = self._fit_round(number, train, folds(number), parallel)
+                if validation is not None:
+                    self._advance(validation, number, weights, rates)
+                losses = self._losses_of(train, validation, stops_early)
+                latest.append(Round(weights, rates, *losses))
+                if not rates.any():
+                    if len(latest) <= patience:
+                        continue
+                    return "no step along the assisted direction lowers the loss"
+                rounds.extend(latest)
+                latest = []
+                self._print_progress(rounds)
+                if report.round(lambda: {"_rounds": list(rounds)}):
+                    return "a callback asked for it"
+                if stops_early and self._has_converged(rounds):
+                    return "the validation loss no longer improves"
+        return "max_iter is reached"
 
     def _prepare(self, train, validation):
         """Let everybody prepare for the rows; who has them decides on the paths."""
