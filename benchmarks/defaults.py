@@ -44,6 +44,7 @@ SETTINGS = {
     "cv=5": {"cv": 5},
     "subsample=0.7": {"cv": None, "subsample": 0.7},
     "stack_contributions=True": {"stack_contributions": True},
+    "stack_contributions='all'": {"stack_contributions": "all"},
     "learning_rate=0.1": {"learning_rate": 0.1},
     "learning_rate=0.5": {"learning_rate": 0.5},
     "learning_rate=1": {"learning_rate": 1.0},
