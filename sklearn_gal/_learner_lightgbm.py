@@ -12,7 +12,6 @@ from lightgbm import Booster, Dataset, LGBMRegressor
 from scipy import sparse
 from sklearn.pipeline import Pipeline
 
-from ._boosters import UnreadBooster
 from ._learners import IN_SAMPLE, Learner, OutputRegressors
 from ._stacking import append_columns
 
@@ -342,7 +341,10 @@ class BoosterLearner(Learner):
             booster.rollback_one_iter()
             if ended:  # a tree without a split stays
                 binned.booster = None
-        booster = UnreadBooster({**self._state, "_handle": text})
+            booster = Booster.__new__(Booster)  # as one comes back from a pickle
+            booster.__setstate__({**self._state, "_handle": text})
+        else:
+            booster.model_from_string(text).free_dataset()
         booster.params = {**self._params, **settings}
         booster.best_iteration = 0
         booster.best_score = defaultdict(OrderedDict)
