@@ -298,7 +298,8 @@ def test_an_assistor_leaves_without_a_refit_and_the_label_holders_columns_with_o
         left = whole.drop_organization("laboratory", X[train], y[train], weight[train])
         score = left.score(X[test], y[test])
         assert report.scores["without laboratory"][split] == pytest.approx(score)
-        assert score != refitted[split]
+    # who had no weight until the last round leaves what a refit would give
+    assert (report.scores["without laboratory"] != refitted).any()
     fits.clear()
     for label, kept in {
         "Alone": organizations[:1],
