@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch, check_scalar
-from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._classifier import GALClassifier
 from .._gal import BaseGAL
+from .._parallel import Threads
 from .._partition import resolve_organizations
 from .._regressor import GALRegressor
 from .._validation import validate_X
@@ -160,17 +160,14 @@ class FederatedGAL(BaseGAL):
         """Number of organizations that are called at once: hosts do not share cores."""
         return len(self._organizations)
 
-    def _threads(self):
-        return Parallel(n_jobs=self._n_at_once(), require="sharedmem")
-
     def _prepare(self, train, validation):
         remote = [
             (each, params)
             for each, params in zip(self._organizations, train.local_params, strict=True)
             if is_remote(each)
         ]
-        with self._threads() as parallel:
-            parallel(delayed(each.prepare)(train.X, params) for each, params in remote)
+        with Threads(self._n_at_once()) as threads:
+            threads.map(lambda pair: pair[0].prepare(train.X, pair[1]), remote)
         super()._prepare(train, validation)
 
     def _begin(self, rounds, train, validation, stops_early):
@@ -251,8 +248,8 @@ class FederatedGAL(BaseGAL):
             if is_remote(each) and (weight.any() or rows.assistance is not None)
         ]
         missing = [each for each in remote if not each.has_fetched(rows.X, number)]
-        with self._threads() as parallel:
-            parallel(delayed(each.fetch)(rows.X, rounds) for each in missing)
+        with Threads(self._n_at_once()) as threads:
+            threads.map(lambda each: each.fetch(rows.X, rounds), missing)
         super()._advance(rows, number, weights, rates)
 
     def _contributions(self, X):
