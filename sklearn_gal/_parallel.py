@@ -1,7 +1,7 @@
 """Organizations side by side: in threads, or where the user's joblib backend works."""
 
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 
 from joblib import parallel_config
 from joblib.parallel import get_active_backend
@@ -68,9 +68,9 @@ class Threads:
     def __enter__(self):
         return self
 
-    def __exit__(self, *error):
-        if self._executor is not None:
-            self._executor.shutdown()
+    def __exit__(self, error, *_):
+        if self._executor is not None:  # after an error nobody waits for the others
+            self._executor.shutdown(wait=error is None, cancel_futures=True)
 
     def map(self, function, *arguments):
         """What the function returns for each of the arguments, as a list."""
@@ -82,7 +82,13 @@ class Threads:
             with config_context(**config), parallel_config(**self._nested):
                 return function(*arguments)
 
-        return list(self._executor.map(in_thread, *arguments))
+        futures = [
+            self._executor.submit(in_thread, *each) for each in zip(*arguments, strict=True)
+        ]
+        wait(futures, return_when=FIRST_EXCEPTION)
+        for future in filter(Future.done, futures):
+            future.result()  # raises its error, while others may still work
+        return [future.result() for future in futures]
 
 
 def _fit_there(organization, *arguments):

@@ -19,7 +19,7 @@ from sklearn.svm import SVR
 from sklearn_gal import GALClassifier, GALRegressor
 from sklearn_gal._learners import _VISITORS, IN_SAMPLE
 from sklearn_gal._organizations import LocalOrganization
-from sklearn_gal._parallel import SideBySide
+from sklearn_gal._parallel import SideBySide, Threads
 from sklearn_gal._registry import make_learner
 from sklearn_gal._sharing import SharingOrganization
 
@@ -155,10 +155,28 @@ def test_estimators_find_the_settings_of_the_caller(diabetes, n_jobs, backend, n
 def test_the_error_of_an_organization_in_a_thread_is_raised(diabetes, n_jobs):
     X, y = diabetes
     held = [("a", Ridge(), slice(0, 5)), ("b", Ridge(alpha="no"), slice(5, 10))]
-    n_before = threading.active_count()
+    before = threading.enumerate()
     with pytest.raises(ValueError, match="alpha"):
         GALRegressor(held, n_jobs=n_jobs).fit(X, y)
-    assert threading.active_count() == n_before
+    for thread in set(threading.enumerate()) - set(before):
+        thread.join(timeout=60)
+    assert threading.active_count() == len(before)
+
+
+def test_an_error_does_not_wait_for_those_who_still_work():
+    released, answered = threading.Event(), threading.Event()
+
+    def work(name):
+        if name == "fails":
+            raise ZeroDivisionError
+        released.wait(60)
+        answered.set()
+
+    with pytest.raises(ZeroDivisionError), Threads(2) as threads:
+        threads.map(work, ["works", "fails"])
+    assert not answered.is_set()
+    released.set()
+    assert answered.wait(60)
 
 
 @pytest.mark.parametrize("estimator", [each for _, each, _ in HELD[:3]])
