@@ -24,8 +24,9 @@ _ROUNDING = 1e-12
 _EPSILON = np.finfo(np.float64).eps
 # Below this share of the residual, squared errors would cancel in inner products.
 _CANCELS = 1e-6
-# Inner products of so few organizations are faster one by one than as a matrix product.
-_FEW = 8
+# Inner products of so few organizations are faster one by one than as a matrix product, in
+# calls of their own from so many rows on; and to the last bit they depend on nobody else.
+_FEW, _MANY_ROWS = 8, 3_000
 
 
 def uniform_weights(residual, fitted, sample_weight=None):
@@ -38,10 +39,7 @@ def optimal_weights(residual, fitted, sample_weight=None):
     """Weights on the simplex that minimise the squared error to the residual.
 
     Solves min_w ||r - sum_m w_m f_m||^2 subject to w >= 0, sum(w) = 1 exactly, from the
-    M x M Gram matrix of the errors f_m - r. With sum(w) = 1 the objective is ||E w||^2,
-    E the errors, i.e. the point of a convex hull nearest to the origin. Along a ray
-    w = u / s, s = sum(u), the least ||E u||^2 + (s - 1)^2 is a rising function of
-    ||E w||^2, so non-negative least squares on that augmented problem has the same w.
+    M x M Gram matrix of the errors f_m - r.
 
     An organization that fitted nothing but zeros takes no part and gets weight 0.
     """
@@ -50,19 +48,28 @@ def optimal_weights(residual, fitted, sample_weight=None):
     involved = _fitted_something(gram, square)
     if not involved.any():
         return np.full(len(fitted), 1 / len(fitted))
-    weights = np.zeros(len(involved))
     errors = gram - moments[:, None] - moments + square
     if errors.diagonal().min() < _CANCELS * square:
         errors = _inner_products(residual, fitted - residual, scale)[0]
-    if not involved.all():
-        errors = errors[np.ix_(involved, involved)]
-    root = _root(errors / (np.trace(errors) or 1.0))
-    n_involved = len(errors)
-    solution, _ = optimize.nnls(
-        np.vstack([root, np.ones(n_involved)]), np.append(np.zeros(n_involved), 1.0)
-    )
-    weights[involved] = solution / solution.sum()
+    if involved.all():
+        return _least_on_simplex(errors)
+    weights = np.zeros(len(involved))
+    weights[involved] = _least_on_simplex(errors[np.ix_(involved, involved)])
     return weights
+
+
+def _least_on_simplex(gram):
+    """The w >= 0 with sum(w) = 1 and the least ||E w||^2, from the Gram matrix of E.
+
+    The point of a convex hull nearest to the origin. Along a ray w = u / s, s = sum(u), the
+    least ||E u||^2 + (s - 1)^2 is a rising function of ||E w||^2, so that non-negative
+    least squares on that augmented problem has the same w.
+    """
+    n_involved = len(gram)
+    augmented, target = np.ones((n_involved + 1, n_involved)), np.zeros(n_involved + 1)
+    augmented[:-1], target[-1] = _root(gram / (gram.trace() or 1.0)), 1.0
+    solution, _ = optimize.nnls(augmented, target)
+    return solution / solution.sum()
 
 
 def nonnegative_weights(residual, fitted, sample_weight=None):
@@ -150,12 +157,9 @@ def among_leaders(solve):
 
 def _descents(residual, fitted, sample_weight):
     """Inner product of every organization with the residual, and its standard error."""
-    descent, error = np.empty((2, fitted.shape[1]))
-    for m in range(fitted.shape[1]):
-        along = np.einsum("nk,nk->n", fitted[:, m], residual)
-        weighted = along if sample_weight is None else sample_weight * along
-        descent[m], error[m] = weighted.sum(), np.sqrt(weighted @ along)
-    return descent, error
+    along = np.einsum("nmk,nk->mn", fitted, residual, order="C")
+    weighted = along if sample_weight is None else sample_weight * along
+    return weighted.sum(axis=1), np.sqrt(np.einsum("mn,mn->m", weighted, along))
 
 
 WEIGHTS = {
@@ -176,7 +180,7 @@ def _flat(residual, fitted, sample_weight):
     if sample_weight is not None:
         scale = np.repeat(sample_weight / sample_weight.mean(), residual.shape[1])
     flat = np.moveaxis(fitted, 1, 0).reshape(fitted.shape[1], -1)
-    return residual.ravel(), flat, scale
+    return residual.ravel(), np.ascontiguousarray(flat), scale
 
 
 def _inner_products(residual, fitted, scale):
@@ -185,6 +189,9 @@ def _inner_products(residual, fitted, scale):
     square = residual @ (residual if scale is None else residual * scale)
     if len(fitted) > _FEW:
         return weighted @ fitted.T, weighted @ residual, square
+    if len(residual) < _MANY_ROWS:
+        gram = np.einsum("in,jn->ij", weighted, fitted)
+        return gram, np.einsum("in,n->i", weighted, residual), square
     gram = np.empty((len(fitted), len(fitted)))
     for i, one in enumerate(weighted):
         gram[i, i:] = gram[i:, i] = [one @ other for other in fitted[i:]]
@@ -193,12 +200,16 @@ def _inner_products(residual, fitted, scale):
 
 def _root(gram):
     """A square matrix with these inner products of its columns."""
+    try:
+        return np.linalg.cholesky(gram).T
+    except np.linalg.LinAlgError:  # somebody's column is a sum of others', up to rounding
+        pass
     eigenvalues, eigenvectors = np.linalg.eigh(gram)
     return np.sqrt(np.maximum(eigenvalues, 0))[:, None] * eigenvectors.T
 
 
 def _fitted_something(gram, square):
-    return np.diag(gram) > _NOTHING**2 * square
+    return gram.diagonal() > _NOTHING**2 * square
 
 
 def line_search(

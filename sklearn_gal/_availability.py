@@ -23,14 +23,14 @@ def missing_rows(X, columns):
         missing = sparse.csr_matrix(X)[:, columns]
         missing.data = np.isnan(missing.data)
         return np.asarray(missing.sum(axis=1)).ravel() == len(columns)
-    missing = np.ones(X.shape[0], dtype=bool)
-    rows = np.arange(X.shape[0])
+    rows = None
     for column in columns:  # few rows are left after the first one
-        absent = is_missing(_safe_indexing(X, int(column), axis=1))[rows]
-        missing[rows[~absent]] = False
-        rows = rows[absent]
+        absent = is_missing(_safe_indexing(X, int(column), axis=1))
+        rows = np.flatnonzero(absent) if rows is None else rows[absent[rows]]
         if len(rows) == 0:
             break
+    missing = np.zeros(X.shape[0], dtype=bool)
+    missing[rows] = True
     return missing
 
 

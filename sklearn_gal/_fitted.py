@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
+from ._learners import read
 from .privacy import composed_epsilon
 
 # Probability with which the bound of advanced composition may fail
@@ -107,7 +108,7 @@ class FittedRounds:
     def estimators_(self) -> list[list]:
         """Fitted local models, ``[round][organization]``."""
         return [
-            [organization.models.get(number) for organization in self._known]
+            [read(organization.models.get(number)) for organization in self._known]
             for number in range(self.n_iter_)
         ]
 

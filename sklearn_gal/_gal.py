@@ -16,7 +16,7 @@ from ._availability import Paths, shared_among
 from ._callbacks import CallbackSupportMixin, FitReport, with_callbacks
 from ._composition import OrganizationsEstimator
 from ._fitted import FittedRounds, Round
-from ._organizations import derived_seed
+from ._organizations import derived_seeds
 from ._parallel import SideBySide
 from ._partition import resolve_organizations
 from ._prediction import AdditivePrediction
@@ -279,20 +279,21 @@ class BaseGAL(
         shown = [residual if m == self._holder else sent for m in everybody]
         if self._first:  # the understudy fits what it has left itself
             shown[0] = residuals[self._paths.alone]
+        seeds = self._local_seeds(number)
         calls = [
-            (organization, (number, self._local_seed(number, m), folds, shown[m], columns))
+            (organization, (number, seeds[m], folds, shown[m], columns))
             for m, (organization, columns) in enumerate(self._with_assistance(train))
         ]
-        fitted = parallel.fit_round(calls)
-        fitted = np.moveaxis(np.stack(fitted), 0, 1)  # (n_samples, M, n_outputs)
+        fitted = parallel.fit_round(calls)  # (n_samples, M, n_outputs)
         if not train.present.all():  # who abstains contributes nothing
             fitted = np.nan_to_num(fitted, copy=False)
         return self._assemble(train, fitted, residuals, folds)
 
-    def _local_seed(self, number, m):
-        """Seed of an organization in a round; an understudy has its organization's."""
-        position = (self._holder if m < self._first else m) - self._first
-        return derived_seed(self._seed, 0 if self.share_models else number, position)
+    def _local_seeds(self, number):
+        """Seeds of the organizations in a round; an understudy has its organization's."""
+        number = 0 if self.share_models else number
+        seeds = derived_seeds(len(self._known), self._seed, number)
+        return [seeds[self._holder - self._first]] * self._first + seeds
 
     def _assemble(self, train, fitted, residuals, folds):
         """Weights and rates of every path, by which `train` moves on along `fitted`."""

@@ -1,8 +1,6 @@
 """LightGBM fitted to one residual after the other on columns that are binned once."""
 
 import re
-from collections import OrderedDict, defaultdict
-from copy import copy
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -14,6 +12,7 @@ from sklearn.pipeline import Pipeline
 
 from ._learners import IN_SAMPLE, Learner, OutputRegressors
 from ._stacking import append_columns
+from ._written import WrittenBooster
 
 # Objectives that take any real number for a label. The others refuse most residuals, in
 # LightGBM's own words when it is called the plain way.
@@ -148,6 +147,7 @@ class BoosterLearner(Learner):
             self.seeds.estimator.set_params(data_random_seed=settings["data_random_seed"])
         self._settings = settings
         self._template: Any = None
+        self._parameters: dict = {}
         self._repeats: Any = None
         self._binned: dict = {}
         self._parts: dict = {}
@@ -177,8 +177,8 @@ class BoosterLearner(Learner):
         settings = self._seeds_of_all if self._rewinds else self.seeds.settings(seed)
         models, fitted = [], []
         for label in labels:
-            booster, values = self._train(binned, label, settings)
-            models.append(self._model(booster, settings))
+            text, values = self._train(binned, label, settings)
+            models.append(WrittenBooster(text, settings, self._template))
             fitted.append(values)
         model = models[0] if len(models) == 1 else OutputRegressors(models)
         if any(values is None for values in fitted):
@@ -227,8 +227,6 @@ class BoosterLearner(Learner):
             # With one thread both ways add the same numbers in the same order; without
             # being told LightGBM tries both, which takes longer than growing a tree.
             self._training["force_col_wise"] = True
-        self._state = booster.__getstate__()
-        template._Booster = None
         self._template = template
         self._seeds_of_all = self.seeds.settings(0)
         # what one tree adds to the values can be taken away again to the last bit
@@ -322,7 +320,7 @@ class BoosterLearner(Learner):
         return view is not self.view and _keeps_apart(_most_repeated(view), view.shape[0])
 
     def _train(self, binned, label, settings):
-        """A booster trained as `LGBMRegressor.fit` does it, and its fitted values."""
+        """The text of a booster trained as by `LGBMRegressor`, and its fitted values."""
         binned.train.set_field("label", label)
         booster = self._untrained(binned, settings)
         for _ in range(self._settings["n_estimators"]):
@@ -334,21 +332,19 @@ class BoosterLearner(Learner):
             if not (rewinds or ended):  # without an objective values are copied as they are
                 booster.reset_parameter({"objective": "none"})
             fitted = _values_of(booster, binned.judged)
-        head, mark, recorded = text.partition("\nparameters:")
-        recorded = _RECORDED.sub(lambda match: self._recorded[match[1]], recorded)
-        text = head + mark + recorded
         if rewinds:
             booster.rollback_one_iter()
             if ended:  # a tree without a split stays
                 binned.booster = None
-            booster = Booster.__new__(Booster)  # as one comes back from a pickle
-            booster.__setstate__({**self._state, "_handle": text})
-        else:
-            booster.model_from_string(text).free_dataset()
-        booster.params = {**self._params, **settings}
-        booster.best_iteration = 0
-        booster.best_score = defaultdict(OrderedDict)
-        return booster, fitted
+        trees, mark, parameters = text.partition("\nparameters:")
+        return trees + mark + self._as_given(parameters), fitted
+
+    def _as_given(self, parameters):
+        """The parameters at the end of a text, as the organization gave them."""
+        if parameters not in self._parameters:
+            given = _RECORDED.sub(lambda match: self._recorded[match[1]], parameters)
+            self._parameters = {parameters: given}
+        return self._parameters[parameters]
 
     def _untrained(self, binned, settings):
         """A booster without trees for binned rows."""
@@ -360,13 +356,6 @@ class BoosterLearner(Learner):
         if self._rewinds and binned.train.num_data() <= REWOUND_UP_TO:
             binned.booster = booster
         return booster
-
-    def _model(self, booster, settings):
-        """The fitted `LGBMRegressor` that clone and fit would have returned."""
-        model = copy(self._template)
-        model._other_params = dict(model._other_params)
-        model._Booster = booster
-        return model if self._rewinds else model.set_params(**settings)
 
 
 def _partition_of(key):

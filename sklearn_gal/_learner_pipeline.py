@@ -24,7 +24,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from ._learners import IN_SAMPLE, Learner, OutputRegressors
+from ._learners import IN_SAMPLE, Learner, OutputRegressors, read
 from ._stacking import AssistedView, with_columns
 
 # Transformers that ignore the target, whatever their parameters, and make of the rows they
@@ -110,6 +110,7 @@ class PipelineLearner(Learner):
         if columns is not None:
             learner = learner.with_assistance(columns)
         model, fitted = learner.fit(residual, split, seed)
+        model = read(model)
         if isinstance(model, OutputRegressors):
             each = [pipeline_of(transformers, one) for one in model.estimators]
             return OutputRegressors(each), fitted

@@ -16,6 +16,7 @@ from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.validation import has_fit_parameter
 
 from ._stacking import AssistedView, with_columns
+from ._written import WrittenBooster
 
 
 class OutputRegressors(RegressorMixin, BaseEstimator):
@@ -59,6 +60,13 @@ class FoldRegressors(RegressorMixin, BaseEstimator):
         return total / len(self.estimators)
 
 
+def read(model):
+    """A local model, with all that is still written in it as estimators."""
+    if isinstance(model, (OutputRegressors, FoldRegressors)):
+        model.estimators = [read(each) for each in model.estimators]
+    return model.read() if isinstance(model, WrittenBooster) else model
+
+
 def as_outputs(prediction):
     """A local prediction as float array of shape (n_samples, n_outputs)."""
     prediction = np.asarray(prediction, dtype=np.float64)
@@ -67,6 +75,7 @@ def as_outputs(prediction):
 
 def predict_held_out(model, view, folds):
     """Predictions as outputs; of rows with a fold number by the model that left it out."""
+    model = read(model)
     prediction = as_outputs(model.predict(view))
     if folds is None or not isinstance(model, FoldRegressors):
         return prediction
@@ -196,7 +205,8 @@ class Learner:
     def fit(self, residual, split, seed):
         """Fit to `residual` (n_samples, n_outputs) as `split` says.
 
-        Returns the fitted model and its predictions for the rows to be judged.
+        Returns the fitted model, which may have to be `read`, and its predictions for the
+        rows to be judged.
         """
         model = self._clone_and_fit(residual, split.rows, seed)
         return model, self._judge(model, split, residual.shape[1])
@@ -224,7 +234,7 @@ class Learner:
     def predict(self, model, rows):
         """Predictions of `model` for `rows` (None: all of them) of the view."""
         view = self.view if rows is None else self._cut(rows)
-        return as_outputs(model.predict(view))
+        return as_outputs(read(model).predict(view))
 
     def forget(self, key):
         """Let go of what is kept for the splits with this key."""

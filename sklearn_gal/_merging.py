@@ -21,7 +21,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import LinearSVR
 
 from ._learner_pipeline import recurs
-from ._learners import FoldRegressors, OutputRegressors, as_outputs
+from ._learners import FoldRegressors, OutputRegressors, as_outputs, read
+from ._written import WrittenBooster
 
 # Their prediction is X @ coef_ + intercept_.
 LINEAR = {
@@ -166,7 +167,15 @@ def _merged_pipelines(terms, check, n_outputs):
 
 
 def _is_booster(model):
-    return type(model) is LGBMRegressor and model.booster_.best_iteration <= 0
+    if type(model) is LGBMRegressor:
+        return model.booster_.best_iteration <= 0
+    return isinstance(model, WrittenBooster)
+
+
+def _text_of(model):
+    if isinstance(model, WrittenBooster):
+        return model.text
+    return model.booster_.model_to_string()
 
 
 def _is_sum_of_trees(head):
@@ -178,13 +187,13 @@ def _is_sum_of_trees(head):
 
 def _merged_boosters(terms):
     """Functions whose predictions add up to the sum of the terms; one, if they can."""
-    texts = [model.booster_.model_to_string() for model, _ in terms]
+    texts = [_text_of(model) for model, _ in terms]
     heads = {_head(text) for text in texts}
     categories = {text.rpartition("\npandas_categorical:")[2] for text in texts}
     head = heads.pop()
     mergeable = not heads and len(categories) == 1 and _is_sum_of_trees(head)
     if not mergeable or any("\nis_linear=1" in text for text in texts):
-        return [_scaled(model.predict, share) for model, share in terms]
+        return [_scaled(read(model).predict, share) for model, share in terms]
     trees = [
         tree
         for text, (_, share) in zip(texts, terms, strict=True)
@@ -194,7 +203,9 @@ def _merged_boosters(terms):
     end = f"end of trees\n\npandas_categorical:{categories.pop()}"
     head += "\nfeature_infos=" + _line(texts[0], "feature_infos")  # of no meaning here
     booster = Booster(model_str="\n\n".join([head, *numbered, end]))
-    n_threads = terms[0][0].booster_.params.get("num_threads", 1)
+    first = terms[0][0]
+    params = (first if isinstance(first, WrittenBooster) else first.booster_).params
+    n_threads = params.get("num_threads", 1)
     return [lambda view: booster.predict(_readable(view), num_threads=n_threads)]
 
 

@@ -196,12 +196,13 @@ class LocalOrganization:
             self.models[round_number] = model
             return self._checked(fitted, residual.shape)
         models, fitted = [], np.empty_like(residual)
-        for fold in range(folds.max() + 1):
+        seeds = derived_seeds(folds.max() + 1, seed)
+        for fold, seed_of_fold in enumerate(seeds):
             outside = folds != fold
             held_out = np.flatnonzero(~outside)
             key = None if partition is None else (partition, fold)
             split = Split(np.flatnonzero(outside), held_out, key)
-            model, values = learner.fit(residual, split, derived_seed(seed, fold))
+            model, values = learner.fit(residual, split, seed_of_fold)
             fitted[held_out] = self._checked(values, (len(held_out), residual.shape[1]))
             models.append(model)
         everywhere = np.flatnonzero(folds == NO_FOLD)
@@ -362,6 +363,6 @@ class LocalOrganization:
         return prediction
 
 
-def derived_seed(*entropy):
-    """An integer seed that depends on all of `entropy`."""
-    return int(np.random.SeedSequence(entropy).generate_state(1)[0])
+def derived_seeds(count, *entropy):
+    """Integer seeds that depend on all of `entropy`; more of them begin with the same."""
+    return np.random.SeedSequence(entropy).generate_state(count).tolist()

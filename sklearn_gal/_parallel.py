@@ -2,7 +2,9 @@
 
 import sys
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from typing import Any
 
+import numpy as np
 from joblib import parallel_config
 from joblib.parallel import get_active_backend
 from sklearn import config_context, get_config
@@ -30,6 +32,7 @@ class SideBySide:
             self._pool = Parallel(n_jobs=n_jobs, prefer="threads")
         else:
             self._pool = Threads(n_jobs)
+        self._fitted: Any = None
 
     def __enter__(self):
         self._pool.__enter__()
@@ -39,15 +42,30 @@ class SideBySide:
         self._pool.__exit__(*error)
 
     def fit_round(self, calls):
-        """Fitted values, a list, of pairs of an organization and its arguments."""
-        if not self._travels:
-            return self._pool.map(lambda call: call[0].fit_round(*call[1]), calls)
+        """Fitted values (n_samples, M, n_outputs) of organizations, given their arguments.
+
+        The array is the same in every round: memory that is had anew is slower to write.
+        """
+        if self._fitted is None:
+            _, (*_, residual, _) = calls[0]
+            self._fitted = np.empty((len(calls), *residual.shape))
+        (self._fit_elsewhere if self._travels else self._fit_here)(calls)
+        return np.moveaxis(self._fitted, 0, 1)
+
+    def _fit_here(self, calls):
+        def fit(call, fitted):
+            organization, arguments = call
+            fitted[...] = organization.fit_round(*arguments)
+
+        self._pool.map(fit, calls, self._fitted)
+
+    def _fit_elsewhere(self, calls):
         answers = self._pool(
             delayed(_fit_there)(each.travelling(args[2]), *args) for each, args in calls
         )
         for (organization, _), (models, _) in zip(calls, answers, strict=True):
             organization.models.update(models)
-        return [fitted for _, fitted in answers]
+        self._fitted[...] = [fitted for _, fitted in answers]
 
 
 class Threads:

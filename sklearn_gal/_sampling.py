@@ -92,7 +92,9 @@ class Rows:
             direction = directions and directions[path]
             if direction is None:
                 direction = np.tensordot(weights[path], fitted, (0, 1))
-            raw_predictions[path] = raw_predictions[path] + rates[path] * direction
+            moved = rates[path] * direction
+            moved += raw_predictions[path]
+            raw_predictions[path] = moved
         self.raw_predictions = raw_predictions
         if self.assistance is not None:
             self.assistance.add(fitted, rates[0] * weights[0])

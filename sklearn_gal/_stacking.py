@@ -47,7 +47,8 @@ class Assistance:
     def add(self, fitted, coefficients):
         """Add the fitted values of a round, which enter with `coefficients`."""
         self.contributions = self.contributions + coefficients[:, None] * fitted
-        self._recent.append(fitted)
+        if self._recent.maxlen:
+            self._recent.append(fitted.copy())
         self._n_rounds += 1
         if _is_due(self._n_rounds):
             self._columns = self._sent()

@@ -10,9 +10,16 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
 
-from sklearn_gal import _learner_lightgbm
+from sklearn_gal import GALRegressor, _learner_lightgbm
 from sklearn_gal._learner_lightgbm import BoosterLearner
-from sklearn_gal._learners import IN_SAMPLE, Learner, OutputRegressors, Seeds, Split
+from sklearn_gal._learners import (
+    IN_SAMPLE,
+    Learner,
+    OutputRegressors,
+    Seeds,
+    Split,
+    read,
+)
 from sklearn_gal._registry import make_learner
 
 N = 400
@@ -97,11 +104,17 @@ def views(rng):
     }
 
 
+def fit(learner, residual, split, seed):
+    """The fitted estimator and its fitted values."""
+    model, fitted = learner.fit(residual, split, seed)
+    return read(model), fitted
+
+
 def expected(estimator, view, residual, split, seed, params):
     """What clone and fit gives."""
     learner = Learner(estimator, view, params)
     learner.seeds = Seeds(estimator)
-    return learner.fit(residual, split, seed)
+    return fit(learner, residual, split, seed)
 
 
 def boosters(model, with_seeds=True):
@@ -112,7 +125,7 @@ def boosters(model, with_seeds=True):
 
 def assert_same(learner, estimator, view, residual, split, params):
     for seed, target in enumerate([residual, np.abs(residual)[::-1], residual**2]):
-        model, fitted = learner.fit(target, split, seed)
+        model, fitted = fit(learner, target, split, seed)
         other, predicted = expected(estimator, view, target, split, seed, params)
         # a booster that is rewound keeps its seeds, which nothing depends on
         with_seeds = getattr(learner, "_rewinds", False) is False
@@ -166,7 +179,7 @@ def test_many_rows(rng, monkeypatch):
     residual = view[:, :1] + rng.normal(size=(20_000, 1))
     estimator = LGBMRegressor(n_estimators=2, verbosity=-1)
     for split in (IN_SAMPLE, Split(np.arange(12_000), np.arange(12_000, 20_000), 0)):
-        model, fitted = make_learner(estimator, view, {}).fit(residual, split, 0)
+        model, fitted = fit(make_learner(estimator, view, {}), residual, split, 0)
         other, predicted = expected(estimator, view, residual, split, 0, {})
         assert boosters(model) == boosters(other)
         assert_array_equal(fitted, predicted)
@@ -217,7 +230,7 @@ def test_the_model_is_an_ordinary_one(rng, kind):
     residual = rng.normal(size=(N, 1))
     estimator = LGBMRegressor(n_estimators=3, verbosity=-1)
     learner = make_learner(estimator, view, {})
-    models = [learner.fit(residual, IN_SAMPLE, seed)[0] for seed in (5, 6)]
+    models = [fit(learner, residual, IN_SAMPLE, seed)[0] for seed in (5, 6)]
     model = models[0]
     other, _ = expected(estimator, view, residual, IN_SAMPLE, 5, {})
     assert type(model) is LGBMRegressor
@@ -238,11 +251,29 @@ def test_the_model_is_an_ordinary_one(rng, kind):
     assert "max_bin" not in model.get_params()
 
 
+def test_models_are_read_when_they_are_wanted(rng, monkeypatch):
+    X = rng.normal(size=(N, 4))
+    y = X @ [1.0, 2.0, 3.0, 4.0]
+    held = [("a", None, [0, 1]), ("b", None, [2, 3])]
+    model = GALRegressor(held, max_iter=3, random_state=0)
+    with monkeypatch.context() as patch:
+        patch.setattr("sklearn_gal._written.WrittenBooster.read", None)
+        predicted = model.fit(X, y).predict(X)
+        stored = pickle.dumps(model)
+    rounds = model.estimators_
+    each = rounds[1][0].estimators[1]
+    assert type(each) is LGBMRegressor
+    assert model.estimators_[1][0].estimators[1] is each
+    for one in (model, pickle.loads(stored), pickle.loads(pickle.dumps(model))):
+        assert_array_equal(one.predict(X), predicted)
+        assert boosters(one.estimators_[1][0].estimators[1]) == boosters(each)
+
+
 def test_models_hold_no_rows(rng, tmp_path):
     learner = make_learner(
         LGBMRegressor(n_estimators=1, verbosity=-1), rng.normal(size=(N, 2)), {}
     )
-    model, _ = learner.fit(rng.normal(size=(N, 1)), IN_SAMPLE, 0)
+    model, _ = fit(learner, rng.normal(size=(N, 1)), IN_SAMPLE, 0)
     assert not hasattr(model.booster_, "train_set")
     path = tmp_path / "model.joblib"
     joblib.dump(model, path)
@@ -253,11 +284,11 @@ def test_columns_are_binned_once_for_a_key(rng, monkeypatch):
     view, residual = rng.normal(size=(N, 2)), rng.normal(size=(N, 1))
     learner = make_learner(LGBMRegressor(n_estimators=1, verbosity=-1), view, {})
     for split in SPLITS.values():
-        learner.fit(residual, split, 0)
+        fit(learner, residual, split, 0)
     with monkeypatch.context() as patch:
         patch.setattr("sklearn_gal._learner_lightgbm.Dataset", None)
         for split in SPLITS.values():
-            learner.fit(residual, split, 1)
+            fit(learner, residual, split, 1)
     learner.forget("odd")
     assert len(learner._binned) == 2
 
@@ -266,14 +297,14 @@ def test_a_single_tree_needs_no_new_booster(rng, monkeypatch):
     view, residual = rng.normal(size=(N, 3)), rng.normal(size=(N, 2))
     estimator = LGBMRegressor(n_estimators=1, num_leaves=4, verbosity=-1)
     learner = make_learner(estimator, view, {})
-    models = [learner.fit(residual, SPLITS["fold"], 0)[0]]
+    models = [fit(learner, residual, SPLITS["fold"], 0)[0]]
     with monkeypatch.context() as patch:
         patch.setattr(_learner_lightgbm.Booster, "__init__", None)
-        models += [learner.fit(each * residual, SPLITS["fold"], 0)[0] for each in (9, 1)]
+        models += [fit(learner, each * residual, SPLITS["fold"], 0)[0] for each in (9, 1)]
     before = models[0].predict(view)
     assert not np.allclose(models[1].predict(view), before)
     assert boosters(models[2]) == boosters(models[0])
-    assert_array_equal(learner.fit(0 * residual, SPLITS["fold"], 0)[0].predict(view), 0)
+    assert_array_equal(fit(learner, 0 * residual, SPLITS["fold"], 0)[0].predict(view), 0)
     # a tree without a split cannot be taken away: what follows starts anew
     assert_same(learner, estimator, view, residual, SPLITS["fold"], {})
     assert_array_equal(models[0].predict(view), before)
@@ -294,7 +325,7 @@ def test_residuals_beyond_float32(rng, bad):
     learner = make_learner(LGBMRegressor(verbosity=-1), rng.normal(size=(N, 2)), {})
     if np.isnan(bad):
         with pytest.raises(ValueError, match="Input y contains NaN"):
-            learner.fit(residual, IN_SAMPLE, 0)
+            fit(learner, residual, IN_SAMPLE, 0)
 
 
 class TestManyRows:
@@ -310,7 +341,7 @@ class TestManyRows:
         weight = rng.gamma(1, size=N) if weighted else None
         estimator = LGBMRegressor(n_estimators=4, num_leaves=7, n_jobs=1, verbosity=-1)
         params = {} if weight is None else {"sample_weight": weight}
-        model, fitted = make_learner(estimator, view, params).fit(residual, split, 0)
+        model, fitted = fit(make_learner(estimator, view, params), residual, split, 0)
         everything = Dataset(view, label=residual[:, 0], weight=weight)
         settings = {"num_leaves": 7, "verbosity": -1, "num_threads": 1}
         booster = train(settings, everything.subset(split.rows), num_boost_round=4)
@@ -320,7 +351,7 @@ class TestManyRows:
     def test_few_values_are_binned_alike(self, rng):
         view, residual = rng.integers(9, size=(N, 4)), rng.normal(size=(N, 2))
         estimator = LGBMRegressor(n_estimators=3, n_jobs=1, verbosity=-1)
-        model, fitted = make_learner(estimator, view, {}).fit(residual, SPLITS["fold"], 0)
+        model, fitted = fit(make_learner(estimator, view, {}), residual, SPLITS["fold"], 0)
         other, values = expected(estimator, view, residual, SPLITS["fold"], 0, {})
         assert_array_equal(fitted, values)
         assert_array_equal(model.predict(view), other.predict(view))
@@ -335,20 +366,20 @@ class TestManyRows:
         monkeypatch.setattr(
             Dataset, "subset", lambda self, *a, **k: cuts.append(1) or cut(self, *a, **k)
         )
-        first = [learner.fit(residual, fold, 0)[1] for fold in folds]
+        first = [fit(learner, residual, fold, 0)[1] for fold in folds]
         assert len(cuts) == 2
         for _ in range(3):
-            again = [learner.fit(residual, fold, 0)[1] for fold in folds]
+            again = [fit(learner, residual, fold, 0)[1] for fold in folds]
             assert_array_equal(again, first)
         assert len(cuts) == 2
         learner.forget((0, 0))
-        learner.fit(residual, folds[0], 0)
+        fit(learner, residual, folds[0], 0)
         assert len(cuts) == 4
         monkeypatch.setattr(_learner_lightgbm, "KEPT_BYTES", 0)
         for partition in range(20):
             order = rng.permutation(N)
             some, others = np.sort(order[:200]), np.sort(order[200:])
-            learner.fit(residual, Split(some, others, (1 + partition, 0)), 0)
+            fit(learner, residual, Split(some, others, (1 + partition, 0)), 0)
         kept = [
             len(part.used_indices) for parts in learner._parts.values() for part in parts
         ]
@@ -358,6 +389,6 @@ class TestManyRows:
     def test_splits_without_a_key(self, rng, judged):
         view, residual = rng.normal(size=(N, 4)), rng.normal(size=(N, 1))
         learner = make_learner(LGBMRegressor(n_jobs=1, verbosity=-1), view, {})
-        model, fitted = learner.fit(residual, Split(np.arange(50, N), judged), 0)
+        model, fitted = fit(learner, residual, Split(np.arange(50, N), judged), 0)
         rows = slice(None) if judged is None else judged
         assert_array_equal(fitted[:, 0], model.predict(view)[rows])

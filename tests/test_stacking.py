@@ -16,7 +16,7 @@ from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_gal import GALClassifier, GALRegressor
-from sklearn_gal._learners import IN_SAMPLE, Split
+from sklearn_gal._learners import IN_SAMPLE, Split, read
 from sklearn_gal._registry import make_learner
 from sklearn_gal._stacking import (
     RECENT_COLUMNS,
@@ -311,7 +311,7 @@ def test_the_learner_stays_with_the_columns(rng, estimator):
             error = np.sqrt(np.mean((fitted[:, 0] - expected) ** 2))
             assert error < 0.1 * residual.std()  # the bins are coarser
     other = learner.with_assistance(-columns)
-    model, _ = other.fit(residual, IN_SAMPLE, 0)
+    model = read(other.fit(residual, IN_SAMPLE, 0)[0])
     _, both = with_columns(estimator, AssistedView(view, -columns))
     assert_allclose(other.predict(model, None)[:, 0], model.predict(both))
 

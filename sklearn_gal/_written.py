@@ -1,0 +1,60 @@
+"""A fitted booster in LightGBM's own words, until somebody wants the estimator."""
+
+from collections import OrderedDict, defaultdict
+from copy import copy
+
+from lightgbm import Booster
+
+
+class WrittenBooster:
+    """A fitted `LGBMRegressor` as the text of its trees.
+
+    A round leaves one for each organization, output and fold. Predictions merge the texts,
+    so that most are never read one by one, which takes as long as a third of growing a
+    small tree.
+
+    Parameters
+    ----------
+    text : str
+        The model as `Booster.model_to_string` gives it.
+    settings : dict
+        Parameters that differ from those of `template`: seeds.
+    template : LGBMRegressor
+        Fitted to the same columns with the same parameters.
+    """
+
+    def __init__(self, text, settings, template):
+        self._text = text
+        self._settings = settings
+        self._template = template
+        self._estimator = None
+
+    @property
+    def text(self):
+        """The model as text."""
+        written = self._text
+        return self.read().booster_.model_to_string() if written is None else written
+
+    @property
+    def params(self):
+        """The booster's parameters of training."""
+        return {**self._template.booster_.params, **self._settings}
+
+    def read(self):
+        """The estimator, the same one in every call; from now on it is the model."""
+        if self._estimator is None:
+            self._estimator = self._made()
+            self._text = None
+        return self._estimator
+
+    def _made(self):
+        template = self._template
+        state = {**vars(template.booster_), "_handle": self._text}
+        booster = Booster.__new__(Booster)  # as one comes back from a pickle
+        booster.__setstate__(state)
+        booster.params = self.params
+        booster.best_score = defaultdict(OrderedDict)
+        estimator = copy(template)
+        estimator._other_params = dict(estimator._other_params)
+        estimator._Booster = booster
+        return estimator.set_params(**self._settings)
