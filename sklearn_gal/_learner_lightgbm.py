@@ -14,6 +14,8 @@ from ._learners import IN_SAMPLE, Learner, OutputRegressors
 from ._stacking import append_columns
 from ._written import WrittenBooster
 
+# What the constructor sets where nothing is said
+DEFAULTS = LGBMRegressor().get_params()
 # Objectives that take any real number for a label. The others refuse most residuals, in
 # LightGBM's own words when it is called the plain way.
 OBJECTIVES = {
@@ -125,11 +127,10 @@ class BoosterLearner(Learner):
         }:
             return False
         params = estimator.get_params()
-        constructor = LGBMRegressor().get_params().keys()
         objective, seed = params["objective"], params["random_state"]
         return (
             _is_plain(view)
-            and params.keys() - constructor <= OTHER_PARAMETERS
+            and params.keys() - DEFAULTS.keys() <= OTHER_PARAMETERS
             and params["boosting_type"] == "gbdt"
             and (objective is None or isinstance(objective, str))
             and objective in OBJECTIVES
@@ -214,12 +215,13 @@ class BoosterLearner(Learner):
         self._params = booster.params
         recorded = booster.model_to_string().partition("\nparameters:")[2]
         self._recorded = {m[1]: m[0] for m in _RECORDED.finditer(recorded)}
-        defaults = LGBMRegressor().get_params()  # LightGBM's own, and passed on for nothing
-        del defaults["num_leaves"]  # if it is not given, `max_depth` changes it
+        # defaults are LightGBM's own, and passed on for nothing
         self._training = {
             name: value
             for name, value in self._params.items()
-            if name not in defaults or value != defaults[name]
+            if name == "num_leaves"  # if it is not given, `max_depth` changes it
+            or name not in DEFAULTS
+            or value != DEFAULTS[name]
         }
         self._training["metric"] = "None"
         own_choice = {"force_col_wise", "force_row_wise"} & self._params.keys()
@@ -235,7 +237,7 @@ class BoosterLearner(Learner):
             and self._settings["objective"] in SQUARED_ERROR
             and self._settings["colsample_bytree"] == 1
             and self._settings["subsample_freq"] == 0
-            and self._settings.keys() - defaults - {"num_leaves"} <= WITHOUT_TRACE
+            and self._settings.keys() - DEFAULTS.keys() <= WITHOUT_TRACE
         )
         if self._rewinds:
             template.set_params(**self._seeds_of_all)
@@ -246,18 +248,15 @@ class BoosterLearner(Learner):
         weight = self.fit_params.get("sample_weight")
         if weight is not None and split.rows is not None:
             weight = np.asarray(weight)[split.rows]
-        label = np.zeros(view.shape[0], dtype=np.float32)
-        params = {**self._params, **self._binning}
-        train = Dataset(view, label=label, weight=weight, params=params).construct()
+        params = {**self._training, **self._binning}
+        train = Dataset(view, weight=weight, params=params).construct()  # labels are zeros
         train.label = train.weight = None  # LightGBM has its own
         if _judges_nobody(split) or not self._reads_off(view):
             return Binned(train)
         judged = None
         if split.rows is not None or split.judged is not None:
             view = self.view if split.judged is None else self._cut(split.judged)
-            label = np.zeros(view.shape[0], dtype=np.float32)
-            judged = Dataset(view, label=label, reference=train, params=dict(params))
-            judged.construct()
+            judged = Dataset(view, reference=train, params=dict(params)).construct()
             judged.label = None
         return Binned(train, judged, True)
 
@@ -282,7 +281,7 @@ class BoosterLearner(Learner):
         for part in known:
             if np.array_equal(part.used_indices, rows):
                 return part
-        part = everything.subset([], params={**self._params, **self._binning})
+        part = everything.subset([], params={**self._training, **self._binning})
         # `subset` would sort a list of them, which takes longer than to cut the rows
         part.used_indices = rows
         part.construct()
