@@ -157,9 +157,13 @@ def among_leaders(solve):
 
 def _descents(residual, fitted, sample_weight):
     """Inner product of every organization with the residual, and its standard error."""
-    along = np.einsum("nmk,nk->mn", fitted, residual, order="C")
+    if residual.shape[1] == 1:  # a sum over one output takes twice as long
+        along = np.ascontiguousarray(fitted[..., 0].T) * residual[:, 0]
+    else:
+        along = np.einsum("nmk,nk->mn", fitted, residual, order="C")
     weighted = along if sample_weight is None else sample_weight * along
-    return weighted.sum(axis=1), np.sqrt(np.einsum("mn,mn->m", weighted, along))
+    squares = [one @ other for one, other in zip(weighted, along, strict=True)]
+    return weighted.sum(axis=1), np.sqrt(squares)
 
 
 WEIGHTS = {
@@ -228,11 +232,14 @@ def line_search(
         residual = along.residual(0.0)
     slope_at_0 = along.slope(residual)
     square = np.vdot(residual, residual) / len(y)
-    largest_slope = np.sqrt(square * np.vdot(direction, direction) / len(y))
+    length = np.vdot(direction, direction)
+    largest_slope = np.sqrt(square * length / len(y))
     if not slope_at_0 < -_FLAT * largest_slope:
         return 0.0
     if getattr(loss, "is_quadratic", False) and start is None:
-        curvature = np.vdot(direction, along.weighted) / along.total
+        if sample_weight is not None:
+            length = np.vdot(direction, along.weighted)
+        curvature = length / along.total
         falls = slope_at_0**2 > _EPSILON * curvature * square  # by more than rounding
         return -slope_at_0 / curvature if falls else 0.0
 

@@ -270,7 +270,7 @@ class BaseGAL(
         residuals = train.residuals(self._loss)
         residual = train.on_own_path(residuals)
         weights, rates = self._paths.standstill()
-        if max(residual.max(), -residual.min()) <= _FITTED * self._first_residual:
+        if _is_within(residual, _FITTED * self._first_residual):
             return weights, rates
         sent = residual
         if self._has_assistors:
@@ -285,7 +285,8 @@ class BaseGAL(
             for m, (organization, columns) in enumerate(self._with_assistance(train))
         ]
         fitted = parallel.fit_round(calls)  # (n_samples, M, n_outputs)
-        if not train.present.all():  # who abstains contributes nothing
+        if self.missing_rows == "abstain" and not train.present.all():
+            # who abstains contributes nothing
             fitted = np.nan_to_num(fitted, copy=False)
         return self._assemble(train, fitted, residuals, folds)
 
@@ -332,8 +333,10 @@ class BaseGAL(
         return weights
 
     def _assistance_weights(self, residual, fitted, sample_weight, out_of_fold):
-        known = WEIGHTS_OUT_OF_FOLD if out_of_fold else WEIGHTS
-        solve = known[self.weights] if isinstance(self.weights, str) else self.weights
+        if isinstance(self.weights, str):
+            solve = (WEIGHTS_OUT_OF_FOLD if out_of_fold else WEIGHTS)[self.weights]
+        else:
+            solve, fitted = self.weights, fitted.copy()  # which it may keep, or write to
         weights = np.asarray(solve(residual, fitted, sample_weight), dtype=np.float64)
         if weights.shape != fitted.shape[1:2] or not np.isfinite(weights).all():
             raise ValueError(
@@ -490,3 +493,8 @@ class BaseGAL(
     def _solved_again(self, rows, fitted, folds):
         """Weights and rates of a round whose fitted values are given."""
         return self._assemble(rows, fitted, rows.residuals(self._loss), folds)
+
+
+def _is_within(values, bound):
+    """Whether all values are, of which the first row tells that most often they are not."""
+    return np.abs(values[0]).max() <= bound and np.abs(values).max() <= bound

@@ -6,7 +6,6 @@ round numbers, fold numbers and seeds: no estimator, no column, no y. Fitted val
 predictions are NaN in the rows that an organization does not have.
 """
 
-import operator
 from contextlib import contextmanager
 from copy import copy
 from typing import Any
@@ -225,10 +224,12 @@ class LocalOrganization:
         """A number for these folds, the same when they come again; None for bags."""
         if folds is None or (folds == NO_FOLD).any():
             return None
-        for is_known in (operator.is_, np.array_equal):  # the latter takes longer
-            for number, known in self._partitions.items():
-                if is_known(folds, known):
-                    return number
+        for number, known in self._partitions.items():
+            if folds is known:
+                return number
+        for number, known in self._partitions.items():  # it came over the network
+            if np.array_equal(folds, known):
+                return number
         number = max(self._partitions, default=-1) + 1
         self._partitions[number] = folds
         if len(self._partitions) > KNOWN_PARTITIONS and self._learner is not None:

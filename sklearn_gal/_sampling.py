@@ -92,9 +92,9 @@ class Rows:
             direction = directions and directions[path]
             if direction is None:
                 direction = np.tensordot(weights[path], fitted, (0, 1))
-            moved = rates[path] * direction
-            moved += raw_predictions[path]
-            raw_predictions[path] = moved
+            direction *= rates[path]  # nobody else has it
+            direction += raw_predictions[path]
+            raw_predictions[path] = direction
         self.raw_predictions = raw_predictions
         if self.assistance is not None:
             self.assistance.add(fitted, rates[0] * weights[0])

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict, defaultdict
 from copy import copy
+from typing import Any
 
 from lightgbm import Booster
 
@@ -27,13 +28,13 @@ class WrittenBooster:
         self._text = text
         self._settings = settings
         self._template = template
-        self._estimator = None
+        self._estimator: Any = None
 
     @property
     def text(self):
         """The model as text."""
-        written = self._text
-        return self.read().booster_.model_to_string() if written is None else written
+        text = self._text
+        return self._estimator.booster_.model_to_string() if text is None else text
 
     @property
     def params(self):
@@ -42,14 +43,15 @@ class WrittenBooster:
 
     def read(self):
         """The estimator, the same one in every call; from now on it is the model."""
-        if self._estimator is None:
-            self._estimator = self._made()
-            self._text = None
+        text = self._text
+        if text is not None:
+            self._estimator = self._made_of(text)
+            self._text = None  # after the other, for who reads at the same time
         return self._estimator
 
-    def _made(self):
+    def _made_of(self, text):
         template = self._template
-        state = {**vars(template.booster_), "_handle": self._text}
+        state = {**vars(template.booster_), "_handle": text}
         booster = Booster.__new__(Booster)  # as one comes back from a pickle
         booster.__setstate__(state)
         booster.params = self.params

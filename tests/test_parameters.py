@@ -155,6 +155,19 @@ def test_weights_callable(diabetes):
     assert seen[0] == ((442, 1), (442, 2, 1), None)
 
 
+def test_a_weights_callable_may_keep_what_it_is_given(diabetes):
+    kept, copies = [], []
+
+    def solve(residual, fitted, sample_weight):
+        kept.append(fitted)
+        copies.append(fitted.copy())
+        return [0.5, 0.5]
+
+    GALRegressor(two(), weights=solve, max_iter=3, cv=None).fit(*diabetes)
+    np.testing.assert_array_equal(kept, copies)
+    assert not np.array_equal(kept[0], kept[2])
+
+
 @pytest.mark.parametrize("answer", [[1.0], [np.nan, 1], [[0.5, 0.5]]])
 def test_weights_callable_with_a_bad_answer(diabetes, answer):
     with pytest.raises(ValueError, match="must return 2 finite weights"):
