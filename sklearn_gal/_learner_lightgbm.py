@@ -212,20 +212,20 @@ class BoosterLearner(Learner):
         some = np.arange(min(_TEMPLATE_ROWS, self.view.shape[0]))
         template = self.seeds.clone(0).fit(self._cut(some), np.zeros(len(some)))
         booster = template.booster_
-        self._params = booster.params
+        params = booster.params
         recorded = booster.model_to_string().partition("\nparameters:")[2]
         self._recorded = {m[1]: m[0] for m in _RECORDED.finditer(recorded)}
         # defaults are LightGBM's own, and passed on for nothing
         self._training = {
             name: value
-            for name, value in self._params.items()
+            for name, value in params.items()
             if name == "num_leaves"  # if it is not given, `max_depth` changes it
             or name not in DEFAULTS
             or value != DEFAULTS[name]
         }
         self._training["metric"] = "None"
-        own_choice = {"force_col_wise", "force_row_wise"} & self._params.keys()
-        if not own_choice and self._params["num_threads"] == 1 and _is_dense(self.view):
+        own_choice = {"force_col_wise", "force_row_wise"} & params.keys()
+        if not own_choice and params["num_threads"] == 1 and _is_dense(self.view):
             # With one thread both ways add the same numbers in the same order; without
             # being told LightGBM tries both, which takes longer than growing a tree.
             self._training["force_col_wise"] = True

@@ -172,10 +172,9 @@ def _is_booster(model):
     return isinstance(model, WrittenBooster)
 
 
-def _text_of(model):
-    if isinstance(model, WrittenBooster):
-        return model.text
-    return model.booster_.model_to_string()
+def _booster_of(model):
+    """What has the trees as text, and the parameters of training."""
+    return model if isinstance(model, WrittenBooster) else model.booster_
 
 
 def _is_sum_of_trees(head):
@@ -187,7 +186,7 @@ def _is_sum_of_trees(head):
 
 def _merged_boosters(terms):
     """Functions whose predictions add up to the sum of the terms; one, if they can."""
-    texts = [_text_of(model) for model, _ in terms]
+    texts = [_booster_of(model).model_to_string() for model, _ in terms]
     heads = {_head(text) for text in texts}
     categories = {text.rpartition("\npandas_categorical:")[2] for text in texts}
     head = heads.pop()
@@ -203,9 +202,7 @@ def _merged_boosters(terms):
     end = f"end of trees\n\npandas_categorical:{categories.pop()}"
     head += "\nfeature_infos=" + _line(texts[0], "feature_infos")  # of no meaning here
     booster = Booster(model_str="\n\n".join([head, *numbered, end]))
-    first = terms[0][0]
-    params = (first if isinstance(first, WrittenBooster) else first.booster_).params
-    n_threads = params.get("num_threads", 1)
+    n_threads = _booster_of(terms[0][0]).params.get("num_threads", 1)
     return [lambda view: booster.predict(_readable(view), num_threads=n_threads)]
 
 

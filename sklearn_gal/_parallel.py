@@ -63,9 +63,10 @@ class SideBySide:
         answers = self._pool(
             delayed(_fit_there)(each.travelling(args[2]), *args) for each, args in calls
         )
-        for (organization, _), (models, _) in zip(calls, answers, strict=True):
+        for m, (models, fitted) in enumerate(answers):
+            organization, _ = calls[m]
             organization.models.update(models)
-        self._fitted[...] = [fitted for _, fitted in answers]
+            self._fitted[m] = fitted
 
 
 class Threads:

@@ -30,9 +30,8 @@ class WrittenBooster:
         self._template = template
         self._estimator: Any = None
 
-    @property
-    def text(self):
-        """The model as text."""
+    def model_to_string(self):
+        """The model as text, as `Booster.model_to_string` gives it."""
         text = self._text
         return self._estimator.booster_.model_to_string() if text is None else text
 
