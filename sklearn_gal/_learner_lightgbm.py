@@ -75,7 +75,7 @@ BINNED_ONCE_FROM = 1_000
 # Parts that come again are kept up to so many bytes, or half of what the columns take.
 KEPT_BYTES = 16 * 2**20
 # Columns that assistors have sent have so many bins at most.
-ASSISTANCE_BINS = 63
+ASSISTANCE_BINS = 31
 # Up to so many rows a booster of a single tree is rewound, and not made anew.
 REWOUND_UP_TO = 5_000
 # Objectives whose gradients LightGBM takes from the labels as they are now.

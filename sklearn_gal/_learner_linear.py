@@ -10,6 +10,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.utils import check_array
 
 from ._learners import Learner
+from ._stacking import append_columns
 
 
 class RidgeLearner(Learner):
@@ -52,6 +53,20 @@ class RidgeLearner(Learner):
 
     def _probe(self):
         return clone(self.estimator).set_params(alpha=self.estimator.alpha or 1.0)
+
+    def _assisted_by(self, columns):
+        """One's own columns are checked and centred already."""
+        view = append_columns(self.view, columns)
+        if sparse.issparse(view) or not self.takes(self.estimator, view, self.fit_params):
+            return super()._assisted_by(columns)
+        learner = copy(self)
+        shift = np.zeros(columns.shape[1])
+        if self.estimator.fit_intercept is True:
+            shift = columns.mean(axis=0)
+        learner.view, learner._solvers = view, {}
+        learner.shift = np.append(self.shift, shift)
+        learner.matrix = append_columns(self.matrix, columns - shift)
+        return learner
 
     def fit(self, residual, split, seed):
         """Fit to `residual` (n_samples, n_outputs) as `split` says.

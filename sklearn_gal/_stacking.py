@@ -14,14 +14,16 @@ from sklearn.utils import _safe_indexing, get_tags
 # Beside their contributions, the label holder's estimator sees the others' fitted values
 # of the latest rounds: different functions of the same columns, which the sum has mixed. As
 # many rounds as give so many columns at most (benchmarks/interactions.py).
-RECENT_COLUMNS = 4
+RECENT_COLUMNS = 2
+# The columns are renewed after so many rounds, and at first sooner (docs/design.rst).
+RENEWED_EVERY = 8
 
 
 class Assistance:
     """What the organizations have sent the label holder about some rows.
 
-    The columns are those after the latest of rounds 1, 2, 3, 4, 6, 8, 12, 16, 24, ...: what
-    is computed from them once, for instance bins, serves the rounds between.
+    The columns are those after the latest of rounds 1, 2, 4, 8, 16, 24, 32, ...: what is
+    computed from them once, for instance bins, serves the rounds between.
 
     Parameters
     ----------
@@ -46,11 +48,11 @@ class Assistance:
 
     def add(self, fitted, coefficients):
         """Add the fitted values of a round, which enter with `coefficients`."""
-        self.contributions = self.contributions + coefficients[:, None] * fitted
+        self.contributions += coefficients[:, None] * fitted
         if self._recent.maxlen:
             self._recent.append(fitted.copy())
         self._n_rounds += 1
-        if _is_due(self._n_rounds):
+        if RENEWED_EVERY % self._n_rounds == 0 or self._n_rounds % RENEWED_EVERY == 0:
             self._columns = self._sent()
 
     def columns(self, receiver):
@@ -63,13 +65,6 @@ class Assistance:
             receiver: np.delete(sent, receiver, axis=1).reshape(len(sent), -1)
             for receiver in self._receivers
         }
-
-
-def _is_due(n_rounds):
-    """Whether a number of rounds is a power of two, or three times one."""
-    if n_rounds % 3 == 0:
-        n_rounds //= 3
-    return n_rounds & (n_rounds - 1) == 0
 
 
 def with_columns(estimator, view):
@@ -177,7 +172,12 @@ def append_columns(view, columns):
     if sparse.issparse(view):
         return sparse.csr_matrix(sparse.hstack([view, columns]))
     if not hasattr(view, "columns"):
-        return np.hstack([view, columns])
+        n_own = view.shape[1]
+        dtype = np.result_type(view, columns)
+        appended = np.empty((len(view), n_own + columns.shape[1]), dtype, order="F")
+        appended[:, :n_own] = view
+        appended[:, n_own:] = columns
+        return appended
     if all(isinstance(name, str) for name in view.columns):
         prefix = "assistance_"
         while any(name.startswith(prefix) for name in view.columns):
