@@ -2,6 +2,7 @@
 
 from copy import copy
 from numbers import Real
+from uuid import uuid4
 
 import numpy as np
 from scipy import linalg, sparse
@@ -63,7 +64,8 @@ class RidgeLearner(Learner):
         shift = np.zeros(columns.shape[1])
         if self.estimator.fit_intercept is True:
             shift = columns.mean(axis=0)
-        learner.view, learner._solvers = view, {}
+        learner.view, learner.token = view, uuid4().hex
+        learner._solvers, learner._assistance = {}, None
         learner.shift = np.append(self.shift, shift)
         learner.matrix = append_columns(self.matrix, columns - shift)
         return learner
@@ -193,5 +195,5 @@ class LeastSquaresLearner(RidgeLearner):
 def _mean(columns, weight):
     """Weighted mean over rows."""
     if weight is None:
-        return np.asarray(columns.mean(axis=0))
+        return np.ravel(columns.mean(axis=0))  # of a sparse matrix, a matrix
     return (weight @ columns) / weight.sum()

@@ -6,8 +6,9 @@ from scipy import sparse
 from sklearn.linear_model import Lasso, LinearRegression, Ridge
 
 from sklearn_gal._learner_linear import LeastSquaresLearner, RidgeLearner
-from sklearn_gal._learners import IN_SAMPLE, Learner, Split, take_rows
+from sklearn_gal._learners import IN_SAMPLE, Learner, Split, read, take_rows
 from sklearn_gal._registry import make_learner
+from sklearn_gal._stacking import append_columns
 
 SOME = Split(np.arange(10, 60), np.arange(60, 80), "some")
 
@@ -34,7 +35,7 @@ def test_ridge_learner_equals_ridge(
     params = {"sample_weight": weight} if weighted else {}
     view = {
         "array": X,
-        "sparse": sparse.csr_array(X),
+        "sparse": sparse.csr_matrix(X),  # as an organization has it
         "frame": pd.DataFrame(X).add_prefix("c"),
     }
     learner = make_learner(estimator, view[kind], params)
@@ -52,6 +53,37 @@ def test_ridge_learner_equals_ridge(
         assert_allclose(model.predict(view[kind]), expected.predict(X))
         assert_allclose(fitted, np.reshape(expected.predict(X[judged]), fitted.shape))
         assert fitted.shape == target[judged].shape
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [Ridge(), Ridge(fit_intercept=False), Ridge(alpha=0), LinearRegression()],
+)
+@pytest.mark.parametrize("kind", ["array", "float32", "sparse", "frame"])
+@pytest.mark.parametrize("weighted", [True, False])
+def test_columns_of_others_are_like_ones_own(data, rng, estimator, kind, weighted):
+    X, residual, weight = data
+    views = {
+        "array": X,
+        "float32": X.astype(np.float32),
+        "sparse": sparse.csr_matrix(X),
+        "frame": pd.DataFrame(X).add_prefix("c"),
+    }
+    view, params = views[kind], {"sample_weight": weight} if weighted else {}
+    learner = make_learner(estimator, view, params)
+    for columns in rng.normal(3, size=(2, 80, 3)):
+        assisted = learner.with_assistance(columns)
+        direct = make_learner(estimator, append_columns(view, columns), params)
+        for split in (IN_SAMPLE, SOME):
+            model, fitted = assisted.fit(residual, split, 0)
+            expected, predicted = direct.fit(residual, split, 0)
+            model, expected = read(model), read(expected)
+            assert_allclose(model.coef_, expected.coef_, rtol=1e-8, atol=1e-10)
+            assert_allclose(model.intercept_, expected.intercept_, rtol=1e-8, atol=1e-10)
+            assert_allclose(fitted, predicted)
+            judged = slice(None) if split.judged is None else split.judged
+            assert_allclose(model.predict(assisted.view)[judged], fitted)
+            assert vars(model).keys() == vars(expected).keys()
 
 
 def test_ridge_learner_of_collinear_columns(rng):
