@@ -23,7 +23,8 @@ holder's contributions.
 What limits the cost: an in-sample fit bins its columns once for all rounds, and each tree
 costs something whatever the number of its rows. Two folds are two fits of half the rows;
 the rows held out have to be predicted, and what the assistors sent must be binned anew
-every few rounds.
+every few rounds. Of XOR the times count rounds that are kept: most of its plain rounds lead
+nowhere, take as long and are not kept.
 """
 
 import argparse
