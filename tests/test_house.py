@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "_written": set(),
     "_learners": {"_stacking", "_written"},
     "_learner_lightgbm": {"_learners", "_stacking", "_written"},
-    "_learner_linear": {"_learners"},
+    "_learner_linear": {"_learners", "_stacking"},
     "_learner_pipeline": {"_learners", "_stacking"},
     "_registry": {
         "_learner_lightgbm",
