@@ -35,8 +35,8 @@ from sklearn.metrics import log_loss, r2_score
 from sklearn.model_selection import train_test_split
 
 from sklearn_gal import GALClassifier, GALRegressor, make_organizations
-from sklearn_gal._assistance import line_search
-from sklearn_gal._availability import MIN_ROWS, Paths, shared_among
+from sklearn_gal._method.line_search import line_search
+from sklearn_gal._method.patterns import MIN_ROWS, Paths, shared_among
 
 REGRESSION = ("diabetes",)
 ROWS = {"adult-like": 8000}

@@ -27,7 +27,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_gal import GALClassifier, GALRegressor
-from sklearn_gal._organizations import LocalOrganization
+from sklearn_gal._organizations.local import LocalOrganization
 
 TREE = LGBMRegressor(n_estimators=1, num_leaves=15, verbosity=-1, n_jobs=1)
 

@@ -1,9 +1,9 @@
 """Gradient Assisted Learning between organizations that hold different columns."""
 
 from . import losses, privacy
-from ._alignment import align_organizations
 from ._classifier import GALClassifier
-from ._partition import make_organizations
+from ._organizations.alignment import align_organizations
+from ._organizations.columns import make_organizations
 from ._regressor import GALRegressor
 from ._version import __version__
 

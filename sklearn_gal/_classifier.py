@@ -10,7 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from ._gal import BaseGAL
+from ._base import BaseGAL
 from .losses import CLASSIFICATION_LOSSES, get_loss
 
 

@@ -4,9 +4,9 @@ import numpy as np
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
-from ._parallel import Threads
-from ._sampling import Rows
-from ._stacking import Assistance
+from ._learners.views import Assistance
+from ._method.rows import Rows
+from ._organizations.parallel import Threads
 from ._validation import validate_X
 
 

@@ -7,7 +7,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from ._gal import BaseGAL
+from ._base import BaseGAL
 from .losses import REGRESSION_LOSSES
 
 

@@ -7,7 +7,7 @@ import sklearn
 from sklearn.utils import check_array, check_scalar
 from sklearn.utils.validation import validate_data
 
-from ._assistance import WEIGHTS
+from ._method.weights import WEIGHTS
 
 MISSING_ROWS = ("error", "abstain", "pass")
 # Before 1.9 scikit-learn reads column names by an interchange protocol that polars 2 lacks.

@@ -10,7 +10,7 @@ from itertools import zip_longest
 import joblib
 import numpy as np
 
-from ._partition import column_names
+from ._organizations.columns import column_names
 
 
 def continues(model):

@@ -19,8 +19,8 @@ from sklearn.utils import Bunch, _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
-from ._gal import BaseGAL
-from ._partition import check_organizations
+from ._base import BaseGAL
+from ._organizations.columns import check_organizations
 
 __all__ = [
     "AssistanceDisplay",

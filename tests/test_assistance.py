@@ -4,9 +4,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize, minimize_scalar, nnls
 
 from sklearn_gal import losses
-from sklearn_gal._assistance import (
+from sklearn_gal._method.line_search import line_search
+from sklearn_gal._method.weights import (
     WEIGHTS_OUT_OF_FOLD,
-    line_search,
     nonnegative_weights,
     optimal_absolute_weights,
     optimal_weights,

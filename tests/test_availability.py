@@ -19,7 +19,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
 from sklearn_gal import GALClassifier, GALRegressor, make_organizations
-from sklearn_gal._availability import MAX_PATHS, MIN_ROWS, Paths, missing_rows
+from sklearn_gal._method.patterns import MAX_PATHS, MIN_ROWS, Paths
+from sklearn_gal._organizations.missing import missing_rows
 
 SPANS = {"a": slice(0, 4), "b": slice(4, 7), "c": slice(7, 10)}
 

@@ -9,7 +9,7 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsRegressor
 
-from sklearn_gal._organizations import LocalOrganization
+from sklearn_gal._organizations.local import LocalOrganization
 from sklearn_gal.federated import OrganizationService
 from sklearn_gal.federated._keys import digests
 from sklearn_gal.federated._wire import decode, encode

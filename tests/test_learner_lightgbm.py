@@ -10,9 +10,9 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
 
-from sklearn_gal import GALRegressor, _learner_lightgbm
-from sklearn_gal._learner_lightgbm import BoosterLearner
-from sklearn_gal._learners import (
+from sklearn_gal import GALRegressor
+from sklearn_gal._learners import boosted
+from sklearn_gal._learners.base import (
     IN_SAMPLE,
     Learner,
     OutputRegressors,
@@ -20,7 +20,8 @@ from sklearn_gal._learners import (
     Split,
     read,
 )
-from sklearn_gal._registry import make_learner
+from sklearn_gal._learners.boosted import BoosterLearner
+from sklearn_gal._learners.registry import make_learner
 
 N = 400
 SPLITS = {
@@ -174,7 +175,7 @@ def test_constant_residuals(rng):
 
 
 def test_many_rows(rng, monkeypatch):
-    monkeypatch.setattr(_learner_lightgbm, "BINNED_ONCE_FROM", np.inf)
+    monkeypatch.setattr(boosted, "BINNED_ONCE_FROM", np.inf)
     view = rng.normal(size=(20_000, 3))
     residual = view[:, :1] + rng.normal(size=(20_000, 1))
     estimator = LGBMRegressor(n_estimators=2, verbosity=-1)
@@ -257,7 +258,7 @@ def test_models_are_read_when_they_are_wanted(rng, monkeypatch):
     held = [("a", None, [0, 1]), ("b", None, [2, 3])]
     model = GALRegressor(held, max_iter=3, random_state=0)
     with monkeypatch.context() as patch:
-        patch.setattr("sklearn_gal._written.WrittenBooster.read", None)
+        patch.setattr("sklearn_gal._learners.models.WrittenBooster.read", None)
         predicted = model.fit(X, y).predict(X)
         stored = pickle.dumps(model)
     rounds = model.estimators_
@@ -286,7 +287,7 @@ def test_columns_are_binned_once_for_a_key(rng, monkeypatch):
     for split in SPLITS.values():
         fit(learner, residual, split, 0)
     with monkeypatch.context() as patch:
-        patch.setattr("sklearn_gal._learner_lightgbm.Dataset", None)
+        patch.setattr("sklearn_gal._learners.boosted.Dataset", None)
         for split in SPLITS.values():
             fit(learner, residual, split, 1)
     learner.forget("odd")
@@ -299,7 +300,7 @@ def test_a_single_tree_needs_no_new_booster(rng, monkeypatch):
     learner = make_learner(estimator, view, {})
     models = [fit(learner, residual, SPLITS["fold"], 0)[0]]
     with monkeypatch.context() as patch:
-        patch.setattr(_learner_lightgbm.Booster, "__init__", None)
+        patch.setattr(boosted.Booster, "__init__", None)
         models += [fit(learner, each * residual, SPLITS["fold"], 0)[0] for each in (9, 1)]
     before = models[0].predict(view)
     assert not np.allclose(models[1].predict(view), before)
@@ -331,7 +332,7 @@ def test_residuals_beyond_float32(rng, bad):
 class TestManyRows:
     @pytest.fixture(autouse=True)
     def few_are_many(self, monkeypatch):
-        monkeypatch.setattr(_learner_lightgbm, "BINNED_ONCE_FROM", N)
+        monkeypatch.setattr(boosted, "BINNED_ONCE_FROM", N)
 
     @pytest.mark.parametrize("weighted", [False, True])
     @pytest.mark.parametrize("split", ["fold", "overlapping"])
@@ -375,7 +376,7 @@ class TestManyRows:
         learner.forget((0, 0))
         fit(learner, residual, folds[0], 0)
         assert len(cuts) == 4
-        monkeypatch.setattr(_learner_lightgbm, "KEPT_BYTES", 0)
+        monkeypatch.setattr(boosted, "KEPT_BYTES", 0)
         for partition in range(20):
             order = rng.permutation(N)
             some, others = np.sort(order[:200]), np.sort(order[200:])

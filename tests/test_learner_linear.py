@@ -5,10 +5,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.linear_model import Lasso, LinearRegression, Ridge
 
-from sklearn_gal._learner_linear import LeastSquaresLearner, RidgeLearner
-from sklearn_gal._learners import IN_SAMPLE, Learner, Split, read, take_rows
-from sklearn_gal._registry import make_learner
-from sklearn_gal._stacking import append_columns
+from sklearn_gal._learners.base import IN_SAMPLE, Learner, Split, read, take_rows
+from sklearn_gal._learners.linear import LeastSquaresLearner, RidgeLearner
+from sklearn_gal._learners.registry import make_learner
+from sklearn_gal._learners.views import append_columns
 
 SOME = Split(np.arange(10, 60), np.arange(60, 80), "some")
 

@@ -27,17 +27,17 @@ from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_gal import GALRegressor
-from sklearn_gal import _learner_pipeline as module
-from sklearn_gal._learner_pipeline import PipelineLearner
-from sklearn_gal._learners import (
+from sklearn_gal._learners import pipeline as module
+from sklearn_gal._learners.base import (
     IN_SAMPLE,
     Learner,
     OutputRegressors,
     Split,
     as_outputs,
 )
-from sklearn_gal._registry import make_learner
-from sklearn_gal._stacking import AssistedView
+from sklearn_gal._learners.pipeline import PipelineLearner
+from sklearn_gal._learners.registry import make_learner
+from sklearn_gal._learners.views import AssistedView
 
 N = 120
 SPLITS = {

@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor
 
-from sklearn_gal._learners import (
+from sklearn_gal._learners.base import (
     IN_SAMPLE,
     FoldRegressors,
     OutputRegressors,
@@ -17,7 +17,7 @@ from sklearn_gal._learners import (
     take_rows,
     weight_parameter,
 )
-from sklearn_gal._registry import make_learner
+from sklearn_gal._learners.registry import make_learner
 
 
 @pytest.fixture

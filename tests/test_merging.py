@@ -24,8 +24,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVR
 
 from sklearn_gal import GALClassifier, GALRegressor
-from sklearn_gal._learners import FoldRegressors, OutputRegressors
-from sklearn_gal._merging import LINEAR, weighted_sum
+from sklearn_gal._learners.base import FoldRegressors, OutputRegressors
+from sklearn_gal._learners.summed import LINEAR, weighted_sum
 
 N = 120
 COEFFICIENTS = [0.5, -2.0, 1e-3, 3.0]
@@ -270,7 +270,7 @@ def test_merged_models_are_made_once_and_never_saved(diabetes, monkeypatch):
     assert len(pickle.dumps(model)) == size
     assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), predicted)
     with monkeypatch.context() as patch:
-        patch.setattr("sklearn_gal._organizations.weighted_sum", None)
+        patch.setattr("sklearn_gal._organizations.local.weighted_sum", None)
         assert_array_equal(model.predict(X), predicted)
     model.set_params(max_iter=8).fit(X, y)
     assert_allclose(model.predict(X), list(model.staged_predict(X))[-1])

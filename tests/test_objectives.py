@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
 from sklearn_gal import GALRegressor
-from sklearn_gal._assistance import WEIGHTS
+from sklearn_gal._method.weights import WEIGHTS
 
 OBJECTIVES = {
     "absolute": LGBMRegressor(objective="mae", n_estimators=10, verbosity=-1),

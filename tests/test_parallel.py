@@ -17,11 +17,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
 from sklearn_gal import GALClassifier, GALRegressor
-from sklearn_gal._learners import _VISITORS, IN_SAMPLE
-from sklearn_gal._organizations import LocalOrganization
-from sklearn_gal._parallel import SideBySide, Threads
-from sklearn_gal._registry import make_learner
-from sklearn_gal._sharing import SharingOrganization
+from sklearn_gal._learners.base import _VISITORS, IN_SAMPLE
+from sklearn_gal._learners.registry import make_learner
+from sklearn_gal._organizations.local import LocalOrganization
+from sklearn_gal._organizations.parallel import SideBySide, Threads
+from sklearn_gal._organizations.shared_model import SharingOrganization
 
 HELD = [
     ("a", LGBMRegressor(n_estimators=2, verbosity=-1), slice(0, 3)),
@@ -76,7 +76,7 @@ def test_fits_take_place_on_the_cluster(cluster, wine):
     held = [("a", None, slice(0, 6)), ("b", Ridge(), slice(6, 13))]
     with parallel_config(backend="dask"):
         GALClassifier(held, max_iter=3, random_state=0).fit(X, y)
-    visitors = cluster.run(lambda: len(__import__("sklearn_gal")._learners._VISITORS))
+    visitors = cluster.run(lambda: len(__import__("sklearn_gal")._learners.base._VISITORS))
     assert sum(visitors.values()) > 0
 
 
@@ -195,7 +195,7 @@ def test_a_copy_in_another_process_finds_what_was_kept(rng, estimator):
 
 
 def test_few_visitors_stay(rng, monkeypatch):
-    monkeypatch.setattr("sklearn_gal._learners.MAX_VISITORS", 2)
+    monkeypatch.setattr("sklearn_gal._learners.base.MAX_VISITORS", 2)
     for _ in range(4):
         restore, arguments = make_learner(Ridge(), np.eye(3), {}).__reduce__()
         restore(*arguments)

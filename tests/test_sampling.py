@@ -3,8 +3,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit, TimeSeriesSplit
 
-from sklearn_gal._organizations import NO_FOLD
-from sklearn_gal._sampling import (
+from sklearn_gal._method.rows import (
     MOST_PARTITIONS,
     RoundFolds,
     Rows,
@@ -15,6 +14,7 @@ from sklearn_gal._sampling import (
     number_of_folds,
     number_of_partitions,
 )
+from sklearn_gal._organizations.local import NO_FOLD
 
 
 def rows(n, strata=None, folds=None):

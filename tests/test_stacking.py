@@ -16,9 +16,9 @@ from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_gal import GALClassifier, GALRegressor
-from sklearn_gal._learners import IN_SAMPLE, Split, read
-from sklearn_gal._registry import make_learner
-from sklearn_gal._stacking import (
+from sklearn_gal._learners.base import IN_SAMPLE, Split, read
+from sklearn_gal._learners.registry import make_learner
+from sklearn_gal._learners.views import (
     RECENT_COLUMNS,
     Assistance,
     AssistedView,

@@ -9,10 +9,10 @@ import numpy as np
 from sklearn.utils import Bunch, check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._base import BaseGAL
 from .._classifier import GALClassifier
-from .._gal import BaseGAL
-from .._parallel import Threads
-from .._partition import resolve_organizations
+from .._organizations.columns import resolve_organizations
+from .._organizations.parallel import Threads
 from .._regressor import GALRegressor
 from .._validation import validate_X
 from ._checkpoint import Checkpoint, fingerprint

@@ -19,10 +19,10 @@ import joblib
 import numpy as np
 from sklearn.utils import _safe_indexing
 
-from .._availability import missing_rows
-from .._learners import weight_parameter
-from .._organizations import NO_FOLD, LocalOrganization, default_estimator
-from .._partition import check_organizations
+from .._learners.base import weight_parameter
+from .._organizations.columns import check_organizations
+from .._organizations.local import NO_FOLD, LocalOrganization, default_estimator
+from .._organizations.missing import missing_rows
 from . import _wire
 from ._keys import DIGEST_SIZE, KeyIndex, as_text, check_secret, digests
 

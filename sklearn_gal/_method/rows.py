@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing
 
-from ._learners import take_rows
-from ._organizations import KNOWN_PARTITIONS, NO_FOLD
+from .._learners.base import take_rows
+from .._organizations.local import KNOWN_PARTITIONS, NO_FOLD
 
 # With cv="auto": from how many rows on a fit is cross-fitted, and from how many rows on two
 # folds do instead of five (benchmarks/defaults.py).

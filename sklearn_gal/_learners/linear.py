@@ -10,8 +10,8 @@ from sklearn.base import clone
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.utils import check_array
 
-from ._learners import Learner
-from ._stacking import append_columns
+from .base import Learner
+from .views import append_columns
 
 
 class RidgeLearner(Learner):

@@ -20,9 +20,9 @@ from sklearn.linear_model import (
 from sklearn.pipeline import Pipeline
 from sklearn.svm import LinearSVR
 
-from ._learner_pipeline import recurs
-from ._learners import FoldRegressors, OutputRegressors, as_outputs, read
-from ._written import WrittenBooster
+from .base import FoldRegressors, OutputRegressors, as_outputs, read
+from .models import WrittenBooster
+from .pipeline import recurs
 
 # Their prediction is X @ coef_ + intercept_.
 LINEAR = {

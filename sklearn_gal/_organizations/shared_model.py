@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import _safe_indexing
 
-from ._learners import Seeds, as_outputs, predict_held_out
-from ._organizations import LocalOrganization
+from .._learners.base import Seeds, as_outputs, predict_held_out
+from .local import LocalOrganization
 
 # As many rows tell whether an estimator takes several outputs
 PROBED_ROWS = 20

@@ -7,8 +7,8 @@ import numpy as np
 from sklearn.base import is_classifier, is_clusterer, is_regressor
 from sklearn.utils import check_random_state
 
-from ._organizations import SOLE_ORGANIZATION, LocalOrganization, default_estimator
-from ._sharing import SharingOrganization
+from .local import SOLE_ORGANIZATION, LocalOrganization, default_estimator
+from .shared_model import SharingOrganization
 
 
 def make_organizations(

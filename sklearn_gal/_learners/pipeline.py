@@ -24,8 +24,8 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from ._learners import IN_SAMPLE, Learner, OutputRegressors, read
-from ._stacking import AssistedView, with_columns
+from .base import IN_SAMPLE, Learner, OutputRegressors, read
+from .views import AssistedView, with_columns
 
 # Transformers that ignore the target, whatever their parameters, and make of the rows they
 # are fitted to what they make of other rows

@@ -1,32 +1,16 @@
-"""The label holder's two optimisations: assistance weights and assisted learning rate."""
+"""Assistance weights: what the fitted values of each organization count in a round."""
 
 import numpy as np
 from scipy import optimize, sparse
 
 # An organization whose fitted values are smaller than this share of the residual offers
 # nothing but rounding.
-_NOTHING = 1e-12
-# A round whose slope is smaller than this share of what the Cauchy-Schwarz inequality
-# allows leads nowhere.
-_FLAT = 1e-10
-# Where the loss falls for ever (separable classes), stop when its slope has fallen to this
-# share of the slope at rate 0.
-_SLOPE_AT_BOUND = 1e-2
-# A slope below this share of the slope at rate 0 counts as level.
-_LEVEL = 1e-6
-_MAX_EXPANSIONS = 200
-# Newton's method doubles the digits with each step, so that after a step of this share of
-# the rate the next would be nothing but rounding.
-_CONVERGED = 1e-8
-_MAX_NEWTON_STEPS = 12
-# A slope that has fallen to this share of the slope at rate 0 is one of rounding.
-_ROUNDING = 1e-12
-_EPSILON = np.finfo(np.float64).eps
+_ZERO_FIT_TOL = 1e-12
 # Below this share of the residual, squared errors would cancel in inner products.
 _CANCELS = 1e-6
 # Inner products of so few organizations are faster one by one than as a matrix product, in
 # calls of their own from so many rows on; and to the last bit they depend on nobody else.
-_FEW, _MANY_ROWS = 8, 3_000
+_FEW_ORGANIZATIONS, _MANY_ROWS = 8, 3_000
 
 
 def uniform_weights(residual, fitted, sample_weight=None):
@@ -90,7 +74,7 @@ def nonnegative_weights(residual, fitted, sample_weight=None):
     norms = np.sqrt(np.maximum(np.diag(gram), np.finfo(np.float64).tiny))
     root = _root(gram / np.outer(norms, norms))
     solution, _ = optimize.nnls(root[:, :-1], root[:, -1])
-    if not solution.any():  # no organization leads downhill
+    if not solution.any():  # no organization descends downhill
         return np.full(n_organizations, 1 / n_organizations)
     weights = np.zeros(n_organizations)
     weights[involved] = solution / norms[:-1]
@@ -132,30 +116,30 @@ def optimal_absolute_weights(residual, fitted, sample_weight=None):
     return weights
 
 
-def among_leaders(solve):
+def descending_only(solve):
     """`solve` among the organizations whose fitted values lead downhill; 0 for the others.
 
     For values out of fold, which may lead uphill. Where they are small they make a mean
-    shorter, and so nearer to the residual, until the mean leads uphill itself and the fit
+    shorter, and so nearer to the residual, until the mean descends uphill itself and the fit
     ends. Downhill is by more than one standard error over the rows, a row of weight 2 being
-    two, or by anything if nobody leads further.
+    two, or by anything if nobody descends further.
     """
 
     def solved(residual, fitted, sample_weight=None):
-        descent, error = _descents(residual, fitted, sample_weight)
-        leads = descent > error
-        if not leads.any():
-            leads = descent > 0
-        if leads.all() or not leads.any():
+        descent, error = _directional_derivatives(residual, fitted, sample_weight)
+        descends = descent > error
+        if not descends.any():
+            descends = descent > 0
+        if descends.all() or not descends.any():
             return solve(residual, fitted, sample_weight)
-        weights = np.zeros(len(leads))
-        weights[leads] = solve(residual, fitted[:, leads], sample_weight)
+        weights = np.zeros(len(descends))
+        weights[descends] = solve(residual, fitted[:, descends], sample_weight)
         return weights
 
     return solved
 
 
-def _descents(residual, fitted, sample_weight):
+def _directional_derivatives(residual, fitted, sample_weight):
     """Inner product of every organization with the residual, and its standard error."""
     if residual.shape[1] == 1:  # a sum over one output takes twice as long
         along = np.ascontiguousarray(fitted[..., 0].T) * residual[:, 0]
@@ -173,8 +157,8 @@ WEIGHTS = {
     "uniform": uniform_weights,
 }
 WEIGHTS_OUT_OF_FOLD = WEIGHTS | {
-    "optimal": among_leaders(optimal_weights),
-    "optimal_absolute": among_leaders(optimal_absolute_weights),
+    "optimal": descending_only(optimal_weights),
+    "optimal_absolute": descending_only(optimal_absolute_weights),
 }
 
 
@@ -191,7 +175,7 @@ def _inner_products(residual, fitted, scale):
     """Those of the fitted values (M, M), with the residual (M,), and its square."""
     weighted = fitted if scale is None else fitted * scale
     square = residual @ (residual if scale is None else residual * scale)
-    if len(fitted) > _FEW:
+    if len(fitted) > _FEW_ORGANIZATIONS:
         return weighted @ fitted.T, weighted @ residual, square
     if len(residual) < _MANY_ROWS:
         gram = np.einsum("in,jn->ij", weighted, fitted)
@@ -213,130 +197,4 @@ def _root(gram):
 
 
 def _fitted_something(gram, square):
-    return gram.diagonal() > _NOTHING**2 * square
-
-
-def line_search(
-    loss, y, raw_prediction, direction, sample_weight=None, *, residual=None, start=None
-):
-    """Assisted learning rate: the rate >= 0 along `direction` with the least loss.
-
-    The root of the slope of a convex loss: in closed form where the loss `is_quadratic`; by
-    Newton's method where it has a `curvature`; else, and wherever Newton's method does not
-    converge, bracketed from `start` and found by Brent's. 0 if `direction` is not one of
-    descent. Where the loss falls for ever, as for separable classes, the rate at
-    which its slope has fallen to a hundredth. Never a rate with a larger loss than rate 0.
-    """
-    along = _Along(loss, y, raw_prediction, direction, sample_weight)
-    if residual is None:
-        residual = along.residual(0.0)
-    slope_at_0 = along.slope(residual)
-    square = np.vdot(residual, residual) / len(y)
-    length = np.vdot(direction, direction)
-    largest_slope = np.sqrt(square * length / len(y))
-    if not slope_at_0 < -_FLAT * largest_slope:
-        return 0.0
-    if getattr(loss, "is_quadratic", False) and start is None:
-        if sample_weight is not None:
-            length = np.vdot(direction, along.weighted)
-        curvature = length / along.total
-        falls = slope_at_0**2 > _EPSILON * curvature * square  # by more than rounding
-        return -slope_at_0 / curvature if falls else 0.0
-
-    rate = None
-    if hasattr(loss, "curvature") and start is None:
-        rate = _newton(along, slope_at_0, along.curvature(residual))
-    if rate is None:
-        high, rises = _bracket(along, slope_at_0, 1.0 if start is None else start)
-        target = 0.0 if rises else _SLOPE_AT_BOUND * slope_at_0
-        rate = optimize.brentq(
-            lambda rate: along(rate) - target, 0.0, high, xtol=1e-14 * high, rtol=1e-12
-        )
-    before = loss.value(y, raw_prediction, sample_weight)
-    after = loss.value(y, raw_prediction + rate * direction, sample_weight)
-    return rate if after < before else 0.0
-
-
-class _Along:
-    """The slope of a loss along a direction, as a function of the rate."""
-
-    def __init__(self, loss, y, raw_prediction, direction, sample_weight):
-        self.loss, self.y, self.raw_prediction = loss, y, raw_prediction
-        self.direction = self.weighted = direction
-        self.sample_weight, self.total = sample_weight, len(y)
-        if sample_weight is not None:
-            self.weighted = sample_weight[:, None] * direction
-            self.total = sample_weight.sum()
-
-    def residual(self, rate):
-        """Pseudo-residual at a rate."""
-        return self.loss.pseudo_residual(
-            self.y, self.raw_prediction + rate * self.direction
-        )
-
-    def slope(self, residual):
-        """Slope where the pseudo-residual is `residual`."""
-        return -float(np.vdot(residual, self.weighted)) / self.total
-
-    def curvature(self, residual):
-        """Curvature where the pseudo-residual is `residual`."""
-        curvature = self.loss.curvature(self.y, residual, self.direction)
-        return float(np.average(curvature, weights=self.sample_weight))
-
-    def __call__(self, rate):
-        return self.slope(self.residual(rate))
-
-
-def _newton(along, slope, curvature):
-    """The root of the slope by Newton's method from rate 0; None if it wanders off."""
-    rate = low = 0.0
-    high, level = np.inf, _ROUNDING * abs(slope)
-    for _ in range(_MAX_NEWTON_STEPS):
-        step = -slope / curvature if curvature > 0 else np.nan
-        if rate > 0 and abs(step) <= _CONVERGED * rate:
-            return rate + step
-        rate = rate + step
-        if not low < rate < high:
-            return None
-        residual = along.residual(rate)
-        slope = along.slope(residual)
-        if abs(slope) <= level:
-            return rate
-        curvature = along.curvature(residual)
-        low, high = (rate, high) if slope < 0 else (low, rate)
-    return None
-
-
-def _bracket(slope, slope_at_0, high):
-    """A rate where the loss rises again, or else beyond which it stays level."""
-    level = _LEVEL * abs(slope_at_0)
-    was_level = False
-    for _ in range(_MAX_EXPANSIONS):
-        slope_at_high = slope(high)
-        if not np.isfinite(slope_at_high):
-            raise ValueError(
-                f"The slope of the overarching loss is {slope_at_high} at learning rate "
-                f"{high:.3g}: its 'pseudo_residual' must be finite."
-            )
-        if slope_at_high > level:
-            return _lowered(slope, high), True
-        is_level = slope_at_high >= -level
-        if is_level and was_level:
-            return high, False
-        was_level = is_level
-        high *= 4
-    if slope_at_high > _SLOPE_AT_BOUND * slope_at_0:
-        return high, False
-    raise ValueError(
-        "The overarching loss falls without bound along the assisted direction: its "
-        "'pseudo_residual' must be the negative gradient of a loss bounded from below."
-    )
-
-
-def _lowered(slope, high):
-    """`high`, lowered while the loss still rises there: rates have the scale of y."""
-    for _ in range(_MAX_EXPANSIONS):
-        if not slope(high / 4) > 0:
-            break
-        high /= 4
-    return high
+    return gram.diagonal() > _ZERO_FIT_TOL**2 * square

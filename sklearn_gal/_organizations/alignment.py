@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils import Bunch
 
-from ._availability import is_missing
+from .missing import is_missing
 
 
 def align_organizations(tables, on, how="inner", target=None):

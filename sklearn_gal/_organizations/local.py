@@ -16,8 +16,7 @@ from lightgbm import LGBMRegressor
 from scipy import sparse
 from sklearn.utils import _safe_indexing
 
-from ._availability import missing_rows
-from ._learners import (
+from .._learners.base import (
     IN_SAMPLE,
     FoldRegressors,
     Split,
@@ -25,9 +24,10 @@ from ._learners import (
     predict_held_out,
     take_rows,
 )
-from ._merging import weighted_sum
-from ._registry import make_learner, minds_layout
-from ._stacking import AssistedView, with_columns
+from .._learners.registry import make_learner, minds_layout
+from .._learners.summed import weighted_sum
+from .._learners.views import AssistedView, with_columns
+from .missing import missing_rows
 
 # Fold number of a row that every model of the round is fitted to.
 NO_FOLD = -1

@@ -15,8 +15,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.validation import has_fit_parameter
 
-from ._stacking import AssistedView, with_columns
-from ._written import WrittenBooster
+from .models import WrittenBooster
+from .views import AssistedView, with_columns
 
 
 class OutputRegressors(RegressorMixin, BaseEstimator):

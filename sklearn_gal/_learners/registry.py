@@ -1,13 +1,13 @@
 """The registry of learners: which estimators are fitted in a faster way than the plain."""
 
-from ._learner_lightgbm import (
+from .base import Learner
+from .boosted import (
     BoosterLearner,
     check_readable_by_lightgbm,
     hands_frame_to_lightgbm,
 )
-from ._learner_linear import LeastSquaresLearner, RidgeLearner
-from ._learner_pipeline import PipelineLearner
-from ._learners import Learner
+from .linear import LeastSquaresLearner, RidgeLearner
+from .pipeline import PipelineLearner
 
 FAST_LEARNERS = (BoosterLearner, RidgeLearner, LeastSquaresLearner)
 

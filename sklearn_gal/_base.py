@@ -11,22 +11,23 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from ._assistance import WEIGHTS, WEIGHTS_OUT_OF_FOLD, line_search
-from ._availability import Paths, shared_among
 from ._callbacks import CallbackSupportMixin, FitReport, with_callbacks
-from ._composition import OrganizationsEstimator
-from ._fitted import FittedRounds, Round
-from ._organizations import derived_seeds
-from ._parallel import SideBySide
-from ._partition import resolve_organizations
-from ._prediction import AdditivePrediction
-from ._sampling import (
+from ._fitted_attributes import FittedRounds, Round
+from ._metaestimator import OrganizationsEstimator
+from ._method.line_search import line_search
+from ._method.patterns import Paths, shared_among
+from ._method.rows import (
     FittedTo,
     Rows,
     given_folds,
     judging_rows,
     number_of_folds,
 )
+from ._method.weights import WEIGHTS, WEIGHTS_OUT_OF_FOLD
+from ._organizations.columns import resolve_organizations
+from ._organizations.local import derived_seeds
+from ._organizations.parallel import SideBySide
+from ._prediction import AdditivePrediction
 from ._validation import check_parameters, validate_weight
 from ._warm_start import (
     brings_columns,

@@ -10,9 +10,9 @@ from lightgbm import Booster, Dataset, LGBMRegressor
 from scipy import sparse
 from sklearn.pipeline import Pipeline
 
-from ._learners import IN_SAMPLE, Learner, OutputRegressors
-from ._stacking import append_columns
-from ._written import WrittenBooster
+from .base import IN_SAMPLE, Learner, OutputRegressors
+from .models import WrittenBooster
+from .views import append_columns
 
 # What the constructor sets where nothing is said
 DEFAULTS = LGBMRegressor().get_params()

@@ -13,8 +13,8 @@ from sklearn.utils.metadata_routing import (
     process_routing,
 )
 
-from ._learners import weight_parameter
-from ._organizations import SOLE_ORGANIZATION, default_estimator
+from ._learners.base import weight_parameter
+from ._organizations.local import SOLE_ORGANIZATION, default_estimator
 
 # Key of the splitter in the routing; no organization's name contains "__".
 SPLITTER = "cv__splitter"

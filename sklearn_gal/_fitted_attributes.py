@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
-from ._learners import read
+from ._learners.base import read
 from .privacy import composed_epsilon
 
 # Probability with which the bound of advanced composition may fail

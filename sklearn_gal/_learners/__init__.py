@@ -1,0 +1,1 @@
+"""Fitting one organization's estimator to one residual after the other."""

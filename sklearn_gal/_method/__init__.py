@@ -1,0 +1,1 @@
+"""The method: rounds, weights and rates. It knows neither tables nor estimators."""

@@ -1,0 +1,1 @@
+"""What an organization does, and the organizations of a fit side by side."""
