@@ -39,7 +39,7 @@ from ._warm_start import (
     inherited_rounds,
     unchanged_on_failure,
 )
-from .losses import check_link, check_output, get_loss, settled
+from .losses import check_link, check_output, get_loss, loss_for_target
 from .privacy import Broadcast
 
 # With early_stopping="auto": from how many rows on a fit is stopped early.
@@ -161,7 +161,7 @@ class BaseGAL(
             if self.random_state is None:
                 entropy = [secrets.randbits(128)]
             self._broadcast = Broadcast(self.privacy, loss, train.y.shape[1], entropy)
-            self._loss = settled(loss, train.y, train.sample_weight)
+            self._loss = loss_for_target(loss, train.y, train.sample_weight)
             check_link(self._loss, train.y.shape[1], getattr(self, "classes_", None))
         self._setting = setting
         self._has_assistors = len(organizations) > 1

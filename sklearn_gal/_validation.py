@@ -1,4 +1,4 @@
-"""Checks of what the user passes: parameters, X, sample weights."""
+"""Validation of parameters, X and sample weights."""
 
 from numbers import Integral, Real
 
@@ -10,17 +10,18 @@ from sklearn.utils.validation import validate_data
 from ._method.weights import WEIGHTS
 
 MISSING_ROWS = ("error", "abstain", "pass")
-# Before 1.9 scikit-learn reads column names by an interchange protocol that polars 2 lacks.
+# Before version 1.9, scikit-learn reads column names with an interchange protocol that
+# polars 2 does not support.
 _READS_EVERY_FRAME = tuple(map(int, sklearn.__version__.split(".")[:2])) >= (1, 9)
 
 
 def check_parameters(model):
-    """Check the parameters that `fit` reads and that nobody else checks.
+    """Check the parameters that are not checked where they are used.
 
     Raises
     ------
     TypeError, ValueError
-        Naming the parameter and what it may be.
+        If a parameter has an invalid type or value.
     """
     check_scalar(model.max_iter, "max_iter", Integral, min_val=1)
     check_scalar(model.n_iter_no_change, "n_iter_no_change", Integral, min_val=1)
@@ -28,12 +29,12 @@ def check_parameters(model):
     check_scalar(model.verbose, "verbose", Integral, min_val=0)
     for name in ("line_search", "share_models", "warm_start"):
         check_scalar(getattr(model, name), name, (bool, np.bool_))
-    _check_share(model, "learning_rate", max_val=None)
-    _check_share(model, "subsample", include_boundaries="right")
+    _check_positive(model, "learning_rate", max_val=None)
+    _check_positive(model, "subsample", include_boundaries="right")
     if isinstance(model.validation_fraction, Integral):
         check_scalar(model.validation_fraction, "validation_fraction", Integral, min_val=1)
     else:
-        _check_share(model, "validation_fraction")
+        _check_positive(model, "validation_fraction")
     early_stopping, weights = model.early_stopping, model.weights
     is_bool = isinstance(early_stopping, (bool, np.bool_))
     if not (_is_one_of(early_stopping, ["auto"]) or is_bool):
@@ -42,8 +43,8 @@ def check_parameters(model):
         )
     if not (_is_one_of(weights, WEIGHTS) or callable(weights)):
         raise ValueError(
-            f"weights={weights!r} is not known. Use one of {sorted(WEIGHTS)}, or a "
-            "callable (residual, fitted, sample_weight) -> weights."
+            f"weights must be one of {sorted(WEIGHTS)} or a callable (residual, fitted, "
+            f"sample_weight) -> weights, got {weights!r}."
         )
     if not _is_one_of(model.missing_rows, MISSING_ROWS):
         raise ValueError(
@@ -54,7 +55,7 @@ def check_parameters(model):
     _check_cv(model.cv, model.subsample)
 
 
-def _check_share(model, name, max_val=1, include_boundaries="neither"):
+def _check_positive(model, name, max_val=1, include_boundaries="neither"):
     value = getattr(model, name)
     check_scalar(
         value, name, Real, min_val=0, max_val=max_val, include_boundaries=include_boundaries
@@ -75,18 +76,19 @@ def _check_stacking(model):
         return
     if model.missing_rows == "abstain":
         raise ValueError(
-            f"stack_contributions={stacks!r} needs what every organization sends for every "
-            "row: it does not go with missing_rows='abstain'."
+            f"stack_contributions={stacks!r} cannot be combined with "
+            "missing_rows='abstain', because it requires the contributions of every "
+            "organization to every row."
         )
     if model.share_models:
         raise ValueError(
-            f"stack_contributions={stacks!r} gives models other columns in every round: it "
-            "does not go with share_models=True."
+            f"stack_contributions={stacks!r} cannot be combined with share_models=True, "
+            "because the columns of the local models change from round to round."
         )
     if stacks == "all" and model.privacy is not None:
         raise ValueError(
-            "stack_contributions='all' sends assistors what the others have sent, which "
-            "depends on y and is not perturbed: it does not go with privacy."
+            "stack_contributions='all' cannot be combined with privacy, because the "
+            "stacked contributions depend on y and would be sent unperturbed."
         )
 
 
@@ -95,13 +97,14 @@ def _check_privacy(privacy, class_weight):
         return
     if isinstance(privacy, type) or not callable(privacy):
         raise ValueError(
-            "privacy must be None, a mechanism of sklearn_gal.privacy or a callable "
+            "privacy must be None, a mechanism from sklearn_gal.privacy or a callable "
             f"(residual, random_state) -> residual, got {privacy!r}."
         )
     if class_weight is not None:
         raise ValueError(
-            f"class_weight={class_weight!r} would tell the assistors the class of every "
-            "row, in the weights of their local fits: with privacy, leave it at None."
+            f"class_weight={class_weight!r} cannot be combined with privacy, because it "
+            "would tell the assistors the class of every row through the weights of their "
+            "local fits. Use class_weight=None."
         )
 
 
@@ -116,15 +119,15 @@ def _check_cv(cv, subsample):
         )
     if subsample < 1 and not (cv is None or isinstance(cv, str)):
         raise ValueError(
-            f"subsample={subsample} leaves rows out for the weights and the rate, and so "
-            f"does cv={cv!r}: choose one of them, subsample=1.0 or cv=None."
+            f"subsample={subsample} cannot be combined with cv={cv!r}, because each of "
+            "them holds out rows to choose weights and rate. Use subsample=1.0 or cv=None."
         )
 
 
 def validate_X(model, X, reset):
-    """X with its columns checked; a dataframe keeps its types, NaN is let through.
+    """Validate X without converting dataframes.
 
-    Whether NaN can be dealt with is for each organization's own estimator to say.
+    NaN is allowed here. The estimator of each organization decides whether it supports NaN.
     """
     if not hasattr(X, "columns"):
         return validate_data(
@@ -151,7 +154,7 @@ def validate_X(model, X, reset):
 
 
 class _Header:
-    """Shape and column names of a frame, as scikit-learn before 1.9 reads them."""
+    """Shape and column names of a dataframe, in the form that scikit-learn < 1.9 reads."""
 
     def __init__(self, frame):
         self.shape = frame.shape
@@ -165,7 +168,7 @@ class _Header:
 
 
 def validate_weight(sample_weight, n_samples):
-    """Sample weights as a float array (n_samples,); None stays None."""
+    """Return sample weights as a float array of shape (n_samples,), or None."""
     if sample_weight is None:
         return None
     if isinstance(sample_weight, Real):

@@ -1,18 +1,21 @@
-"""Overarching losses: what the label holder minimises.
+"""Overarching losses, which the label holder minimises.
 
-A loss is any object with three methods, ``value``, ``pseudo_residual`` and ``baseline``.
-Targets and raw predictions are always two-dimensional, (n_samples, n_outputs); a binary
-target is one column of zeros and ones, a multiclass target is one-hot encoded.
+A loss is an object with the methods ``value``, ``pseudo_residual`` and ``baseline``.
+Targets and raw predictions are two-dimensional, (n_samples, n_outputs). A binary target is
+one column of zeros and ones; a multiclass target is one-hot encoded.
 
-Five further methods and a property are optional. ``inverse_link`` maps raw predictions to
-predictions or class probabilities (a regressor takes the identity; a classifier without it
-has no ``predict_proba``).
-``for_target`` checks the target and returns the loss to use, with any constant that
-depends on the target settled. ``curvature`` is the second derivative along a direction,
-with which the assisted learning rate takes fewer steps; where ``is_quadratic`` says that
-the Hessian is the identity, as that of the squared error, it takes one.
-``residual_bounds`` and ``residual_diameter`` say how large pseudo-residuals can be,
-whatever the data, for :mod:`sklearn_gal.privacy`.
+A loss can also have the following methods and one property:
+
+- ``for_target`` checks the target and returns the loss to use, for example with constants
+  that are computed from the target.
+- ``inverse_link`` maps raw predictions to predictions or class probabilities. Without it, a
+  regressor returns raw predictions, and a classifier has no ``predict_proba``.
+- ``curvature`` returns second derivatives along a direction, which let the line search
+  converge in fewer steps.
+- ``is_quadratic`` states that the Hessian is the identity, as for the squared error. The
+  line search then has a closed form.
+- ``residual_bounds`` and ``residual_diameter`` bound the pseudo-residuals for all possible
+  data. The mechanisms of :mod:`sklearn_gal.privacy` use them.
 """
 
 from dataclasses import dataclass, replace
@@ -33,7 +36,7 @@ __all__ = [
     "SquaredError",
 ]
 
-# exp() beyond this overflows once it is multiplied by anything sizeable
+# Exponents are clipped because exp of larger values, or its products, would overflow.
 _MAX_EXPONENT = 500.0
 
 
@@ -42,25 +45,25 @@ def _exp(raw):
 
 
 def _dot(a, b):
-    """Sum over outputs of the products."""
+    """Products of `a` and `b`, summed over outputs."""
     return np.einsum("ij,ij->i", a, b)
 
 
 def _squares(a):
-    """Sum over outputs of the squares."""
+    """Squares of `a`, summed over outputs."""
     return _dot(a, a)
 
 
 def _prior(y, sample_weight):
-    """Share of each class; away from 0 and 1, where a class weight of 0 would lead."""
+    """Frequencies of the classes, clipped because a class weight of 0 would give 0 or 1."""
     eps = np.finfo(np.float64).eps
     return np.clip(np.average(y, axis=0, weights=sample_weight), eps, 1 - eps)
 
 
 def weighted_quantile(values, quantile, sample_weight=None):
-    """Quantile of each column, the midpoint where an interval of values qualifies.
+    """Quantile of each column; if an interval of values qualifies, its midpoint.
 
-    An integer weight counts as that many repetitions of the row.
+    A row with an integer weight counts as that number of rows.
     """
     if sample_weight is not None:
         sample_weight = np.broadcast_to(sample_weight[:, None], values.shape)
@@ -74,13 +77,13 @@ def weighted_quantile(values, quantile, sample_weight=None):
 class Loss:
     """Base class of the losses of this module.
 
-    A loss of your own need not inherit from it: an object with the methods ``value``,
-    ``pseudo_residual`` and ``baseline`` will do. Inheriting saves you ``value``, if you
-    give ``pointwise`` instead, and the optional methods.
+    A custom loss does not need to inherit from it: any object with the methods ``value``,
+    ``pseudo_residual`` and ``baseline`` is a loss. A subclass can implement ``pointwise``
+    instead of ``value`` and inherits defaults of the optional methods.
     """
 
     def pointwise(self, y, raw_prediction) -> np.ndarray:
-        """Loss of every row.
+        """Loss of each row.
 
         Parameters
         ----------
@@ -128,7 +131,7 @@ class Loss:
         Returns
         -------
         residual : ndarray of shape (n_samples, n_outputs)
-            What the organizations are asked to fit.
+            Values that the organizations fit.
         """
         raise NotImplementedError
 
@@ -150,7 +153,7 @@ class Loss:
         raise NotImplementedError
 
     def for_target(self, y, sample_weight=None):
-        """Check the target, and settle constants that depend on it.
+        """Check the target and return the loss with all constants that depend on it.
 
         Parameters
         ----------
@@ -172,17 +175,17 @@ class Loss:
         return self
 
     def residual_bounds(self):
-        """Least and largest pseudo-residual, whatever the data.
+        """Smallest and largest possible pseudo-residual, independently of the data.
 
         Returns
         -------
         bounds : tuple of float (low, high) or None
-            For every output; None if there are none.
+            Bounds for each output, or None if the pseudo-residuals are not bounded.
         """
         return None
 
     def residual_diameter(self, n_outputs):
-        """Largest L1 distance between two pseudo-residuals of a row, whatever the data.
+        """Largest possible L1 distance between two pseudo-residuals of a row.
 
         Parameters
         ----------
@@ -192,7 +195,7 @@ class Loss:
         Returns
         -------
         diameter : float
-            Over all outputs; infinite if there are no bounds.
+            L1 distance over all outputs. It is infinite if there are no bounds.
         """
         if self.residual_bounds() is None:
             return np.inf
@@ -206,7 +209,7 @@ class SquaredError(Loss):
 
     @property
     def is_quadratic(self) -> bool:
-        """Whether the Hessian is the identity, which a subclass may change."""
+        """Whether the Hessian is the identity. A subclass may have another one."""
         return type(self) is SquaredError
 
     def pointwise(self, y, raw_prediction) -> np.ndarray:
@@ -231,12 +234,12 @@ class SquaredError(Loss):
         residual : ndarray of shape (n_samples, n_outputs)
             Pseudo-residual where the derivative is taken.
         direction : ndarray of shape (n_samples, n_outputs)
-            Direction in which the raw predictions move.
+            Direction of the step of the raw predictions.
 
         Returns
         -------
         curvature : ndarray of shape (n_samples,)
-            Second derivative per row with respect to the step.
+            Second derivative per row with respect to the step size.
         """
         return _squares(direction)
 
@@ -263,7 +266,7 @@ class AbsoluteError(Loss):
 
 @dataclass(frozen=True)
 class QuantileLoss(Loss):
-    """Pinball loss, whose minimiser is a conditional quantile.
+    """Pinball loss, which is minimised by a conditional quantile.
 
     Parameters
     ----------
@@ -276,7 +279,7 @@ class QuantileLoss(Loss):
     def __post_init__(self):
         if not 0 < self.quantile < 1:
             raise ValueError(
-                f"quantile must lie strictly between 0 and 1, got {self.quantile!r}."
+                f"quantile must be strictly between 0 and 1, got {self.quantile!r}."
             )
 
     def pointwise(self, y, raw_prediction) -> np.ndarray:
@@ -303,11 +306,12 @@ class HuberLoss(Loss):
     Parameters
     ----------
     delta : float, default=None
-        Where the loss turns from quadratic to linear, in units of the target. None: the
-        `quantile` of the absolute deviations from the median of each output, settled once
-        before the first round, so that the loss does not change while it is minimised.
+        Absolute error at which the loss changes from quadratic to linear, in units of the
+        target. If None, it is the given `quantile` of the absolute deviations from the
+        median of each output. It is computed once, before the first round, so that the
+        loss does not change during the fit.
     quantile : float, default=0.9
-        Share of the deviations that are treated quadratically when `delta` is None.
+        Fraction of the deviations in the quadratic part of the loss if `delta` is None.
 
     References
     ----------
@@ -323,7 +327,7 @@ class HuberLoss(Loss):
             raise ValueError(f"delta must be positive, got {self.delta!r}.")
         if not 0 < self.quantile < 1:
             raise ValueError(
-                f"quantile must lie strictly between 0 and 1, got {self.quantile!r}."
+                f"quantile must be strictly between 0 and 1, got {self.quantile!r}."
             )
 
     def for_target(self, y, sample_weight=None):
@@ -331,7 +335,7 @@ class HuberLoss(Loss):
             return self
         deviation = np.abs(y - weighted_quantile(y, 0.5, sample_weight))
         delta = weighted_quantile(deviation, self.quantile, sample_weight)
-        # a target that is mostly one value has no scale to take from it
+        # the quantile is 0 if most values of the target are equal
         return replace(self, delta=np.where(delta > 0, delta, 1.0))
 
     def pointwise(self, y, raw_prediction) -> np.ndarray:
@@ -350,7 +354,7 @@ class HuberLoss(Loss):
 
     def baseline(self, y, sample_weight=None) -> np.ndarray:
         median = weighted_quantile(y, 0.5, sample_weight)
-        # one step from the median towards the minimum (Friedman 2001, section 4.4)
+        # one step from the median to the minimum (Friedman 2001, section 4.4)
         clipped = np.clip(y - median, -self.delta, self.delta)
         return median + np.average(clipped, axis=0, weights=sample_weight)
 
@@ -362,8 +366,8 @@ class PoissonLoss(Loss):
     def for_target(self, y, sample_weight=None):
         if np.any(y < 0) or np.any(np.average(y, axis=0, weights=sample_weight) <= 0):
             raise ValueError(
-                "loss='poisson' requires non-negative values of y, at least one of "
-                "them positive."
+                "loss='poisson' requires non-negative values of y, and at least one "
+                "positive value."
             )
         return self
 
@@ -380,7 +384,7 @@ class PoissonLoss(Loss):
         return np.log(np.average(y, axis=0, weights=sample_weight))
 
     def inverse_link(self, raw_prediction) -> np.ndarray:
-        """Map raw predictions to predictions, by the exponential function.
+        """Map raw predictions to predictions by the exponential function.
 
         Parameters
         ----------
@@ -417,7 +421,7 @@ class GammaLoss(Loss):
         return np.log(np.average(y, axis=0, weights=sample_weight))
 
     def inverse_link(self, raw_prediction) -> np.ndarray:
-        """Map raw predictions to predictions, by the exponential function.
+        """Map raw predictions to predictions by the exponential function.
 
         Parameters
         ----------
@@ -434,7 +438,7 @@ class GammaLoss(Loss):
 
 @dataclass(frozen=True)
 class LogLoss(Loss):
-    """Cross-entropy with a logit link: binary for one output, else multinomial."""
+    """Cross-entropy with a logit link, binary for one output and multinomial otherwise."""
 
     def pointwise(self, y, raw_prediction) -> np.ndarray:
         if y.shape[1] == 1:
@@ -458,7 +462,8 @@ class LogLoss(Loss):
         return -1.0, 1.0
 
     def residual_diameter(self, n_outputs):
-        # one-hot minus probabilities: the positive and the negative part are at most 1
+        # one-hot minus probabilities: the positive parts sum to at most 1, as do the
+        # negative parts
         return 2.0 if n_outputs == 1 else 4.0
 
     def baseline(self, y, sample_weight=None) -> np.ndarray:
@@ -473,12 +478,12 @@ class LogLoss(Loss):
         Parameters
         ----------
         raw_prediction : ndarray of shape (n_samples, n_outputs)
-            Raw predictions, in link space; a single output for two classes.
+            Raw predictions, in link space. There is one output for two classes.
 
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
-            Probabilities, which sum to 1.
+            Probabilities of the classes, which sum to 1 in each row.
         """
         if raw_prediction.shape[1] == 1:
             return np.hstack([expit(-raw_prediction), expit(raw_prediction)])
@@ -487,12 +492,12 @@ class LogLoss(Loss):
 
 @dataclass(frozen=True)
 class ExponentialLoss(Loss):
-    """Exponential loss of a binary target, ``exp(-(2 y - 1) F)``, half-logit link.
+    """Exponential loss, ``exp(-(2 y - 1) F)``, for binary targets, with a half-logit link.
 
     Raises
     ------
     ValueError
-        From ``for_target``, if there are more than two classes.
+        In ``for_target``, if there are more than two classes.
 
     References
     ----------
@@ -503,7 +508,7 @@ class ExponentialLoss(Loss):
     def for_target(self, y, sample_weight=None):
         if y.shape[1] != 1:
             raise ValueError(
-                f"loss='exponential' is for binary targets, got {y.shape[1]} classes; "
+                f"loss='exponential' requires a binary target, got {y.shape[1]} classes; "
                 "use loss='log_loss'."
             )
         return self
@@ -527,12 +532,12 @@ class ExponentialLoss(Loss):
         Parameters
         ----------
         raw_prediction : ndarray of shape (n_samples, n_outputs)
-            Raw predictions, in link space; a single output for two classes.
+            Raw predictions, in link space. There is one output for two classes.
 
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
-            Probabilities, which sum to 1.
+            Probabilities of the classes, which sum to 1 in each row.
         """
         return np.hstack([expit(-2 * raw_prediction), expit(2 * raw_prediction)])
 
@@ -549,7 +554,7 @@ CLASSIFICATION_LOSSES = {"log_loss": LogLoss, "exponential": ExponentialLoss}
 
 
 def check_output(array, shape, method):
-    """Refuse what a loss of the user's own should not have returned."""
+    """Raise an error if a method of a custom loss returned an invalid array."""
     if np.shape(array) != shape or not np.isfinite(array).all():
         raise ValueError(
             f"The method {method!r} of the overarching loss must return finite numbers of "
@@ -559,36 +564,40 @@ def check_output(array, shape, method):
 
 
 def check_link(loss, n_outputs, classes=None):
-    """Refuse a loss whose `inverse_link` does not give predictions, or probabilities."""
+    """Raise an error if `inverse_link` returns neither predictions nor probabilities."""
     if not hasattr(loss, "inverse_link"):
         return
     prediction = np.asarray(loss.inverse_link(np.zeros((1, n_outputs))))
     if classes is None and prediction.shape != (1, n_outputs):
         raise ValueError(
-            f"loss={loss!r} predicts something else than a number per output: it is not "
-            "for a regressor."
+            f"loss={loss!r} cannot be used for regression: its 'inverse_link' must return "
+            "an array of shape (n_samples, n_outputs), but maps an array of shape "
+            f"{(1, n_outputs)} to one of shape {prediction.shape}. Use a loss for "
+            "regression."
         )
     if classes is not None and (
         prediction.shape != (1, len(classes)) or not np.allclose(prediction.sum(), 1)
     ):
         raise ValueError(
-            f"loss={loss!r} does not predict probabilities of {len(classes)} classes: it "
-            "is not for this classifier."
+            f"loss={loss!r} cannot be used for this target: its 'inverse_link' must return "
+            f"probabilities of {len(classes)} classes, which sum to 1, but for one row it "
+            f"returned an array of shape {prediction.shape} and sum "
+            f"{prediction.sum():.3g}. Use a loss for classification."
         )
 
 
-def settled(loss, y, sample_weight):
-    """The loss to use for a target; `for_target` is optional."""
+def loss_for_target(loss, y, sample_weight):
+    """Return the loss to use for a target. The method `for_target` is optional."""
     return loss.for_target(y, sample_weight) if hasattr(loss, "for_target") else loss
 
 
 def get_loss(loss, registry):
-    """Return the loss object for a name of `registry`, or check an object of one's own."""
+    """Return the loss with a name in `registry`, or check a loss object."""
     if isinstance(loss, str):
         if loss not in registry:
             raise ValueError(
                 f"loss={loss!r} is not known. Use one of {sorted(registry)}, an object "
-                "from sklearn_gal.losses, or your own with the methods 'value', "
+                "from sklearn_gal.losses, or an object with the methods 'value', "
                 "'pseudo_residual' and 'baseline'."
             )
         return registry[loss]()
@@ -596,8 +605,8 @@ def get_loss(loss, registry):
     missing = [name for name in required if not callable(getattr(loss, name, None))]
     if isinstance(loss, type) or missing:
         raise ValueError(
-            f"loss={loss!r} is neither one of {sorted(registry)} nor an object with the "
-            "methods 'value', 'pseudo_residual' and 'baseline'"
-            + (" (it is a class: pass an instance)." if isinstance(loss, type) else ".")
+            f"loss must be one of {sorted(registry)} or an object with the methods "
+            f"'value', 'pseudo_residual' and 'baseline', got {loss!r}"
+            + (", which is a class: pass an instance." if isinstance(loss, type) else ".")
         )
     return loss

@@ -1,12 +1,12 @@
 """Perturbations of the pseudo-residual that assistors receive.
 
-A mechanism is given to an estimator as `privacy`. Once per round it perturbs the
-pseudo-residual, and all assistors receive the same perturbed values; the label holder
-fits its own model, and chooses weights and rate, with the exact ones. Any callable
-``(residual, random_state) -> residual`` will do, too: it receives an array of shape
-(n_samples, n_outputs) and a :class:`numpy.random.RandomState`.
+A mechanism is passed to an estimator as the parameter `privacy`. It perturbs the
+pseudo-residual once per round, and all assistors receive the same perturbed values. The
+label holder uses the exact values to fit its own model and to choose weights and rate. A
+mechanism can also be any callable ``(residual, random_state) -> residual``, which receives
+an array of shape (n_samples, n_outputs) and a :class:`numpy.random.RandomState`.
 
-What is covered, and what is not, is in the user guide under "Privacy".
+The section "Privacy" of the user guide describes what is protected and what is not.
 """
 
 from dataclasses import dataclass, replace
@@ -19,27 +19,28 @@ __all__ = ["IntervalMechanism", "LaplaceMechanism", "composed_epsilon"]
 
 @dataclass(frozen=True)
 class LaplaceMechanism:
-    """Laplace noise: differential privacy of a row's residual towards the assistors.
+    """Laplace noise, for differential privacy of a row's residual.
 
-    Values are clipped to `bounds`, and independent Laplace noise of scale ``diameter /
-    epsilon`` is added to each. The outputs for any two residuals of a row, within the
-    bounds, then differ in likelihood by a factor of at most ``exp(epsilon)``, in a round.
+    The residuals are clipped to `bounds`, and independent Laplace noise with scale
+    ``diameter / epsilon`` is added to each value. For any two residuals of a row within
+    the bounds, the likelihoods of what the assistors receive in a round differ by a factor
+    of at most ``exp(epsilon)``.
 
     Parameters
     ----------
     epsilon : float
-        Privacy budget of a row in one round; smaller is more private and more noisy. Over
-        the rounds it adds up, see :func:`composed_epsilon`.
+        Privacy budget of a row in one round. Smaller values give more privacy and more
+        noise. The budgets of the rounds add up, see :func:`composed_epsilon`.
     bounds : tuple of float (low, high), default=None
-        Least and largest residual, per output: beyond, it is clipped. They must not be
-        taken from the data. None: those of the overarching loss, if it has any:
-        [-1, 1] for ``"log_loss"`` and ``"absolute_error"``, [quantile - 1, quantile] for
-        ``QuantileLoss``, [-delta, delta] for ``HuberLoss`` with a given delta, and
-        `residual_bounds` of one of your own.
+        Smallest and largest residual of each output. Values outside are clipped. The
+        bounds must not be computed from the data. If None, the bounds of the overarching
+        loss are used: [-1, 1] for ``"log_loss"`` and ``"absolute_error"``,
+        [quantile - 1, quantile] for ``QuantileLoss``, [-delta, delta] for ``HuberLoss``
+        with a given delta, and `residual_bounds` for a custom loss.
     diameter : float, default=None
-        Largest L1 distance between two residuals of a row, over all outputs. None: that of
-        the overarching loss, where it knows (4 for three classes or more), or that of the
-        box given by `bounds`, whichever is less.
+        Largest L1 distance between two residuals of a row, over all outputs. If None, it
+        is the smaller of the diameter of the `bounds` and the one that the overarching
+        loss specifies (4 for three or more classes).
 
     References
     ----------
@@ -67,30 +68,30 @@ class LaplaceMechanism:
             _check_positive("diameter", self.diameter)
 
     def for_loss(self, loss, n_outputs):
-        """The mechanism with bounds and diameter settled for a loss.
+        """Return the mechanism with the bounds and the diameter for a loss.
 
         Parameters
         ----------
         loss : loss object
-            Overarching loss, as the user gave it.
+            Overarching loss, as passed by the user.
         n_outputs : int
             Number of outputs.
 
         Returns
         -------
         mechanism : LaplaceMechanism
-            With `bounds` and `diameter`.
+            Mechanism with `bounds` and `diameter`.
 
         Raises
         ------
         ValueError
-            If the bounds are neither given nor known without the data.
+            If `bounds` is None and the loss has no bounds either.
         """
         bounds = _bounds_for(self, loss)
         diameter = self.diameter
         if diameter is None:
-            known = getattr(loss, "residual_diameter", lambda n_outputs: np.inf)
-            diameter = min(_diameter(bounds, n_outputs), known(n_outputs))
+            of_loss = getattr(loss, "residual_diameter", lambda n_outputs: np.inf)
+            diameter = min(_diameter(bounds, n_outputs), of_loss(n_outputs))
         return replace(self, bounds=bounds, diameter=diameter)
 
     def __call__(self, residual, random_state):
@@ -101,7 +102,7 @@ class LaplaceMechanism:
         residual : ndarray of shape (n_samples, n_outputs)
             Exact residuals.
         random_state : RandomState
-            Where the noise is drawn from.
+            Random number generator for the noise.
 
         Returns
         -------
@@ -118,21 +119,22 @@ class LaplaceMechanism:
 
 @dataclass(frozen=True)
 class IntervalMechanism:
-    """Interval privacy: what a value tells when it is compared with random thresholds.
+    """Interval privacy, which compares each value with random thresholds.
 
-    For each value, clipped to `bounds` = [a, b], thresholds t are drawn uniformly from
-    them, and the mean is sent of ``2 t - b`` where the value is below t and ``2 t - a``
-    where it is not: unbiased, and computed from nothing but which intervals the value is
-    in. That is no differential privacy, whatever the number of thresholds: of few, the
-    assistor can often tell on which side the value was.
+    Each value is clipped to `bounds` = [a, b] and compared with thresholds t that are
+    drawn uniformly from this interval. The assistors receive the mean over the thresholds
+    of ``2 t - b`` if the value is below t, and ``2 t - a`` otherwise. This mean is an
+    unbiased estimate of the value and depends only on the outcomes of the comparisons.
+    It is not differentially private for any number of thresholds. If there are few of
+    them, an assistor can often tell on which side of a threshold the value was.
 
     Parameters
     ----------
     n_thresholds : int
-        Number of thresholds per value and round; the error has variance of at most
+        Number of thresholds per value and round. The variance of the error is at most
         ``(b - a)**2 / (3 * n_thresholds)``.
     bounds : tuple of float (low, high), default=None
-        As of :class:`LaplaceMechanism`.
+        Smallest and largest residual of each output, as in :class:`LaplaceMechanism`.
 
     References
     ----------
@@ -151,24 +153,24 @@ class IntervalMechanism:
         _check_bounds(self.bounds)
 
     def for_loss(self, loss, n_outputs):
-        """The mechanism with bounds settled for a loss.
+        """Return the mechanism with the bounds for a loss.
 
         Parameters
         ----------
         loss : loss object
-            Overarching loss, as the user gave it.
+            Overarching loss, as passed by the user.
         n_outputs : int
             Number of outputs.
 
         Returns
         -------
         mechanism : IntervalMechanism
-            With `bounds`.
+            Mechanism with `bounds`.
 
         Raises
         ------
         ValueError
-            If the bounds are neither given nor known without the data.
+            If `bounds` is None and the loss has no bounds either.
         """
         return replace(self, bounds=_bounds_for(self, loss))
 
@@ -180,7 +182,7 @@ class IntervalMechanism:
         residual : ndarray of shape (n_samples, n_outputs)
             Exact residuals.
         random_state : RandomState
-            Where the thresholds are drawn from.
+            Random number generator for the thresholds.
 
         Returns
         -------
@@ -196,7 +198,7 @@ class IntervalMechanism:
 
 
 def composed_epsilon(epsilon, n_rounds, delta=0.0):
-    """Privacy budget of several rounds together.
+    """Total privacy budget of several rounds.
 
     Parameters
     ----------
@@ -205,14 +207,15 @@ def composed_epsilon(epsilon, n_rounds, delta=0.0):
     n_rounds : int
         Number of rounds.
     delta : float, default=0.0
-        Probability with which the bound may fail. 0 is basic composition,
-        ``n_rounds * epsilon``; above, the lesser of that and advanced composition,
+        Probability with which the bound may fail. If 0, the total is that of basic
+        composition, ``n_rounds * epsilon``. Otherwise it is the smaller of basic and
+        advanced composition,
         ``epsilon * (sqrt(2 n_rounds log(1 / delta)) + n_rounds * (e**epsilon - 1))``.
 
     Returns
     -------
     epsilon : float
-        Budget of all rounds.
+        Total budget of all rounds.
 
     References
     ----------
@@ -231,7 +234,7 @@ def composed_epsilon(epsilon, n_rounds, delta=0.0):
     if not isinstance(n_rounds, Integral) or n_rounds < 0:
         raise ValueError(f"n_rounds must be a non-negative int, got {n_rounds!r}.")
     if not isinstance(delta, Real) or not 0 <= float(delta) < 1:
-        raise ValueError(f"delta must lie in [0, 1), got {delta!r}.")
+        raise ValueError(f"delta must be a number in [0, 1), got {delta!r}.")
     basic = float(n_rounds * epsilon)
     if delta == 0:
         return basic
@@ -242,18 +245,23 @@ def composed_epsilon(epsilon, n_rounds, delta=0.0):
 
 
 class Broadcast:
-    """What the assistors receive over the rounds of a fit, and how often they received it.
+    """The perturbed residuals that the assistors receive in the rounds of a fit.
 
     Parameters
     ----------
     privacy : mechanism, callable or None
-        As given by the user.
+        Mechanism, as passed by the user.
     loss : loss object
-        Overarching loss, as given by the user.
+        Overarching loss, as passed by the user.
     n_outputs : int
         Number of outputs.
     entropy : sequence of int
-        Seed of the noise, which nobody else may be able to guess.
+        Seed of the noise. Other organizations must not be able to guess it.
+
+    Attributes
+    ----------
+    n_rounds : int
+        Number of rounds in which a perturbed residual was sent.
     """
 
     def __init__(self, privacy, loss, n_outputs, entropy):
@@ -265,11 +273,11 @@ class Broadcast:
 
     @property
     def epsilon(self):
-        """Budget of a round; infinite where the mechanism promises none."""
+        """Privacy budget of a round; infinite if the mechanism guarantees none."""
         return float(getattr(self._mechanism, "epsilon", np.inf))
 
     def __call__(self, residual):
-        """The residual that assistors receive in a round, with noise of its own."""
+        """Return the residual that the assistors receive in the next round."""
         if self._mechanism is None:
             return residual
         seeds = np.random.SeedSequence([*self._entropy, self.n_rounds])
@@ -286,16 +294,16 @@ class Broadcast:
 
 
 def _bounds_for(mechanism, loss=None):
-    """Bounds given by the user, or known from the loss without the data."""
+    """Bounds of the mechanism or, if it has none, of the loss."""
     bounds = mechanism.bounds
     if bounds is None and hasattr(loss, "residual_bounds"):
         bounds = loss.residual_bounds()
     if bounds is None:
-        of = "" if loss is None else f" of {loss!r}"
+        of_loss = "" if loss is None else f" of {loss!r}"
         raise ValueError(
-            f"The residual{of} has no bounds that are known without the data: give "
-            f"{type(mechanism).__name__} some that are not taken from the data, e.g. "
-            "bounds=(-1, 1) in units of the residual; values beyond are clipped."
+            f"The residual{of_loss} has no bounds that are known without the data. Pass "
+            f"bounds to {type(mechanism).__name__} that are not computed from the data, "
+            "e.g. bounds=(-1, 1) in units of the residual; values outside are clipped."
         )
     return bounds
 

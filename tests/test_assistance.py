@@ -272,7 +272,7 @@ def test_loss_without_a_minimum_is_an_error():
             return np.ones_like(y)
 
     y = np.ones((3, 1))
-    with pytest.raises(ValueError, match="falls without bound"):
+    with pytest.raises(ValueError, match="decreases without bound"):
         line_search(Linear(), y, y, y)
 
 

@@ -196,7 +196,7 @@ def test_bad_parameters_of_a_fast_learner(diabetes, parameters):
 @pytest.mark.parametrize("loss", [losses.LogLoss(), losses.ExponentialLoss()])
 def test_class_losses_are_not_for_regressors(diabetes, loss):
     X, y = diabetes
-    with pytest.raises(ValueError, match="not for a regressor"):
+    with pytest.raises(ValueError, match="cannot be used for regression"):
         GALRegressor(loss=loss).fit(X, y > 100)
 
 

@@ -164,7 +164,7 @@ def test_estimators_of_one_output_are_refused(diabetes, estimator):
 
 def test_stacked_contributions_do_not_go_with_it(diabetes):
     model = GALRegressor(held(Ridge()), share_models=True, stack_contributions=True)
-    with pytest.raises(ValueError, match="does not go with share_models"):
+    with pytest.raises(ValueError, match="cannot be combined with share_models=True"):
         model.fit(*diabetes)
 
 

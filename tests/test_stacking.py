@@ -246,7 +246,7 @@ def test_what_everybody_sees_is_not_perturbed(rng):
     X, y = product(rng, 50)
     mechanism = LaplaceMechanism(1.0, bounds=(-1, 1))
     model = stacked(halves(), stack_contributions="all", privacy=mechanism)
-    with pytest.raises(ValueError, match="does not go with privacy"):
+    with pytest.raises(ValueError, match="cannot be combined with privacy"):
         model.fit(X, y)
 
 

@@ -1,21 +1,21 @@
-"""The assisted learning rate: a line search for the overarching loss."""
+"""Line search for the assisted learning rate."""
 
 import numpy as np
 from scipy import optimize
 
-# A slope smaller than this share of the Cauchy-Schwarz bound counts as zero.
+# A slope smaller than this fraction of its Cauchy-Schwarz bound counts as zero.
 _FLAT_SLOPE_TOL = 1e-10
-# Where the loss has no minimum along the direction (separable classes), the search stops
-# when the slope has fallen to this share of the slope at rate 0.
+# If the loss has no minimum along the direction (separable classes), the search stops where
+# the slope is this fraction of the slope at rate 0.
 _SLOPE_AT_BOUND = 1e-2
-# A slope below this share of the slope at rate 0 counts as level.
+# A slope below this fraction of the slope at rate 0 counts as level.
 _LEVEL_SLOPE_TOL = 1e-6
 _MAX_EXPANSIONS = 200
-# Newton's method doubles the correct digits with each step: after a step of this share of
-# the rate, the next one would be rounding error.
+# Newton's method doubles the number of correct digits with each step. After a step below
+# this fraction of the rate, the next step would be rounding error.
 _CONVERGED = 1e-8
 _MAX_NEWTON_STEPS = 12
-# A slope below this share of the slope at rate 0 is rounding error.
+# A slope below this fraction of the slope at rate 0 is rounding error.
 _ROUNDING = 1e-12
 _EPSILON = np.finfo(np.float64).eps
 
@@ -23,13 +23,16 @@ _EPSILON = np.finfo(np.float64).eps
 def line_search(
     loss, y, raw_prediction, direction, sample_weight=None, *, residual=None, start=None
 ):
-    """Assisted learning rate: the rate >= 0 along `direction` with the least loss.
+    """Return the rate >= 0 that minimises a convex loss along `direction`.
 
-    The root of the slope of a convex loss: in closed form where the loss `is_quadratic`; by
-    Newton's method where it has a `curvature`; else, and wherever Newton's method does not
-    converge, bracketed from `start` and found by Brent's. 0 if `direction` is not one of
-    descent. Where the loss falls for ever, as for separable classes, the rate at
-    which its slope has fallen to a hundredth. Never a rate with a larger loss than rate 0.
+    The rate is the root of the slope of the loss. It has a closed form if the loss
+    `is_quadratic`, and is found by Newton's method if the loss has a `curvature`. If it has
+    neither, or if Newton's method does not converge, the root is bracketed from `start` and
+    found by Brent's method.
+
+    The rate is 0 if `direction` is not a descent direction, or if the loss at the root is
+    not lower than at rate 0. If the loss decreases without a minimum, as for separable
+    classes, the rate is where the slope is a hundredth of the slope at rate 0.
     """
     along = _LossAlongDirection(loss, y, raw_prediction, direction, sample_weight)
     if residual is None:
@@ -44,15 +47,16 @@ def line_search(
         if sample_weight is not None:
             length = np.vdot(direction, along.weighted)
         curvature = length / along.total
-        falls = slope_at_0**2 > _EPSILON * curvature * square  # by more than rounding
-        return -slope_at_0 / curvature if falls else 0.0
+        # whether the loss decreases by more than rounding error
+        decreases = slope_at_0**2 > _EPSILON * curvature * square
+        return -slope_at_0 / curvature if decreases else 0.0
 
     rate = None
     if hasattr(loss, "curvature") and start is None:
         rate = _newton(along, slope_at_0, along.curvature(residual))
     if rate is None:
-        high, rises = _bracket(along, slope_at_0, 1.0 if start is None else start)
-        target = 0.0 if rises else _SLOPE_AT_BOUND * slope_at_0
+        high, has_minimum = _bracket(along, slope_at_0, 1.0 if start is None else start)
+        target = 0.0 if has_minimum else _SLOPE_AT_BOUND * slope_at_0
         rate = optimize.brentq(
             lambda rate: along(rate) - target, 0.0, high, xtol=1e-14 * high, rtol=1e-12
         )
@@ -79,11 +83,11 @@ class _LossAlongDirection:
         )
 
     def slope(self, residual):
-        """Slope where the pseudo-residual is `residual`."""
+        """Slope at the rate whose pseudo-residual is `residual`."""
         return -float(np.vdot(residual, self.weighted)) / self.total
 
     def curvature(self, residual):
-        """Curvature where the pseudo-residual is `residual`."""
+        """Curvature at the rate whose pseudo-residual is `residual`."""
         curvature = self.loss.curvature(self.y, residual, self.direction)
         return float(np.average(curvature, weights=self.sample_weight))
 
@@ -92,7 +96,7 @@ class _LossAlongDirection:
 
 
 def _newton(along, slope, curvature):
-    """The root of the slope by Newton's method from rate 0; None if it wanders off."""
+    """Root of the slope by Newton's method from rate 0, or None if it does not converge."""
     rate = low = 0.0
     high, level = np.inf, _ROUNDING * abs(slope)
     for _ in range(_MAX_NEWTON_STEPS):
@@ -112,7 +116,10 @@ def _newton(along, slope, curvature):
 
 
 def _bracket(slope, slope_at_0, high):
-    """A rate where the loss rises again, or else beyond which it stays level."""
+    """Upper bound of the search, and whether the loss has a minimum below it.
+
+    Without a minimum, the slope at the bound is close to zero.
+    """
     level = _LEVEL_SLOPE_TOL * abs(slope_at_0)
     was_level = False
     for _ in range(_MAX_EXPANSIONS):
@@ -132,13 +139,13 @@ def _bracket(slope, slope_at_0, high):
     if slope_at_high > _SLOPE_AT_BOUND * slope_at_0:
         return high, False
     raise ValueError(
-        "The overarching loss falls without bound along the assisted direction: its "
+        "The overarching loss decreases without bound along the assisted direction: its "
         "'pseudo_residual' must be the negative gradient of a loss bounded from below."
     )
 
 
 def _shrink_bracket(slope, high):
-    """`high`, lowered while the loss still rises there: rates have the scale of y."""
+    """Lower `high` while the loss still rises there; rates depend on the scale of y."""
     for _ in range(_MAX_EXPANSIONS):
         if not slope(high / 4) > 0:
             break

@@ -1,53 +1,55 @@
-"""Assistance weights: what the fitted values of each organization count in a round."""
+"""Assistance weights of the organizations in a round."""
 
 import numpy as np
 from scipy import optimize, sparse
 
-# An organization whose fitted values are smaller than this share of the residual offers
-# nothing but rounding.
+# Fitted values below this fraction of the residual, in the Euclidean norm, are rounding
+# errors and count as zero.
 _ZERO_FIT_TOL = 1e-12
-# Below this share of the residual, squared errors would cancel in inner products.
-_CANCELS = 1e-6
-# Inner products of so few organizations are faster one by one than as a matrix product, in
-# calls of their own from so many rows on; and to the last bit they depend on nobody else.
+# If a squared error is below this fraction of the squared residual, differences of inner
+# products cancel, and the errors themselves are multiplied instead.
+_CANCELLATION_TOL = 1e-6
+# For few organizations, single inner products are faster than a matrix product, and from
+# many rows on, single calls are faster than einsum. Neither depends on the other
+# organizations to the last bit.
 _FEW_ORGANIZATIONS, _MANY_ROWS = 8, 3_000
 
 
 def uniform_weights(residual, fitted, sample_weight=None):
-    """The same weight for every organization (an ablation of the paper)."""
+    """Return the same weight for every organization (an ablation of the paper)."""
     n_organizations = fitted.shape[1]
     return np.full(n_organizations, 1 / n_organizations)
 
 
 def optimal_weights(residual, fitted, sample_weight=None):
-    """Weights on the simplex that minimise the squared error to the residual.
+    """Return weights on the simplex that minimise the squared error to the residual.
 
     Solves min_w ||r - sum_m w_m f_m||^2 subject to w >= 0, sum(w) = 1 exactly, from the
     M x M Gram matrix of the errors f_m - r.
 
-    An organization that fitted nothing but zeros takes no part and gets weight 0.
+    An organization whose fitted values are all zero gets weight 0.
     """
-    residual, fitted, scale = _flat(residual, fitted, sample_weight)
+    residual, fitted, scale = _flatten_outputs(residual, fitted, sample_weight)
     gram, moments, square = _inner_products(residual, fitted, scale)
-    involved = _fitted_something(gram, square)
+    involved = _is_nonzero(gram, square)
     if not involved.any():
         return np.full(len(fitted), 1 / len(fitted))
     errors = gram - moments[:, None] - moments + square
-    if errors.diagonal().min() < _CANCELS * square:
+    if errors.diagonal().min() < _CANCELLATION_TOL * square:
         errors = _inner_products(residual, fitted - residual, scale)[0]
     if involved.all():
-        return _least_on_simplex(errors)
+        return _min_norm_on_simplex(errors)
     weights = np.zeros(len(involved))
-    weights[involved] = _least_on_simplex(errors[np.ix_(involved, involved)])
+    weights[involved] = _min_norm_on_simplex(errors[np.ix_(involved, involved)])
     return weights
 
 
-def _least_on_simplex(gram):
-    """The w >= 0 with sum(w) = 1 and the least ||E w||^2, from the Gram matrix of E.
+def _min_norm_on_simplex(gram):
+    """Minimise ||E w||^2 subject to w >= 0 and sum(w) = 1, given the Gram matrix of E.
 
-    The point of a convex hull nearest to the origin. Along a ray w = u / s, s = sum(u), the
-    least ||E u||^2 + (s - 1)^2 is a rising function of ||E w||^2, so that non-negative
-    least squares on that augmented problem has the same w.
+    Let u = s w with s = sum(u). The minimum of ||E u||^2 + (s - 1)^2 over s is an
+    increasing function of ||E w||^2. Non-negative least squares for this augmented problem
+    therefore gives the same w.
     """
     n_involved = len(gram)
     augmented, target = np.ones((n_involved + 1, n_involved)), np.zeros(n_involved + 1)
@@ -57,15 +59,18 @@ def _least_on_simplex(gram):
 
 
 def nonnegative_weights(residual, fitted, sample_weight=None):
-    """Weights of the direction along which the squared error to the residual falls most.
+    """Return the weights of the direction that reduces the squared error most.
 
-    Solves min_u ||r - sum_m u_m f_m||^2 subject to u >= 0, and returns u / sum(u). The rate
-    is searched along the direction, so that its length is free. `optimal_weights` asks for
-    a length, too, that of a mean of the f_m; of organizations that each explain another
-    part of the residual, all of which a sum would take, it prefers the strongest.
+    Solves min_u ||r - sum_m u_m f_m||^2 subject to u >= 0 and returns u / sum(u). The line
+    search determines the length of the step, so only the direction matters.
+    `optimal_weights` also restricts the length to that of a mean of the f_m. If each
+    organization explains another part of the residual, it therefore prefers the strongest
+    organization, whereas these weights select all of them.
     """
-    gram, moments, square = _inner_products(*_flat(residual, fitted, sample_weight))
-    involved = _fitted_something(gram, square)
+    gram, moments, square = _inner_products(
+        *_flatten_outputs(residual, fitted, sample_weight)
+    )
+    involved = _is_nonzero(gram, square)
     n_organizations = len(gram)
     if not involved.any():
         return np.full(n_organizations, 1 / n_organizations)
@@ -74,7 +79,7 @@ def nonnegative_weights(residual, fitted, sample_weight=None):
     norms = np.sqrt(np.maximum(np.diag(gram), np.finfo(np.float64).tiny))
     root = _root(gram / np.outer(norms, norms))
     solution, _ = optimize.nnls(root[:, :-1], root[:, -1])
-    if not solution.any():  # no organization descends downhill
+    if not solution.any():  # no organization gives a descent direction
         return np.full(n_organizations, 1 / n_organizations)
     weights = np.zeros(n_organizations)
     weights[involved] = solution / norms[:-1]
@@ -82,14 +87,15 @@ def nonnegative_weights(residual, fitted, sample_weight=None):
 
 
 def optimal_absolute_weights(residual, fitted, sample_weight=None):
-    """Weights on the simplex that minimise the absolute error to the residual.
+    """Return weights on the simplex that minimise the absolute error to the residual.
 
-    A linear programme: min sum_i s_i (p_i + q_i) with r_i - sum_m w_m f_im = p_i - q_i.
-    Its size grows with the number of rows, unlike `optimal_weights`.
+    Solves the linear programme min sum_i s_i (p_i + q_i) subject to
+    r_i - sum_m w_m f_im = p_i - q_i. Unlike that of `optimal_weights`, its size grows with
+    the number of rows.
     """
-    residual, fitted, scale = _flat(residual, fitted, sample_weight)
+    residual, fitted, scale = _flatten_outputs(residual, fitted, sample_weight)
     gram, _, square = _inner_products(residual, fitted, None)
-    involved = _fitted_something(gram, square)
+    involved = _is_nonzero(gram, square)
     if not involved.any():
         return np.full(len(fitted), 1 / len(fitted))
     weights = np.zeros(len(involved))
@@ -110,22 +116,27 @@ def optimal_absolute_weights(residual, fitted, sample_weight=None):
         method="highs",
     )
     if not result.success:
-        raise RuntimeError(f"The assistance weights were not found: {result.message}")
+        raise RuntimeError(
+            "The linear programme for the assistance weights was not solved "
+            f"({result.message}). Use other weights than 'optimal_absolute'."
+        )
     solution = np.maximum(result.x[:n_involved], 0)
     weights[involved] = solution / solution.sum()
     return weights
 
 
 def descending_only(solve):
-    """`solve` among the organizations whose fitted values lead downhill; 0 for the others.
+    """Restrict `solve` to organizations whose fitted values are descent directions.
 
-    For values out of fold, which may lead uphill. Where they are small they make a mean
-    shorter, and so nearer to the residual, until the mean descends uphill itself and the fit
-    ends. Downhill is by more than one standard error over the rows, a row of weight 2 being
-    two, or by anything if nobody descends further.
+    Out-of-fold predictions can point uphill. If they are small, the simplex solution may
+    still select them because they shrink the combination, which reduces its distance to
+    the residual. In the end, the combination itself points uphill and the fit stops. We
+    therefore keep only organizations whose inner product with the residual exceeds one
+    standard error over the rows; if there are none, those with a positive one; and if
+    there are none of these either, all. The others get weight 0.
     """
 
-    def solved(residual, fitted, sample_weight=None):
+    def solve_descending(residual, fitted, sample_weight=None):
         descent, error = _directional_derivatives(residual, fitted, sample_weight)
         descends = descent > error
         if not descends.any():
@@ -136,12 +147,15 @@ def descending_only(solve):
         weights[descends] = solve(residual, fitted[:, descends], sample_weight)
         return weights
 
-    return solved
+    return solve_descending
 
 
 def _directional_derivatives(residual, fitted, sample_weight):
-    """Inner product of every organization with the residual, and its standard error."""
-    if residual.shape[1] == 1:  # a sum over one output takes twice as long
+    """Return each organization's inner product with the residual and its standard error.
+
+    A row of weight 2 counts as two rows.
+    """
+    if residual.shape[1] == 1:  # einsum over a single output takes twice as long
         along = np.ascontiguousarray(fitted[..., 0].T) * residual[:, 0]
     else:
         along = np.einsum("nmk,nk->mn", fitted, residual, order="C")
@@ -162,8 +176,8 @@ WEIGHTS_OUT_OF_FOLD = WEIGHTS | {
 }
 
 
-def _flat(residual, fitted, sample_weight):
-    """Outputs side by side, (n * K,) and (M, n * K), and their weights, of mean 1."""
+def _flatten_outputs(residual, fitted, sample_weight):
+    """Return residual (n * K,), fitted values (M, n * K) and weights (n * K,) of mean 1."""
     scale = None
     if sample_weight is not None:
         scale = np.repeat(sample_weight / sample_weight.mean(), residual.shape[1])
@@ -172,7 +186,7 @@ def _flat(residual, fitted, sample_weight):
 
 
 def _inner_products(residual, fitted, scale):
-    """Those of the fitted values (M, M), with the residual (M,), and its square."""
+    """Return f_i . f_j (M, M), f_i . r (M,) and r . r, weighted by `scale`."""
     weighted = fitted if scale is None else fitted * scale
     square = residual @ (residual if scale is None else residual * scale)
     if len(fitted) > _FEW_ORGANIZATIONS:
@@ -187,14 +201,15 @@ def _inner_products(residual, fitted, scale):
 
 
 def _root(gram):
-    """A square matrix with these inner products of its columns."""
+    """Return a square matrix whose columns have the given inner products."""
     try:
         return np.linalg.cholesky(gram).T
-    except np.linalg.LinAlgError:  # somebody's column is a sum of others', up to rounding
+    except np.linalg.LinAlgError:  # the matrix is singular up to rounding
         pass
     eigenvalues, eigenvectors = np.linalg.eigh(gram)
     return np.sqrt(np.maximum(eigenvalues, 0))[:, None] * eigenvectors.T
 
 
-def _fitted_something(gram, square):
+def _is_nonzero(gram, square):
+    """Mask of the organizations whose fitted values are not zero up to rounding."""
     return gram.diagonal() > _ZERO_FIT_TOL**2 * square
