@@ -1,4 +1,4 @@
-"""Parameters, tags and metadata of an estimator made of organizations' estimators."""
+"""Parameters, tags and metadata routing of an estimator with local estimators."""
 
 from typing import Any, Self
 
@@ -16,30 +16,31 @@ from sklearn.utils.metadata_routing import (
 from ._learners.base import weight_parameter
 from ._organizations.local import SOLE_ORGANIZATION, default_estimator
 
-# Key of the splitter in the routing; no organization's name contains "__".
+# Key of the splitter in the routing. Names of organizations do not contain "__".
 SPLITTER = "cv__splitter"
 
 
 def routing_enabled():
-    """Whether the user has switched metadata routing on."""
+    """Whether metadata routing is enabled in scikit-learn's configuration."""
     return get_config()["enable_metadata_routing"]
 
 
 class OrganizationsEstimator(BaseEstimator):
-    """An estimator with a list `organizations` of (name, estimator, columns).
+    """Base class of estimators with a list `organizations` of (name, estimator, columns).
 
-    The organizations' estimators are parameters under their names, and theirs are nested
-    parameters, ``<name>__<parameter>``. A malformed list is `fit`'s to complain about.
+    The estimators of the organizations are parameters under the organizations' names, and
+    their parameters are nested parameters, ``<name>__<parameter>``. These methods ignore a
+    malformed list, so that `fit` can report it.
     """
 
     def get_params(self, deep=True) -> dict[str, Any]:
-        """Get parameters, those of the organizations' estimators included.
+        """Get the parameters, including those of the organizations' estimators.
 
         Parameters
         ----------
         deep : bool, default=True
-            If True, the estimator of every organization under the organization's name,
-            and its parameters as ``<name>__<parameter>``.
+            If True, also return the estimator of each organization as ``<name>`` and its
+            parameters as ``<name>__<parameter>``.
 
         Returns
         -------
@@ -58,13 +59,14 @@ class OrganizationsEstimator(BaseEstimator):
         return params | own
 
     def set_params(self, **params) -> Self:
-        """Set parameters, those of the organizations' estimators included.
+        """Set parameters, including those of the organizations' estimators.
 
         Parameters
         ----------
         **params : dict
-            Parameters of this estimator; ``<name>=estimator`` replaces the estimator of
-            an organization, ``<name>__<parameter>=value`` sets a parameter of it.
+            Parameters of this estimator. In addition, ``<name>=estimator`` replaces the
+            estimator of an organization, and ``<name>__<parameter>=value`` sets one of the
+            estimator's parameters.
 
         Returns
         -------
@@ -90,7 +92,7 @@ class OrganizationsEstimator(BaseEstimator):
             if parameter and name in named and named[name] is None:
                 raise ValueError(
                     f"Cannot set {key!r}: organization {name!r} has the default local "
-                    f"estimator. Give it one first, e.g. {name}=LGBMRegressor()."
+                    f"estimator. Set an estimator first, e.g. {name}=LGBMRegressor()."
                 )
         return super().set_params(**params)
 
@@ -103,7 +105,7 @@ class OrganizationsEstimator(BaseEstimator):
         return {o[0]: o[1] for o in organizations if isinstance(o[0], str)}
 
     def _local_estimators(self):
-        """Organization name -> estimator, the default one where there is none."""
+        """Dictionary of the local estimators, with the default one in place of None."""
         named = self._named_estimators() or {SOLE_ORGANIZATION: None}
         return {
             name: default_estimator() if estimator is None else estimator
@@ -111,10 +113,10 @@ class OrganizationsEstimator(BaseEstimator):
         }
 
     def _sk_visual_block_(self):
-        """The HTML diagram: the organizations side by side, as ColumnTransformer's parts.
+        """Show the organizations side by side in the HTML diagram.
 
-        scikit-learn asks for this private method and for nothing public; its own class
-        makes the block, so that none of its private names is imported.
+        scikit-learn has no public method for this. ColumnTransformer creates the block, so
+        that no private name is imported.
         """
         columns = {name: columns for name, _, columns in self.organizations or []}
         parts = []
@@ -135,13 +137,13 @@ class OrganizationsEstimator(BaseEstimator):
         return tags
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Metadata routing: sample weights, and whatever the local fits request.
+        """Get the metadata routing of this estimator.
 
         Returns
         -------
         routing : MetadataRouter
-            Routes `fit` to the `fit` of every organization's estimator, and to the
-            `split` of `cv` if that is a splitter.
+            Routes metadata of `fit` to the `fit` method of each organization's estimator
+            and, if `cv` is a splitter, to its `split` method.
         """
         router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
         to_fit = MethodMapping().add(caller="fit", callee="fit")
@@ -156,14 +158,14 @@ class OrganizationsEstimator(BaseEstimator):
         return router
 
     def _route(self, organizations, sample_weight, params):
-        """Parameters of every organization's local fits, and of the splitter's `split`."""
+        """Parameters of the local fits, one dict per organization, and of `cv.split`."""
         if routing_enabled():
             if sample_weight is not None:
                 params = {**params, "sample_weight": sample_weight}
                 for organization in organizations:
                     takes_metadata = get_routing_for_object(organization.estimator)
                     if not isinstance(takes_metadata, MetadataRouter):
-                        _weight_parameter(organization)
+                        _require_weight_parameter(organization)
             routed = process_routing(self, "fit", **params)
             splits = params and hasattr(self.cv, "get_metadata_routing")
             split_params = routed[SPLITTER].split if splits else {}
@@ -172,27 +174,34 @@ class OrganizationsEstimator(BaseEstimator):
         if unknown:
             raise TypeError(
                 f"{type(self).__name__}.fit() got unexpected arguments {unknown}. To pass "
-                "metadata on to the organizations' estimators, enable metadata routing: "
+                "metadata to the organizations' estimators, enable metadata routing with "
                 "sklearn.set_config(enable_metadata_routing=True)."
             )
         if params and not hasattr(self.cv, "split"):
             raise ValueError(
-                f"groups are for a splitter given as cv, e.g. GroupKFold(), not for cv="
-                f"{self.cv!r}."
+                f"groups require a splitter as cv, e.g. GroupKFold(), got cv={self.cv!r}. "
+                "Fit without groups or pass a splitter."
             )
         if sample_weight is None:
             return [{} for _ in organizations], params
-        return [{_weight_parameter(each): sample_weight} for each in organizations], params
+        names = [_require_weight_parameter(each) for each in organizations]
+        return [{name: sample_weight} for name in names], params
 
 
-def _weight_parameter(organization):
-    """Name under which its estimator takes sample weights."""
+def _require_weight_parameter(organization):
+    """Name of the `fit` parameter with which an organization's estimator takes weights.
+
+    Raises
+    ------
+    ValueError
+        If the estimator does not support sample weights.
+    """
     name = weight_parameter(organization.estimator)
     if name is None:
         raise ValueError(
             f"The estimator of organization {organization.name!r}, "
             f"{type(organization.estimator).__name__}, does not support sample weights. "
-            "Give it one that does, fit without sample_weight and class_weight, or, if it "
-            "passes weights on to an estimator of its own, enable metadata routing."
+            "Use an estimator that does, or fit without sample_weight and class_weight. "
+            "If it is a meta-estimator that passes weights on, enable metadata routing."
         )
     return name

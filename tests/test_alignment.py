@@ -129,7 +129,7 @@ def test_one_table(kind):
             "'id' of organization 'shop' is missing",
         ),
         ({"shop": {"id": [1], "income": [2]}}, "id", "'bank' and 'shop' both .* 'income'"),
-        ({"shop": {"id": [1]}}, "id", "'shop' has no columns but the key"),
+        ({"shop": {"id": [1]}}, "id", "'shop' has no columns apart from the key"),
         ({}, "key", r"'bank' has no key column \['key'\]"),
         ({}, [], r"'bank' has no key column"),
         ({}, {"bank": "id"}, "does not name the key of organization 'shop'"),

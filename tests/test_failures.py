@@ -224,7 +224,7 @@ def test_nothing_left_to_fit(diabetes):
 
 
 def test_groups_without_a_splitter(diabetes):
-    with pytest.raises(ValueError, match="groups are for a splitter"):
+    with pytest.raises(ValueError, match="groups require a splitter as cv"):
         GALRegressor(cv=3).fit(*diabetes, groups=np.arange(442))
 
 

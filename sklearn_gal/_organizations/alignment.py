@@ -1,4 +1,4 @@
-"""From the keyed tables of several organizations to one X."""
+"""Alignment of the keyed tables of several organizations."""
 
 import numpy as np
 from sklearn.utils import Bunch
@@ -7,46 +7,49 @@ from .missing import is_missing
 
 
 def align_organizations(tables, on, how="inner", target=None):
-    """Put keyed tables of several organizations side by side.
+    """Join the keyed tables of several organizations.
 
     Parameters
     ----------
     tables : dict of str to dataframe
-        Name of each organization and its table, pandas or polars, with one row per key.
-        The first is that of the label holder.
+        Names of the organizations and their pandas or polars dataframes, with one row per
+        key. The first table is that of the label holder.
     on : str, list of str, or dict
-        The column or columns that hold the key; as a dict, of each organization, where
-        they differ in name.
+        Name or names of the key columns. If the names differ between the tables, a dict
+        from the name of each organization to its key columns.
     how : {"inner", "left"}, default="inner"
-        ``"inner"``: the keys that all have. ``"left"``: all keys of the first table; the
-        columns of those who lack a key are missing there, see ``missing_rows="abstain"``.
+        If "inner", X has the keys that are in all tables. If "left", X has all keys of the
+        first table, and the columns of an organization are missing in rows that its table
+        does not have, see ``missing_rows="abstain"``.
     target : str, default=None
-        A column of the first table that is not to be in X but in `y`.
+        Name of a column of the first table that is returned as `y` instead of in X.
 
     Returns
     -------
     aligned : Bunch
-        - `X`: dataframe, one row per key in the order of the first table, without the
-          keys. In pandas the keys are its index. Where rows are missing, pandas columns of
-          integers and of booleans turn into floats, since those can be missing.
-        - `columns`: dict of each organization's name to the list of its columns, ready for
-          the `organizations` of an estimator.
-        - `overlap`: dataframe of the numbers of keys that each organization has, on the
-          diagonal, and that two of them share.
+        Dictionary-like object with the following attributes.
+
+        - `X`: dataframe with one row per key, in the order of the first table, without the
+          key columns. In pandas, the keys are the index. If rows are missing, integer and
+          boolean pandas columns are converted to float, which supports missing values.
+        - `columns`: dict from the name of each organization to the list of its columns,
+          for the parameter `organizations` of an estimator.
+        - `overlap`: dataframe with the number of keys that two organizations share. The
+          diagonal has the number of keys of each organization.
         - `row_keys`: dataframe of the keys of X.
-        - `y`: the column `target`, if there is one.
+        - `y`: column `target`, if it is given.
 
     Raises
     ------
     TypeError
-        If the tables are not all of pandas or all of polars.
+        If the tables are neither all pandas nor all polars dataframes.
     ValueError
-        If a key occurs twice or is missing in a table, if keys differ in type, if two
+        If a key is repeated or missing in a table, if keys differ in type, if two
         organizations have a column of the same name, or if no key is left.
 
     See Also
     --------
-    GALClassifier : Its parameter `missing_rows` says what to do about missing rows.
+    GALClassifier : Its parameter `missing_rows` determines how missing rows are treated.
 
     Examples
     --------
@@ -76,49 +79,25 @@ def align_organizations(tables, on, how="inner", target=None):
     key_columns = {name: _key_columns(name, table, on) for name, table in tables.items()}
     keys = {name: _keys(name, tables[name], key_columns[name]) for name in tables}
     _check_comparable(keys)
-    columns = {
-        name: [column for column in table.columns if column not in key_columns[name]]
-        for name, table in tables.items()
-    }
-    first, *others = tables
-    if target is not None:
-        if target not in columns[first]:
-            raise ValueError(
-                f"target={target!r} is no column of the first table, of organization "
-                f"{first!r}, which has {columns[first]}."
-            )
-        columns[first].remove(target)
-    _check_columns(columns)
-
+    columns = _data_columns(tables, key_columns, target)
     positions = {
-        name: {key: position for position, key in enumerate(held)}
-        for name, held in keys.items()
+        name: {key: position for position, key in enumerate(keys[name])} for name in tables
     }
-    chosen = keys[first]
-    if how == "inner":
-        chosen = [key for key in chosen if all(key in positions[o] for o in others)]
-    if not chosen:
-        raise ValueError(
-            f"No key is in all tables of {list(tables)}: check that {on!r} means the same "
-            "in all of them."
-            if how == "inner"
-            else f"The table of organization {first!r} has no rows."
-        )
-    parts = {
-        name: _taken(table, columns[name], [positions[name].get(key) for key in chosen])
-        for name, table in tables.items()
-    }
-    rows = [positions[first][key] for key in chosen]
-    key_frame = _taken(tables[first], key_columns[first], rows)
-    named = {column: part[column] for part in parts.values() for column in part}
+    aligned_keys = _aligned_keys(keys, how, on)
+    rows = {name: [positions[name].get(key) for key in aligned_keys] for name in tables}
+    data: dict = {}
+    for name, table in tables.items():
+        data |= _select(table, columns[name], rows[name])
+    first = next(iter(tables))
+    index = _select(tables[first], key_columns[first], rows[first])
     aligned = Bunch(
-        X=_frame(tables[first], named, key_frame),
+        X=_make_frame(tables[first], data, index),
         columns=columns,
         overlap=_overlap(tables[first], positions),
-        row_keys=_frame(tables[first], key_frame),
+        row_keys=_make_frame(tables[first], index),
     )
     if target is not None:
-        aligned.y = _taken(tables[first], [target], rows)[target]
+        aligned.y = _select(tables[first], [target], rows[first])[target]
     return aligned
 
 
@@ -153,21 +132,21 @@ def _key_columns(name, table, on):
     missing = [column for column in on if column not in list(table.columns)]
     if missing or not on:
         raise ValueError(
-            f"The table of organization {name!r} has no key column {missing}; it has "
-            f"{list(table.columns)}. Name an existing one in `on`; of an index make a "
-            "column with reset_index()."
+            f"The table of organization {name!r} has no key column {missing}; its columns "
+            f"are {list(table.columns)}. Pass one of them as `on`. If the keys are the "
+            "index, convert it to a column with reset_index()."
         )
     return on
 
 
 def _keys(name, table, key_columns):
-    """The keys of a table, a list of tuples, none of them missing or repeated."""
+    """Keys of a table as a list of tuples, checked to be unique and not missing."""
     for column in key_columns:
         missing = np.count_nonzero(is_missing(table[column]))
         if missing:
             raise ValueError(
                 f"The key {column!r} of organization {name!r} is missing in {missing} of "
-                f"{table.shape[0]} rows: remove them, or fill in their keys."
+                f"{table.shape[0]} rows: remove these rows or fill in their keys."
             )
     keys = list(zip(*(table[column].to_list() for column in key_columns), strict=True))
     if len(set(keys)) < len(keys):
@@ -178,15 +157,15 @@ def _keys(name, table, key_columns):
             seen.add(key)
         example = repeated[0][0] if len(key_columns) == 1 else repeated[0]
         raise ValueError(
-            f"The table of organization {name!r} has {len(repeated)} rows with a key that "
-            f"another row has, e.g. {example!r}: there must be one row per key. Aggregate "
-            "or remove them."
+            f"The table of organization {name!r} has {len(repeated)} rows with the key of "
+            f"an earlier row, e.g. {example!r}. There must be one row per key: aggregate "
+            "or remove the repeated rows."
         )
     return keys
 
 
 def _check_comparable(keys):
-    """Refuse keys that can never be equal, such as numbers and their digits."""
+    """Raise an error if keys cannot be equal, such as numbers and strings."""
     first, *others = [name for name in keys if keys[name]]
     for name in others:
         for one, other in zip(keys[first][0], keys[name][0], strict=False):
@@ -198,16 +177,31 @@ def _check_comparable(keys):
         if len(keys[first][0]) != len(keys[name][0]):
             raise ValueError(
                 f"The keys of organizations {first!r} and {name!r} differ in their number "
-                "of columns."
+                f"of columns, {len(keys[first][0])} and {len(keys[name][0])}: pass equally "
+                "many columns for each organization in `on`."
             )
 
 
-def _check_columns(columns):
+def _data_columns(tables, key_columns, target):
+    """Columns of each organization without its key and the target, checked to be unique."""
+    columns = {
+        name: [column for column in table.columns if column not in key_columns[name]]
+        for name, table in tables.items()
+    }
+    if target is not None:
+        first = next(iter(tables))
+        if target not in columns[first]:
+            raise ValueError(
+                f"target={target!r} is no column of the first table, of organization "
+                f"{first!r}. Use one of its columns: {columns[first]}."
+            )
+        columns[first].remove(target)
     owner: dict[str, str] = {}
     for name, held in columns.items():
         if not held:
             raise ValueError(
-                f"The table of organization {name!r} has no columns but the key."
+                f"The table of organization {name!r} has no columns apart from the key and "
+                "the target: add columns, or remove the table."
             )
         for column in held:
             if column in owner:
@@ -216,10 +210,27 @@ def _check_columns(columns):
                     f"{column!r}: rename it in one of the tables."
                 )
             owner[column] = name
+    return columns
 
 
-def _taken(table, columns, positions):
-    """Columns of a table by name, at positions, of which None is a missing row."""
+def _aligned_keys(keys, how, on):
+    """Keys of the rows of X, in the order of the first table."""
+    first, *others = keys
+    if how == "left":
+        if not keys[first]:
+            raise ValueError(f"The table of organization {first!r} has no rows.")
+        return keys[first]
+    shared = set(keys[first]).intersection(*(keys[name] for name in others))
+    if not shared:
+        raise ValueError(
+            f"No key is in all tables of {list(keys)}: check that {on!r} means the same "
+            "in all of them."
+        )
+    return [key for key in keys[first] if key in shared]
+
+
+def _select(table, columns, positions):
+    """Columns of a table by name, with rows at `positions`; None is a missing row."""
     if hasattr(table, "iloc"):
         part = table[columns].reset_index(drop=True)
         if None not in positions:
@@ -233,8 +244,8 @@ def _taken(table, columns, positions):
     return {column: table[column].gather(positions) for column in columns}
 
 
-def _frame(like, columns, index=None):
-    """A dataframe of the same library; in pandas, with the columns of `index` as index."""
+def _make_frame(like, columns, index=None):
+    """Create a dataframe like `like`. In pandas, the columns of `index` are its index."""
     frame = type(like)(columns)
     if index is not None and hasattr(frame, "set_index"):
         frame = type(like)({**index, **columns}).set_index(list(index))
@@ -242,6 +253,7 @@ def _frame(like, columns, index=None):
 
 
 def _overlap(like, positions):
+    """Number of keys that each pair of organizations shares, as a dataframe like `like`."""
     counts = {
         name: [len(held.keys() & other.keys()) for other in positions.values()]
         for name, held in positions.items()

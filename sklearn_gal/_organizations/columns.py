@@ -1,4 +1,4 @@
-"""Who holds which columns: from the user's list to the local organizations."""
+"""The columns of each organization, from the user's list to local organizations."""
 
 from numbers import Integral
 from typing import Any
@@ -14,29 +14,29 @@ from .shared_model import SharingOrganization
 def make_organizations(
     X, n_organizations=8, estimator=None, *, random_state=None
 ) -> list[tuple[str, Any, list]]:
-    """Cut the columns of X into organizations at random, for simulations.
+    """Distribute the columns of X among organizations at random, for simulations.
 
-    The columns are permuted and cut into parts of as equal size as possible, as in the
+    The columns are permuted and split into parts of nearly equal size, as in the
     experiments of Diao, Ding and Tarokh (NeurIPS 2022).
 
     Parameters
     ----------
     X : array-like, sparse matrix or dataframe of shape (n_samples, n_features)
-        Data whose columns to cut.
+        Data whose columns are distributed.
     n_organizations : int, default=8
         Number of organizations M.
     estimator : estimator, list of estimators or None, default=None
-        The local estimator of every organization. The estimators of a list are dealt out
-        in turn. None is the default local estimator.
+        Local estimator of all organizations, or a list of estimators that are assigned to
+        the organizations in cyclic order. None selects the default local estimator.
     random_state : int, RandomState instance or None, default=None
-        Determines who gets which columns.
+        Determines which organization gets which columns.
 
     Returns
     -------
     organizations : list of tuples (name, estimator, columns)
-        Ready for :class:`GALRegressor` or :class:`GALClassifier`. The names are
-        ``"organization_0"``, ``"organization_1"``, ...; the columns are names where X has
-        column names, else positions, in ascending order.
+        Organizations for :class:`GALRegressor` or :class:`GALClassifier`, named
+        ``"organization_0"``, ``"organization_1"``, etc. The columns are names if X has
+        string column names and positions otherwise, in the order of X.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def make_organizations(
 
 
 def column_names(X):
-    """Column names of a dataframe with string names; None for anything else."""
+    """Column names of a dataframe if all of them are strings; otherwise None."""
     if not hasattr(X, "columns"):
         return None
     names = list(X.columns)
@@ -85,14 +85,14 @@ def column_names(X):
 
 
 def resolve_organizations(model, X):
-    """The local organizations for the `organizations` parameter of `model`.
+    """Create the local organizations for the `organizations` parameter of `model`.
 
     Parameters
     ----------
     model : estimator
-        Whose `organizations` to resolve, and which has validated X.
+        Estimator that has validated X.
     X : array-like, sparse matrix or dataframe
-        What a callable column selection is called with.
+        Argument of callables that select columns.
 
     Returns
     -------
@@ -101,13 +101,13 @@ def resolve_organizations(model, X):
     Raises
     ------
     ValueError
-        For anything that is wrong with the list, naming the organization.
+        If the list is invalid. The message names the organization.
     """
     organizations, n_features = model.organizations, model.n_features_in_
     feature_names = getattr(model, "feature_names_in_", None)
     if organizations is None:
-        everything = np.arange(n_features)
-        return [_organization(model, SOLE_ORGANIZATION, default_estimator(), everything)]
+        all_columns = np.arange(n_features)
+        return [_organization(model, SOLE_ORGANIZATION, default_estimator(), all_columns)]
     check_organizations(organizations, reserved=model.get_params(deep=False))
     resolved = []
     for name, estimator, columns in organizations:
@@ -132,7 +132,7 @@ def _organization(model, name, estimator, columns):
 
 
 def check_organizations(organizations, reserved):
-    """Check names and estimators of a list of (name, estimator, columns)."""
+    """Check the names and estimators in a list of (name, estimator, columns)."""
     if not isinstance(organizations, (list, tuple)) or len(organizations) == 0:
         raise ValueError(
             "organizations must be None or a non-empty list of (name, estimator, columns) "
@@ -153,7 +153,7 @@ def check_organizations(organizations, reserved):
         if "__" in name:
             raise ValueError(
                 f"The name of organization {name!r} must not contain '__', which separates "
-                "it from the parameters of its estimator: rename it."
+                "the name from the parameters of the estimator: rename the organization."
             )
         if name in reserved:
             raise ValueError(
@@ -161,7 +161,8 @@ def check_organizations(organizations, reserved):
             )
         if name in names:
             raise ValueError(
-                f"Two organizations have the name {name!r}: names must be unique."
+                f"Two organizations have the name {name!r}. Names must be unique: rename "
+                "one of them."
             )
         names.append(name)
         _check_estimator(name, estimator)
@@ -181,74 +182,63 @@ def _check_estimator(name, estimator):
         raise ValueError(
             f"The estimator of organization {name!r} is a classifier, "
             f"{type(estimator).__name__}. Organizations fit pseudo-residuals, which are "
-            "real numbers: give it a regressor, for a classification target too."
+            "real numbers, for classification as well: use a regressor."
         )
     if is_clusterer(estimator) or not (
         hasattr(estimator, "predict") or is_regressor(estimator)
     ):
         raise ValueError(
             f"The estimator of organization {name!r}, {type(estimator).__name__}, is "
-            "not a regressor: give it one, or a pipeline that ends in one."
+            "not a regressor: use a regressor or a pipeline that ends in one."
         )
 
 
 def _resolve_columns(name, columns, X, feature_names, n_features):
-    """Positions of one organization's columns."""
+    """Positions of the columns of one organization."""
     if callable(columns):
         columns = columns(X)
     if isinstance(columns, slice):
-        columns = slice(
-            *(
-                _slice_bound(name, b, i, feature_names)
-                for i, b in enumerate(_bounds(columns))
-            )
-        )
-        positions = np.arange(n_features)[columns]
+        start, stop = columns.start, columns.stop
+        if isinstance(start, str):
+            start = _position(name, start, feature_names, n_features)
+        if isinstance(stop, str):  # a slice of names includes the last one
+            stop = _position(name, stop, feature_names, n_features) + 1
+        positions = np.arange(n_features)[start : stop : columns.step]
     elif isinstance(columns, (str, Integral)) and not isinstance(columns, bool):
         positions = np.array([_position(name, columns, feature_names, n_features)])
     else:
-        listed = np.asarray(columns).tolist() if hasattr(columns, "dtype") else columns
-        if isinstance(listed, (str, bytes)) or not hasattr(listed, "__iter__"):
-            raise ValueError(
-                f"The columns of organization {name!r} must be a name, a position, a list "
-                "of either, a slice, a boolean mask or a callable that returns one of "
-                f"them, got {columns!r}."
-            )
-        listed = list(listed)
-        if listed and all(isinstance(entry, (bool, np.bool_)) for entry in listed):
-            if len(listed) != n_features:
-                raise ValueError(
-                    f"The boolean mask of organization {name!r} has {len(listed)} entries, "
-                    f"but X has {n_features} columns."
-                )
-            positions = np.flatnonzero(listed)
-        else:
-            positions = np.array(
-                [_position(name, entry, feature_names, n_features) for entry in listed],
-                dtype=np.intp,
-            )
+        positions = _listed_positions(name, columns, feature_names, n_features)
     if len(positions) == 0:
         raise ValueError(
             f"Organization {name!r} holds no columns: {columns!r} selects none of X with "
-            f"n_features = {n_features}. Leave the organization out, or correct its "
-            "selection."
+            f"n_features = {n_features}. Remove the organization or correct its columns."
         )
     return positions
 
 
-def _bounds(columns):
-    return columns.start, columns.stop, columns.step
-
-
-def _slice_bound(name, bound, which, feature_names):
-    """A bound of a slice as a position; the last name of a slice of names is included."""
-    if not isinstance(bound, str):
-        return bound
-    return _position(name, bound, feature_names, None) + (which == 1)
+def _listed_positions(name, columns, feature_names, n_features):
+    """Positions of columns that are given as a list or a boolean mask."""
+    listed = np.asarray(columns).tolist() if hasattr(columns, "dtype") else columns
+    if isinstance(listed, (str, bytes)) or not hasattr(listed, "__iter__"):
+        raise ValueError(
+            f"The columns of organization {name!r} must be a name, a position, a list "
+            "of either, a slice, a boolean mask or a callable that returns one of "
+            f"them, got {columns!r}."
+        )
+    listed = list(listed)
+    if listed and all(isinstance(entry, (bool, np.bool_)) for entry in listed):
+        if len(listed) != n_features:
+            raise ValueError(
+                f"The boolean mask of organization {name!r} has {len(listed)} entries, "
+                f"but X has {n_features} columns: the numbers must be equal."
+            )
+        return np.flatnonzero(listed)
+    positions = [_position(name, entry, feature_names, n_features) for entry in listed]
+    return np.array(positions, dtype=np.intp)
 
 
 def _position(name, column, feature_names, n_features):
-    """Position of one column given by name or position."""
+    """Position of a column that is given by its name or position."""
     if isinstance(column, str):
         if feature_names is None:
             raise ValueError(
@@ -259,13 +249,13 @@ def _position(name, column, feature_names, n_features):
         if len(found) == 0:
             raise ValueError(
                 f"Organization {name!r} names column {column!r}, which X does not have. "
-                f"Its columns are {list(feature_names)}."
+                f"The columns of X are {list(feature_names)}."
             )
         return int(found[0])
     if not isinstance(column, Integral) or isinstance(column, bool):
         raise ValueError(
             f"Organization {name!r} lists column {column!r}, which is neither a name nor a "
-            "position."
+            "position: use strings or integers."
         )
     if not -n_features <= column < n_features:
         raise ValueError(

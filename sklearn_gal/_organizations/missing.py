@@ -1,4 +1,4 @@
-"""Which rows of a table an organization does not have."""
+"""Rows in which all columns of an organization are missing."""
 
 import numpy as np
 from scipy import sparse
@@ -8,15 +8,15 @@ from sklearn.utils import _safe_indexing
 def missing_rows(X, columns):
     """Mask of the rows of X in which all of `columns` are missing, (n_samples,).
 
-    Missing are NaN, and None, NA and null in data frames; nothing that a sparse matrix
-    does not store.
+    NaN is missing, and so are None, NA and null in dataframes. The implicit zeros of a
+    sparse matrix are not missing.
     """
     if sparse.issparse(X):
         missing = sparse.csr_matrix(X)[:, columns]
         missing.data = np.isnan(missing.data)
         return np.asarray(missing.sum(axis=1)).ravel() == len(columns)
     rows = None
-    for column in columns:  # few rows are left after the first one
+    for column in columns:  # the first ones rule out most rows
         absent = is_missing(_safe_indexing(X, int(column), axis=1))
         rows = np.flatnonzero(absent) if rows is None else rows[absent[rows]]
         if len(rows) == 0:
@@ -27,7 +27,7 @@ def missing_rows(X, columns):
 
 
 def is_missing(column):
-    """Mask of the values of an array or a column of a frame that are missing."""
+    """Mask of the missing values of a one-dimensional array or a dataframe column."""
     if hasattr(column, "isna"):  # pandas
         return column.isna().to_numpy()
     if hasattr(column, "is_null"):  # polars
