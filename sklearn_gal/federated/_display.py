@@ -1,31 +1,31 @@
-"""What passed between hosts, as a picture."""
+"""Display of the communication between hosts."""
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 
 class CommunicationDisplay:
-    """Bytes and seconds of every organization, round by round.
+    """Bytes and seconds per organization and round of a federated fit.
 
     It is recommended to use
-    :func:`~sklearn_gal.federated.CommunicationDisplay.from_estimator` to create one; all
-    parameters are stored as attributes.
+    :func:`~sklearn_gal.federated.CommunicationDisplay.from_estimator` to create a display.
+    All parameters are stored as attributes.
 
     Parameters
     ----------
     communication : dict of arrays
-        As `communication_` of a federated estimator.
+        One entry per call, as in `communication_` of a federated estimator.
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib Axes of shape (2,)
-        Axes with the bytes, and with the seconds.
+        Axes of the bytes and of the seconds.
     figure_ : matplotlib Figure
-        Figure with the picture.
+        Figure with the plots.
 
     See Also
     --------
-    FederatedGALClassifier : Keeps the account.
+    FederatedGALClassifier : Records the calls to the other organizations.
     """
 
     def __init__(self, *, communication):
@@ -40,12 +40,12 @@ class CommunicationDisplay:
         estimator : FederatedGALClassifier or FederatedGALRegressor
             Fitted model.
         axes : sequence of two matplotlib Axes, default=None
-            Where to plot; None is a new figure.
+            Axes to plot into. With None, a new figure is created.
 
         Returns
         -------
         display : CommunicationDisplay
-            The display, plotted.
+            The display after plotting.
 
         Raises
         ------
@@ -58,35 +58,36 @@ class CommunicationDisplay:
         return cls(communication=estimator.communication_).plot(axes=axes)
 
     def per_round(self, quantity):
-        """Sum up a quantity per round and organization.
+        """Sum a quantity over the calls of each round, for each organization.
 
         Parameters
         ----------
         quantity : {"bytes_sent", "bytes_received", "seconds"}
-            What to sum up.
+            Quantity to sum.
 
         Returns
         -------
         totals : dict of str to ndarray of shape (n_rounds,)
-            For every organization its total in each round; 0 where it was not asked.
+            Totals of each organization. A total is 0 if the organization was not called
+            in that round.
         """
-        account = self.communication
-        rounds, names = account["round"], account["organization"]
+        calls = self.communication
+        rounds, organizations = calls["round"], calls["organization"]
         n_rounds = rounds.max(initial=-1) + 1
         totals = {}
-        for name in dict.fromkeys(names.tolist()):
-            chosen = (names == name) & (rounds >= 0)
-            weights = account[quantity][chosen]
-            totals[name] = np.bincount(rounds[chosen], weights, minlength=n_rounds)
+        for name in dict.fromkeys(organizations.tolist()):
+            chosen = (organizations == name) & (rounds >= 0)
+            amounts = calls[quantity][chosen]
+            totals[name] = np.bincount(rounds[chosen], amounts, minlength=n_rounds)
         return totals
 
     def plot(self, axes=None):
-        """Plot bytes and seconds over the rounds; a cross marks a call that failed.
+        """Plot bytes and seconds over the rounds, with a cross for each failed call.
 
         Parameters
         ----------
         axes : sequence of two matplotlib Axes, default=None
-            Where to plot; None is a new figure.
+            Axes to plot into. With None, a new figure is created.
 
         Returns
         -------
@@ -107,25 +108,30 @@ class CommunicationDisplay:
             ) from error
         if axes is None:
             _, axes = plt.subplots(2, 1, sharex=True, layout="constrained")
-        upper, lower = self.axes_ = np.asarray(axes)
-        self.figure_ = upper.figure
-        received, seconds = self.per_round("bytes_received"), self.per_round("seconds")
-        sent = self.per_round("bytes_sent")
-        account = self.communication
+        bytes_ax, seconds_ax = self.axes_ = np.asarray(axes)
+        self.figure_ = bytes_ax.figure
+        sent, received = self.per_round("bytes_sent"), self.per_round("bytes_received")
+        seconds = self.per_round("seconds")
         for i, name in enumerate(seconds):
             rounds = np.arange(1, len(seconds[name]) + 1)
-            colour = f"C{i}"
-            upper.plot(rounds, sent[name] / 1e3, color=colour, label=f"to {name}")
-            back = {"color": colour, "linestyle": "--"}
-            upper.plot(rounds, received[name] / 1e3, label=f"from {name}", **back)
-            lower.plot(rounds, seconds[name], color=colour, label=name)
-            failed = (account["organization"] == name) & (account["error"] != "")
-            failed = np.unique(account["round"][failed & (account["round"] >= 0)])
-            lower.plot(failed + 1, seconds[name][failed], "x", color=colour)
-        upper.set_ylabel("kilobytes")
-        lower.set_ylabel("seconds")
-        lower.set_xlabel("round")
+            style = {"color": f"C{i}"}
+            bytes_ax.plot(rounds, sent[name] / 1e3, label=f"to {name}", **style)
+            bytes_ax.plot(
+                rounds, received[name] / 1e3, label=f"from {name}", linestyle="--", **style
+            )
+            seconds_ax.plot(rounds, seconds[name], label=name, **style)
+            failed = self._failed_rounds(name)
+            seconds_ax.plot(failed + 1, seconds[name][failed], "x", **style)
+        bytes_ax.set_ylabel("kilobytes")
+        seconds_ax.set_ylabel("seconds")
+        seconds_ax.set_xlabel("round")
         for ax in self.axes_:
             ax.set_ylim(0, 1.1 * ax.get_ylim()[1])
             ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
         return self
+
+    def _failed_rounds(self, name):
+        """Return the rounds in which a call to an organization failed."""
+        calls = self.communication
+        failed = (calls["organization"] == name) & (calls["error"] != "")
+        return np.unique(calls["round"][failed & (calls["round"] >= 0)])

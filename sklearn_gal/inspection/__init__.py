@@ -1,0 +1,17 @@
+"""Displays of a fitted model, and a report on what the other organizations add.
+
+`AssistanceDisplay` and `ContributionDisplay` draw a fitted model with matplotlib, which the
+extra ``plot`` installs. `assistance_report` compares the label holder alone, the assisted
+model and a model that has all columns in one place.
+"""
+
+from ._assistance_display import AssistanceDisplay
+from ._contribution_display import ContributionDisplay
+from ._report import AssistanceReport, assistance_report
+
+__all__ = [
+    "AssistanceDisplay",
+    "AssistanceReport",
+    "ContributionDisplay",
+    "assistance_report",
+]

@@ -1,0 +1,66 @@
+"""Summary of cross-validated scores: means, differences and their intervals."""
+
+import numpy as np
+from scipy import stats
+
+_FIELDS = ("score", "low", "high", "lost", "lost_low", "lost_high")
+
+
+def summary_table(scores, splits):
+    """Compute the mean score of each model, and what it loses against the assisted model.
+
+    Parameters
+    ----------
+    scores : dict of str to ndarray of shape (n_splits,)
+        Scores of each model. "Assisted" is the model that the others are compared with.
+    splits : list of tuples (train, test)
+        Positions of the training and test rows of each split.
+
+    Returns
+    -------
+    table : pandas.DataFrame or structured ndarray
+        One line per model. The names of the models are the index of the dataframe.
+        Without pandas they are the field `model` of a structured array.
+    """
+    test_ratio = np.mean([len(test) / len(train) for train, test in splits])
+    lines = []
+    for label, values in scores.items():
+        lost = scores["Assisted"] - values
+        mean_and_interval = corrected_interval(values, test_ratio)
+        lines.append((label, *mean_and_interval, *corrected_interval(lost, test_ratio)))
+    dtype = [("model", object), *((field, np.float64) for field in _FIELDS)]
+    records = np.array(lines, dtype=dtype)
+    try:
+        import pandas as pd
+    except ImportError:
+        return records
+    columns = {field: records[field] for field in _FIELDS}
+    return pd.DataFrame(columns, index=list(records["model"]))
+
+
+def iterate_lines(table):
+    """Iterate over the lines of a `summary_table`, as (model, score, ..., lost_high)."""
+    return table.itertuples() if hasattr(table, "itertuples") else table
+
+
+def corrected_interval(values, test_ratio):
+    """Compute the mean and a corrected resampled t interval (Nadeau and Bengio, 2003).
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_splits,)
+        Scores, or differences of scores.
+    test_ratio : float
+        Mean ratio of the number of test rows to the number of training rows.
+
+    Returns
+    -------
+    mean, low, high : float
+        The mean with its 95 % interval, which is NaN for a single split.
+    """
+    mean, n_splits = float(np.mean(values)), len(values)
+    if n_splits < 2:
+        return mean, np.nan, np.nan
+    error = np.sqrt((1 / n_splits + test_ratio) * np.var(values, ddof=1))
+    half_width = float(stats.t.ppf(0.975, n_splits - 1) * error)
+    return mean, mean - half_width, mean + half_width
