@@ -1,4 +1,4 @@
-"""GALRegressor: target in and out."""
+"""GALRegressor: shape of the target."""
 
 from collections.abc import Iterator
 
@@ -14,197 +14,212 @@ from .losses import REGRESSION_LOSSES
 class GALRegressor(RegressorMixin, BaseGAL):
     """Regression by Gradient Assisted Learning.
 
-    Several organizations hold different columns about the same rows. In each round the
-    label holder sends the pseudo-residual of its overarching loss to all of them, every
-    organization fits it with its own estimator on its own columns, and the label holder
-    weights the fitted values and moves its prediction along them. No organization sees
-    another's columns, estimator or objective; what the residual tells about the target is
-    in the user guide.
+    Several organizations hold different columns of the same rows, and one of them, the
+    label holder, also holds the target. In each round, the label holder sends the
+    pseudo-residual of its overarching loss to all organizations. Each organization fits it
+    with its own estimator on its own columns and returns the fitted values. The label
+    holder weights these and updates its raw prediction. Columns, estimators and local
+    objectives are not shared. The user guide describes what the residuals reveal about the
+    target.
 
     Parameters
     ----------
     organizations : list of tuples (name, estimator, columns) or None, default=None
-        Who holds which columns and fits them with what, as in
-        :class:`~sklearn.compose.ColumnTransformer`:
+        Organizations in the format of :class:`~sklearn.compose.ColumnTransformer`.
 
-        - *name*: a string, unique, without ``"__"``. The estimator is a parameter under
-          this name and its parameters are ``<name>__<parameter>``.
-        - *estimator*: any regressor, or a pipeline that ends in one, or None for the
-          default, a small :class:`lightgbm.LGBMRegressor` of ten trees of four leaves.
-          Local estimators fit pseudo-residuals, hence regressors. Where there are
-          several outputs, an estimator that takes a two-dimensional target receives it
-          whole; any other is cloned for each output.
+        - *name*: a unique string without ``"__"``. The estimator is available as the
+          parameter ``<name>``, and its parameters as ``<name>__<parameter>``.
+        - *estimator*: a regressor, a pipeline that ends in one, or None for the default, a
+          small :class:`lightgbm.LGBMRegressor` of ten trees with four leaves.
         - *columns*: a name, a position, a list of either, a slice, a boolean mask, or a
-          callable that is called with X and returns one of them. An estimator receives
-          its columns as a table, a single one too. Organizations may hold the same column;
-          a column that nobody lists is not used.
+          callable that takes X and returns one of these.
 
-        None means a single organization that holds all columns, which is ordinary
-        gradient boosting.
-    loss : str or loss object, default="squared_error"
-        Overarching loss: ``"squared_error"``, ``"absolute_error"``, ``"huber"``,
-        ``"quantile"`` (the median), ``"poisson"``, ``"gamma"``, an object from
-        :mod:`sklearn_gal.losses`, e.g. ``QuantileLoss(0.9)``, or one of your own with the
+        If None, a single organization holds all columns, which is ordinary gradient
+        boosting.
+    loss : {"squared_error", "absolute_error", "huber", "quantile", "poisson", "gamma"} \
+            or loss object, default="squared_error"
+        Overarching loss. "quantile" predicts the median. It can also be an object from
+        :mod:`sklearn_gal.losses`, e.g. ``QuantileLoss(0.9)``, or any object with the
         methods `value`, `pseudo_residual` and `baseline`.
     max_iter : int, default=100
-        Largest number of assistance rounds T.
+        Maximum number of rounds.
     learning_rate : float, default=0.3
-        Factor of every assisted learning rate, which shrinks the steps. With
-        ``line_search=False`` it is itself the constant rate.
+        Factor by which the assisted learning rate of each round is multiplied. With
+        ``line_search=False``, it is the rate of all rounds.
     line_search : bool, default=True
-        Whether to search, in each round, the rate with the least overarching loss. A rate
-        of 0, where no step along the assisted direction lowers the loss, ends the fit; the
-        third in a row if the rounds have folds of their own, and nothing is perturbed.
+        Whether to search the rate with the smallest overarching loss in each round. Fitting
+        stops when no step lowers the loss. If each round draws new folds or a new
+        subsample and `privacy` is None, it stops after three such rounds in a row.
     weights : {"optimal", "nonnegative", "optimal_absolute", "uniform"} or callable, \
             default="optimal"
-        Assistance weights of the organizations in a round.
+        Method to choose the assistance weights of the organizations in each round.
 
-        - "optimal": on the simplex with the least squared error to the pseudo-residual,
-          as in the paper; 0 where out-of-fold values do not lead downhill, by more than
-          a standard error if anybody's do.
-        - "nonnegative": of the direction along which that error falls most, whatever its
-          length (non-negative least squares, divided by the sum). More even where each
-          organization knows another part of the residual.
-        - "optimal_absolute": on the simplex with the least absolute error (a linear
-          programme that grows with the number of rows).
-        - "uniform": all the same.
-        - a callable ``(residual, fitted, sample_weight) -> weights``, which receives
-          arrays of shapes (n_samples, n_outputs), (n_samples, n_organizations, n_outputs)
-          and (n_samples,) or None and returns one weight per organization.
+        - "optimal": non-negative weights that sum to one and minimise the squared error to
+          the pseudo-residual, as in the paper. With cross-fitting, an organization whose
+          out-of-fold predictions are not descent directions gets weight 0.
+        - "nonnegative": non-negative least squares without the constraint on the sum. The
+          solution is divided by its sum. The weights are more even if each organization
+          explains another part of the residual.
+        - "optimal_absolute": like "optimal", but for the absolute error. This is a linear
+          programme whose size grows with the number of rows.
+        - "uniform": equal weights.
+        - callable ``(residual, fitted, sample_weight) -> weights``: receives arrays of
+          shapes (n_samples, n_outputs), (n_samples, n_organizations, n_outputs) and
+          (n_samples,) or None, and returns an array of shape (n_organizations,).
     cv : "auto", None, int, splitter or iterable, default="auto"
-        How the fitted values are made that choose weights, rate and next residual.
+        Cross-fitting strategy for the fitted values, from which weights, rate and next
+        residual are computed.
 
-        - None: by the models that were fitted to the same rows, as in the paper.
-        - int: cross-fitted. In each round the rows are cut at random into so many folds
-          (of the same class proportions, for a classifier); every organization fits one
-          model per fold to the other rows, and fitted values are out-of-fold.
-          Predictions are the mean over the fold models.
-        - a scikit-learn splitter or an iterable of (train, test) splits: cross-fitted on
-          these folds, the same in every round. They must partition the rows.
-        - ``"auto"``: two folds; five below 200 rows; None below 20 rows and with
-          ``subsample < 1``.
+        - None: no cross-fitting. The models predict the rows they were fitted to, as in
+          the paper.
+        - int: number of folds, drawn at random in each round. Each organization fits one
+          model per fold to the other folds, and the fitted values are out-of-fold.
+          Predictions average the models of the folds.
+        - splitter or iterable of (train, test) splits: folds for all rounds. Each row must
+          be in exactly one test set.
+        - "auto": two folds, or five if there are fewer than 200 rows. None if there are
+          fewer than 20 rows, or with ``subsample < 1``.
     subsample : float, default=1.0
-        If below 1, each round is fitted to this random share of the rows and weights and
-        rate are chosen on the rest. Only without cross-fitting.
+        Fraction of the rows that is drawn at random to fit each round. If it is less than
+        1, weights and rate are chosen on the other rows, and `cv` must be "auto" or None.
     stack_contributions : {False, True, "all"}, default=False
-        Whose own estimators also see what the others have sent: their contributions so far
-        and their fitted values of the latest rounds, as extra columns behind one's own (in
-        a pipeline, behind what its last step receives). They can then model interactions
-        between their columns and the others'. Use it with cross-fitting, without which it
-        overfits.
+        Organizations whose estimators receive what the others have sent as extra columns,
+        so that they can model interactions. It overfits without cross-fitting.
 
-        - ``False``: nobody's.
-        - ``True``: the label holder's. Reveals nothing that it does not receive anyway.
-        - ``"all"``: everybody's. Every organization receives, for every row, functions of
-          the columns of every other one, the label holder included, that predict y. Choose
-          it only where all have agreed to that. It reaches interactions between two
-          assistors, and some in which no column tells anything by itself.
+        - False: none.
+        - True: the label holder, which receives these values in any case.
+        - "all": all organizations. Each one then receives, for every row, functions of the
+          columns of all others that predict y. All organizations should agree to that.
     label_holder : str or None, default=None
-        Name of the organization that holds y; None is the first.
+        Name of the organization that holds y. None selects the first one.
     missing_rows : {"error", "abstain", "pass"}, default="error"
-        What to do, in `fit` and when predicting, about rows in which all columns of an
-        organization are missing (NaN; None, NA and null in data frames).
+        Treatment of rows in which all columns of an organization are missing (NaN, or
+        None, NA and null in dataframes), in `fit` and in predictions.
 
-        - ``"error"``: raise an error. A single column that is missing cannot be told from
-          a missing value, so that an organization with one column passes it on.
-        - ``"abstain"``: the organization does not have the row. Its estimator never sees
-          it, and the row is predicted from those who have it, with weights and rates of
-          their own, see `patterns_`. For rows that assistors lack the label holder fits one
-          more model in each round, as if it were alone.
-        - ``"pass"``: leave such rows to its estimator, as any other missing value.
+        - "error": raise an error. If an organization has a single column, missing values
+          are passed to its estimator instead.
+        - "abstain": the organization abstains from the row. Its estimator does not receive
+          the row, and the other organizations predict it with separate weights and rates,
+          see `patterns_`.
+        - "pass": pass the row to the estimator of the organization.
     privacy : mechanism, callable or None, default=None
-        What perturbs the pseudo-residual that assistors receive, once per round:
-        ``LaplaceMechanism(epsilon)`` or ``IntervalMechanism(n_thresholds)`` of
+        Perturbation of the pseudo-residual that the assistors receive in each round:
+        ``LaplaceMechanism(epsilon)`` or ``IntervalMechanism(n_thresholds)`` from
         :mod:`sklearn_gal.privacy`, or a callable ``(residual, random_state) -> residual``.
-        The label holder itself uses the exact one. Folds then do not depend on y. With a
-        fixed `random_state` whoever guesses it can subtract the noise: leave it at None in
-        earnest. The user guide says what is and is not covered.
+        In production leave `random_state` at None: anyone who knows the seed can reproduce
+        the noise and subtract it. The user guide describes what is protected.
     share_models : bool, default=False
-        Whether every organization keeps one model instead of one per round ("deep model
-        sharing"). In each round it is fitted again, to the residuals of all rounds so far
-        as one two-dimensional target, on folds that stay the same; weights and rates are
-        chosen again for the last models. For estimators that take several outputs:
-        neural networks, forests, trees, neighbours, linear models.
+        Whether each organization keeps a single model instead of one per round ("deep
+        model sharing"). The model is refitted in each round, to the residuals of all rounds
+        so far. Its estimator must support two-dimensional targets.
     early_stopping : bool or "auto", default="auto"
-        Whether to stop when the validation loss no longer improves. Cross-fitted values
-        validate by themselves; else a part of the rows is set aside. ``"auto"``: from
-        10,000 rows on.
+        Whether to stop when the validation loss no longer improves. With cross-fitting,
+        this is the out-of-fold training loss. Otherwise, some rows are held out to compute
+        it. "auto" enables early stopping from 10,000 rows on.
     validation_fraction : int or float, default=0.1
-        Number or share of rows to set aside for early stopping without cross-fitting.
+        Number or fraction of rows to hold out for early stopping without cross-fitting.
     n_iter_no_change : int, default=10
-        Number of rounds without improvement after which to stop early.
+        Number of rounds without improvement after which early stopping ends the fit.
     tol : float, default=1e-7
-        Improvement that counts, as a share of the loss before the first round.
+        Decrease of the validation loss that counts as an improvement, as a fraction of the
+        loss before the first round.
     warm_start : bool, default=False
-        If True, `fit` continues from the rounds of the previous call up to `max_iter`.
-        Organizations may join, behind those before and with columns behind theirs.
+        If True, `fit` continues the previous fit up to `max_iter` rounds in total. New
+        organizations can be appended, with columns that follow those of the previous fit.
     n_jobs : int or None, default=None
-        Number of organizations that fit or predict at once, in threads; None is 1 (or
-        that of a :obj:`joblib.parallel_backend` context), -1 all processors. Results do
-        not depend on it.
+        Number of organizations that fit or predict in parallel threads. None means 1
+        unless in a :obj:`joblib.parallel_backend` context, and -1 means all processors.
+        The results do not depend on it.
     verbose : int, default=0
         If positive, print a line per round.
     random_state : int, RandomState instance or None, default=None
-        Seed of folds, bags and validation rows, and of every local estimator whose own
-        `random_state` is None. The seed of a local fit depends on this seed, the round
-        and the organization alone.
+        Seed of folds, subsamples, validation rows and noise, and of the local estimators
+        whose own `random_state` is None. Pass an int for reproducible results.
 
     Attributes
     ----------
     estimators_ : list of lists
-        Fitted local models, ``estimators_[round][organization]``. Of a cross-fitted round
-        each predicts the mean of its fold models, its `estimators`. None in rounds that an
-        organization was not in: it had too few rows, or joined later.
+        Fitted local models, ``estimators_[round][organization]``. In a cross-fitted round,
+        each entry averages its fold models, available as `.estimators`. An entry is None if
+        the organization did not take part in that round, because it had too few rows or
+        joined later.
     weights_ : ndarray of shape (n_rounds, n_organizations)
         Assistance weights.
     learning_rates_ : ndarray of shape (n_rounds,)
-        Assisted learning rates, shrunken.
+        Assisted learning rates, multiplied by `learning_rate`.
     baseline_prediction_ : ndarray of shape (n_outputs,)
         Raw prediction before the first round, in link space.
     train_loss_ : ndarray of shape (n_rounds + 1,)
-        Overarching loss (lower is better) on the training rows before the first round and
-        after each, out-of-fold if cross-fitted.
+        Overarching loss on the training rows, before the first round and after each round.
+        With cross-fitting, it is the loss of the out-of-fold predictions.
     validation_loss_ : ndarray of shape (n_rounds + 1,) or (0,)
-        The same on the rows that early stopping looks at; empty without early stopping.
+        Overarching loss that early stopping monitors, like `train_loss_`. It is empty
+        without early stopping.
+    stop_reason_ : str
+        Why the fit ended: "max_iter", "no_descent" (no step along the assisted direction
+        lowers the loss), "early_stopping" (the validation loss no longer improves), or
+        "callback" (a callback asked for it).
     patterns_ : ndarray of bool of shape (n_patterns, n_organizations)
-        Combinations of organizations that have assistance weights and rates of their own:
-        everybody first, whose weights and rates are `weights_` and `learning_rates_`. Only
-        that one, unless ``missing_rows="abstain"``. A row is predicted by the combination
-        of all that have it, or else by the largest of some of them.
+        Combinations of organizations that have separate weights and rates. The first one
+        consists of all organizations, and there are others only with
+        ``missing_rows="abstain"``. A row is predicted by the largest combination of
+        organizations that have the row.
     pattern_weights_ : ndarray of shape (n_rounds, n_patterns, n_organizations)
-        Assistance weights of every combination. Those of the label holder include the
-        models that it fits as if it were alone.
+        Assistance weights of each pattern. Those of the first one are `weights_`.
     pattern_learning_rates_ : ndarray of shape (n_rounds, n_patterns)
-        Assisted learning rates of every combination, shrunken.
+        Assisted learning rates of each pattern, multiplied by `learning_rate`. Those of the
+        first one are `learning_rates_`.
     organization_names_ : list of str
         Names of the organizations.
     columns_ : list of ndarray of int
-        Positions of every organization's columns.
+        Positions of the columns of each organization.
     label_holder_ : str
         Name of the organization that holds y.
     privacy_spent_ : Bunch
-        With `privacy` only: `n_rounds` in which assistors received something,
-        `epsilon_per_round`, `epsilon` of all rounds by basic composition, and
-        `epsilon_advanced` which holds up to a probability of `delta` = 1e-6. Per row, and
-        infinite where the mechanism promises none.
+        Privacy budget that each row has spent, with `privacy` only: the number of rounds
+        in which assistors received residuals (`n_rounds`), the budget of a round
+        (`epsilon_per_round`), and the total by basic composition (`epsilon`) and by
+        advanced composition (`epsilon_advanced`), which holds up to a probability of
+        `delta` = 1e-6. Budgets are infinite if the mechanism guarantees none.
     n_iter_ : int
-        Number of rounds; 0 if not even the first lowered the loss, and the baseline is all
-        there is.
+        Number of rounds. If it is 0, no step lowered the loss, and the model predicts the
+        baseline.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features,)
-        Column names of X, where all of them are strings.
+        Names of the columns of X. Defined only if all of them are strings.
 
     See Also
     --------
-    GALClassifier : The same for classes.
-    make_organizations : Cut columns into organizations at random.
+    GALClassifier : Gradient Assisted Learning for classification.
+    make_organizations : Distribute columns among organizations at random.
 
     Notes
     -----
     The raw prediction is ``F(x) = F0 + sum_t rate_t sum_m w_tm f_tm(x_m)``, see
-    equations 1 to 4 of the paper. Several outputs share weights and rate, so bring them
-    to similar scales.
+    equations 1 to 4 of the paper. Several outputs share weights and rates, so their
+    targets should have similar scales.
+
+    An estimator always receives its columns as a table, even a single column. Organizations
+    can have columns in common, and columns of X that are not listed are not used. With
+    several outputs, an estimator that supports two-dimensional targets is fitted once, and
+    any other estimator is cloned for each output. The seed of a local fit depends only on
+    `random_state`, the round and the organization.
+
+    With cross-fitting, "optimal" and "optimal_absolute" weights are restricted to the
+    organizations whose inner product with the pseudo-residual exceeds one standard error.
+    If there are none, they are restricted to those with a positive inner product.
+
+    With ``missing_rows="abstain"``, the label holder fits an additional model in each round
+    to its residual without assistance, for rows that assistors do not have. The label
+    holder's entries of `pattern_weights_` include the weights of these models.
+
+    With `privacy`, all assistors receive the same perturbed residual, and the label holder
+    uses the exact one for its own model, the weights and the rate.
+
+    Estimators that work with ``share_models=True`` are neural networks, forests, trees,
+    nearest neighbours and linear models. The folds are the same in all rounds. After the
+    last round, weights and rates are chosen again for the final models.
 
     References
     ----------
@@ -290,11 +305,11 @@ class GALRegressor(RegressorMixin, BaseGAL):
         )
 
     def _encode_target(self, y, sample_weight, continued):
-        """Target (n_samples, n_outputs), strata and effective weights of the rows."""
+        """Target (n_samples, n_outputs), strata and weights of the rows."""
         shape = y.shape[1:]
         if continued and shape != self._target_shape:
             raise ValueError(
-                "The rounds so far are for targets of shape "
+                "y must have the shape of the previous fit, "
                 f"{('n_samples', *self._target_shape)}, got {y.shape}."
             )
         self._target_shape = shape
@@ -311,10 +326,10 @@ class GALRegressor(RegressorMixin, BaseGAL):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Predicted target, in its own units.
+            Predicted target, in the units of y.
         """
         check_is_fitted(self)
-        return self._decode(self._raw(self._validate_X(X, reset=False)))
+        return self._to_predictions(self._raw(self._validate_X(X, reset=False)))
 
     def staged_predict(self, X) -> Iterator[np.ndarray]:
         """Predict the target after each round.
@@ -330,9 +345,9 @@ class GALRegressor(RegressorMixin, BaseGAL):
             Predicted target after each round.
         """
         for raw in self._staged_raw(X):
-            yield self._decode(raw)
+            yield self._to_predictions(raw)
 
-    def _decode(self, raw):
+    def _to_predictions(self, raw):
         if hasattr(self._loss, "inverse_link"):
             raw = self._loss.inverse_link(raw)
         return raw.reshape(len(raw), *self._target_shape)

@@ -621,12 +621,12 @@ def test_warm_start_on_other_rows(diabetes):
 def test_warm_start_with_something_else(wine):
     X, y = wine
     model = GALClassifier(mixed(13), max_iter=2, warm_start=True).fit(X, y)
-    with pytest.raises(ValueError, match="so far are for the classes"):
+    with pytest.raises(ValueError, match="y must have the classes of the previous fit"):
         model.fit(X, y + 1)
     with pytest.raises(ValueError, match="'bank' has changed or is gone"):
         model.set_params(organizations=[("new", None, [0])]).fit(X, y)
     model = GALRegressor(warm_start=True, max_iter=1).fit(X, y)
-    with pytest.raises(ValueError, match="targets of shape"):
+    with pytest.raises(ValueError, match="y must have the shape of the previous fit"):
         model.fit(X, np.column_stack([y, y]))
 
 

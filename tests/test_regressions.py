@@ -134,7 +134,9 @@ def test_weights_that_are_none(data):
         with pytest.raises(ValueError, match="weight"):
             GALRegressor(RIDGES).fit(X, y, sample_weight=weight)
     for weight in ({0: -1, 1: 1}, {0: 0, 1: 0}):
-        with pytest.raises(ValueError, match="class_weight="):
+        with pytest.raises(
+            ValueError, match="class_weight must not be negative and must be positive"
+        ):
             GALClassifier(RIDGES, class_weight=weight).fit(X, y > 0)
 
 
