@@ -126,7 +126,10 @@ def _key_columns(name, table, on):
     """Names of the key columns in the table of one organization."""
     if isinstance(on, dict):
         if name not in on:
-            raise ValueError(f"on={on!r} does not name the key of organization {name!r}.")
+            raise ValueError(
+                f"on={on!r} does not name the key of organization {name!r}: add its key "
+                "columns."
+            )
         on = on[name]
     on = [on] if isinstance(on, str) else list(on)
     missing = [column for column in on if column not in list(table.columns)]
@@ -197,13 +200,13 @@ def _data_columns(tables, key_columns, target):
             )
         columns[first].remove(target)
     owner: dict[str, str] = {}
-    for name, held in columns.items():
-        if not held:
+    for name, data_columns in columns.items():
+        if not data_columns:
             raise ValueError(
                 f"The table of organization {name!r} has no columns apart from the key and "
                 "the target: add columns, or remove the table."
             )
-        for column in held:
+        for column in data_columns:
             if column in owner:
                 raise ValueError(
                     f"Organizations {owner[column]!r} and {name!r} both have a column "
@@ -236,8 +239,8 @@ def _select(table, columns, positions):
         if None not in positions:
             part = part.iloc[positions].reset_index(drop=True)
         else:
-            flags = [column for column in columns if part[column].dtype == bool]
-            part = part.astype(dict.fromkeys(flags, float))
+            booleans = [column for column in columns if part[column].dtype == bool]
+            part = part.astype(dict.fromkeys(booleans, float))
             part = part.reindex([-1 if p is None else p for p in positions])
             part = part.reset_index(drop=True)
         return {column: part[column] for column in columns}
@@ -255,8 +258,8 @@ def _make_frame(like, columns, index=None):
 def _overlap(like, positions):
     """Number of keys that each pair of organizations shares, as a dataframe like `like`."""
     counts = {
-        name: [len(held.keys() & other.keys()) for other in positions.values()]
-        for name, held in positions.items()
+        name: [len(one.keys() & other.keys()) for other in positions.values()]
+        for name, one in positions.items()
     }
     if hasattr(like, "set_index"):
         frame = type(like)(counts)

@@ -64,8 +64,8 @@ def make_organizations(
             "every organization needs at least one."
         )
     estimators = list(estimator) if isinstance(estimator, (list, tuple)) else [estimator]
-    for given in estimators:
-        _check_estimator("estimator", given)
+    for each in estimators:
+        _check_estimator("estimator", each)
     order = check_random_state(random_state).permutation(n_features)
     organizations = []
     for i, part in enumerate(np.array_split(order, n_organizations)):
