@@ -72,7 +72,7 @@ def test_nonnegative_weights_of_parts_of_the_residual_are_those_of_their_sum(rng
     assert_allclose(weights, 1 / 3)
 
 
-def test_nonnegative_weights_where_nobody_leads_downhill(rng):
+def test_nonnegative_weights_without_a_descent_direction(rng):
     residual = rng.normal(size=(20, 1))
     fitted = np.stack([-residual, np.zeros_like(residual)], axis=1)
     assert_allclose(nonnegative_weights(residual, fitted), 0.5)
@@ -80,7 +80,7 @@ def test_nonnegative_weights_where_nobody_leads_downhill(rng):
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("name", ["optimal", "optimal_absolute"])
-def test_who_leads_uphill_takes_no_part(name, seed):
+def test_an_ascent_direction_gets_no_weight(name, seed):
     residual, fitted, sample_weight = problem(seed, signal=False)
     slope = np.einsum("nmk,nk->m", fitted, sample_weight[:, None] * residual)
     weights = WEIGHTS_OUT_OF_FOLD[name](residual, fitted, sample_weight)
@@ -101,7 +101,7 @@ def test_a_row_of_weight_2_is_two_rows(name, seed):
 
 
 @pytest.mark.parametrize("solve", [optimal_weights, optimal_absolute_weights])
-def test_chosen_are_the_optimum_of_those_who_lead_downhill(solve):
+def test_out_of_fold_weights_are_the_optimum_over_descent_directions(solve):
     residual, fitted, sample_weight = problem(0, m=6)
     slope = np.einsum("nmk,nk->m", fitted, sample_weight[:, None] * residual)
     fitted = 3 * np.sign(slope)[:, None] * fitted + residual[:, None]
@@ -112,9 +112,9 @@ def test_chosen_are_the_optimum_of_those_who_lead_downhill(solve):
     assert solve(residual, uphill, sample_weight)[-1] > 0  # for it shortens the mean
     weights = chosen(residual, uphill, sample_weight)
     assert_allclose(weights, [*expected, 0.0], atol=1e-12)
-    everybody = -np.abs(fitted) * np.sign(residual)[:, None]
-    expected = solve(residual, everybody, sample_weight)
-    assert_array_equal(chosen(residual, everybody, sample_weight), expected)
+    ascending = -np.abs(fitted) * np.sign(residual)[:, None]
+    expected = solve(residual, ascending, sample_weight)
+    assert_array_equal(chosen(residual, ascending, sample_weight), expected)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -1,4 +1,4 @@
-"""Rows that not everyone has."""
+"""Rows that some organizations do not have."""
 
 import pickle
 
@@ -9,7 +9,6 @@ import pytest
 from lightgbm import LGBMRegressor
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
-from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.datasets import load_breast_cancer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, Ridge
@@ -18,6 +17,7 @@ from sklearn.model_selection import GridSearchCV, KFold, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
+from _helpers import Recorder, raw_prediction
 from sklearn_gal import GALClassifier, GALRegressor, make_organizations
 from sklearn_gal._method.patterns import MAX_PATHS, MIN_ROWS, Paths
 from sklearn_gal._organizations.missing import missing_rows
@@ -42,21 +42,6 @@ def partial(diabetes, rng):
     X, y = diabetes
     X = without(X, rng.random(len(X)) < 0.5, "b")
     return without(X, rng.random(len(X)) < 0.5, "c"), y
-
-
-class Recorder(RegressorMixin, BaseEstimator):
-    """A ridge that keeps the rows it saw."""
-
-    seen = []  # noqa: RUF012
-
-    def fit(self, X, y, sample_weight=None):
-        Recorder.seen.append((np.array(X), np.array(y), sample_weight))
-        self.model_ = Ridge().fit(X, y, sample_weight)
-        return self
-
-    def predict(self, X):
-        Recorder.seen.append((np.array(X), None, None))
-        return self.model_.predict(X)
 
 
 # --- which rows are missing ---------------------------------------------------------------
@@ -162,18 +147,18 @@ def test_pass_leaves_missing_rows_to_the_estimators(partial):
 @pytest.mark.parametrize("cv", [None, 3, KFold(4)])
 def test_an_estimator_never_sees_a_row_that_its_organization_lacks(partial, cv):
     X, y = partial
-    Recorder.seen = []
+    Recorder.calls.clear()
     organizations = [("a", Recorder(), slice(0, 4)), ("b", Recorder(), slice(4, 7))]
     organizations += [("c", Recorder(), slice(7, 10))]
     weight = np.linspace(1, 2, len(y))
     model = GALRegressor(organizations, cv=cv, missing_rows="abstain", max_iter=2)
     model.fit(X, y, weight).predict(X)
     list(model.staged_predict(X))
-    assert Recorder.seen
-    for view, target, weights in Recorder.seen:
+    assert Recorder.calls
+    for _, _, view, target, params in Recorder.calls:
         assert np.isfinite(view).all()
         if target is not None:
-            assert len(view) == len(target) == len(weights)
+            assert len(view) == len(target) == len(params["sample_weight"])
 
 
 @pytest.mark.parametrize(
@@ -196,8 +181,7 @@ def test_contributions_sum_to_the_prediction(partial, settings):
         ridges(), missing_rows="abstain", max_iter=16, random_state=0, **settings
     ).fit(X, y)
     shares = model.contributions(X)
-    raw = model.baseline_prediction_ + shares.sum(axis=1)
-    assert_allclose(model.predict(X), raw[:, 0], rtol=1e-12)
+    assert_allclose(model.predict(X), raw_prediction(model, X)[:, 0], rtol=1e-12)
     assert_allclose(list(model.staged_predict(X))[-1], model.predict(X))
     for m, name in enumerate(SPANS):
         absent = np.isnan(X[:, SPANS[name]]).all(axis=1)
@@ -265,12 +249,12 @@ def test_weights_go_to_those_present(partial):
         model.fit(X, y)
         given = model.pattern_weights_
         assert (given[:, ~model.patterns_] == 0).all()
-        somebody = model.patterns_.any(axis=1)
-        assert_allclose(given[:, somebody].sum(axis=2), 1)
-        assert (given[:, ~somebody] == 0).all()
+        any_present = model.patterns_.any(axis=1)
+        assert_allclose(given[:, any_present].sum(axis=2), 1)
+        assert (given[:, ~any_present] == 0).all()
 
 
-def test_a_row_that_nobody_has_is_the_baseline(partial):
+def test_a_row_that_no_organization_has_is_the_baseline(partial):
     X, y = partial
     model = GALRegressor(ridges(), missing_rows="abstain", max_iter=5).fit(X, y)
     nothing = np.full((2, 10), np.nan)
@@ -278,7 +262,7 @@ def test_a_row_that_nobody_has_is_the_baseline(partial):
     assert (model.contributions(nothing) == 0).all()
 
 
-def test_rows_that_nobody_has_in_training(diabetes):
+def test_training_rows_that_no_organization_has(diabetes):
     X, y = diabetes
     X = without(X, slice(0, 50), *SPANS)
     model = GALRegressor(ridges(), missing_rows="abstain", max_iter=5, random_state=0)
@@ -373,7 +357,7 @@ def test_with_all_others_absent_it_is_the_fit_alone(diabetes, settings, holder):
     absent = without(X, slice(None), *others)
     held = sorted(ridges(), key=lambda each: each[0] != holder)
     alone = GALRegressor(held[:1], **settings)
-    if holder == "a":  # who stands elsewhere has other seeds, of which a ridge has none
+    if holder == "a":  # elsewhere in the list it would have other seeds
         alone.fit(X, y)
         rounds = min(alone.n_iter_, model.n_iter_)
         staged = [list(each.staged_predict(absent)) for each in (model, alone)]
@@ -381,11 +365,10 @@ def test_with_all_others_absent_it_is_the_fit_alone(diabetes, settings, holder):
     shares = model.contributions(absent)
     assert (shares[:, [list(SPANS).index(name) for name in others]] == 0).all()
     assert shares.any()
-    raw = model.baseline_prediction_ + shares.sum(axis=1)
-    assert_allclose(model.predict(absent), raw[:, 0])
+    assert_allclose(model.predict(absent), raw_prediction(model, absent)[:, 0])
 
 
-def test_nobody_sees_the_understudy(partial):
+def test_the_understudy_is_not_reported(partial):
     X, y = partial
     model = GALRegressor(ridges(), missing_rows="abstain", max_iter=4, verbose=1)
     model.fit(X, y)
@@ -429,7 +412,7 @@ def test_the_understudy_continues_and_stays(diabetes):
     assert left.n_iter_ >= 6
 
 
-def test_who_is_alone_at_first_is_joined(diabetes):
+def test_others_join_a_label_holder_that_began_alone(diabetes):
     X, y = diabetes
     settings = {"missing_rows": "abstain", "random_state": 0, "warm_start": True}
     model = GALRegressor(ridges()[:1], max_iter=3, **settings).fit(X[:, :4], y)
@@ -441,7 +424,7 @@ def test_who_is_alone_at_first_is_joined(diabetes):
 
 
 def test_noise_that_stays_is_no_worse_than_alone(cancer, rng):
-    # the one who knows something is absent, the others hold noise
+    # the informative organization is absent, and the others hold noise
     X, y = cancer
     X = np.hstack([X, rng.normal(size=(len(X), 20))])
     held = [("a", None, slice(0, 5)), ("b", None, slice(5, 30))]

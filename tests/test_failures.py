@@ -9,6 +9,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.neighbors import KNeighborsRegressor
 
+from _helpers import equal_parts
 from sklearn_gal import GALClassifier, GALRegressor, losses
 
 
@@ -148,6 +149,17 @@ def test_bad_sample_weight(diabetes, weight, message):
         GALRegressor(max_iter=1).fit(*diabetes, sample_weight=weight)
 
 
+def test_negative_and_zero_weights(linear):
+    X, y = linear
+    ridges = equal_parts(4, Ridge(), Ridge())
+    for weight in (-1.0, 0.0):
+        with pytest.raises(ValueError, match="weight"):
+            GALRegressor(ridges).fit(X, y, sample_weight=weight)
+    for weight in ({0: -1, 1: 1}, {0: 0, 1: 0}):
+        with pytest.raises(ValueError, match="class_weight="):
+            GALClassifier(ridges, class_weight=weight).fit(X, y > 0)
+
+
 def test_scalar_sample_weight(diabetes):
     X, y = diabetes
     held = [("a", LinearRegression(), [0, 1]), ("b", LinearRegression(), [2])]
@@ -208,7 +220,7 @@ def test_regression_losses_have_no_probabilities(cancer):
 
 
 @pytest.mark.parametrize("value", [np.nan, "flat"])
-def test_what_a_loss_of_ones_own_returns_is_checked(diabetes, value):
+def test_what_a_custom_loss_returns_is_checked(diabetes, value):
     class Wrong(losses.SquaredError):
         def pseudo_residual(self, y, raw_prediction):
             return y[:, 0] if value == "flat" else y * value

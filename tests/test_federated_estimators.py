@@ -18,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
+from _helpers import Slow, assert_same_model
 from sklearn_gal import GALClassifier, GALRegressor
 from sklearn_gal.federated import (
     FederatedGALClassifier,
@@ -104,10 +105,7 @@ def regression(tmp_path):
 
 
 def assert_same(one, other, X, frame):
-    for name in ("weights_", "learning_rates_", "train_loss_", "validation_loss_"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
-    np.testing.assert_array_equal(one.contributions(X), other.contributions(frame))
-    np.testing.assert_array_equal(one.predict(X), other.predict(frame))
+    assert_same_model(one, other, X, frame)
     stages = zip(one.staged_predict(X), other.staged_predict(frame), strict=True)
     for stage, same_stage in stages:
         np.testing.assert_array_equal(stage, same_stage)
@@ -169,7 +167,7 @@ def test_a_label_holder_without_columns(case, as_ids):
 
 
 @pytest.mark.parametrize("own", [False, True])
-def test_rows_that_not_everybody_has(case, own):
+def test_rows_that_some_organizations_lack(case, own):
     X, rng = case.X.astype(float), np.random.default_rng(0)
     services = case.services()
     names = ["hospital", *ELSEWHERE] if own else list(ELSEWHERE)
@@ -185,7 +183,7 @@ def test_rows_that_not_everybody_has(case, own):
     rows = case.frame if own else case.ids
     other = case.federated(federation, own=own, **params).fit(rows, case.y)
     np.testing.assert_array_equal(one.pattern_weights_[0, 0], other.pattern_weights_[0, 0])
-    if own:  # else nobody stands in for the label holder where others are absent
+    if own:  # else there is no stand-in where others are absent
         np.testing.assert_array_equal(one.pattern_weights_, other.pattern_weights_)
         assert_same(one, other, X, rows)
     unknown = np.array([*case.ids[:5], "nobody"])
@@ -196,14 +194,6 @@ def test_rows_that_not_everybody_has(case, own):
 
 
 def test_abstaining_when_absent_is_better_than_silence(regression):
-    class Leaving(Recording):
-        absent = ()
-
-        def call(self, organization, request, timeout):
-            if organization in self.absent:
-                raise ConnectionRefusedError
-            return super().call(organization, request, timeout)
-
     federation = regression.federation(Leaving)
     model = regression.federated(federation, missing_rows="abstain", max_iter=20)
     model.fit(regression.frame, regression.y)
@@ -227,7 +217,7 @@ def test_dropping_an_organization(case):
     assert again.organization_names_ == other.organization_names_
 
 
-def test_without_own_columns_everybody_gets_the_perturbed_residual(regression):
+def test_without_own_columns_all_get_the_perturbed_residual(regression):
     def constant(residual, random_state):
         return np.ones_like(residual)
 
@@ -294,6 +284,17 @@ class Recording:
         return reply
 
 
+class Leaving(Recording):
+    """A channel over which the organizations in `absent` cannot be reached."""
+
+    absent = ()
+
+    def call(self, organization, request, timeout):
+        if organization in self.absent:
+            raise ConnectionRefusedError
+        return super().call(organization, request, timeout)
+
+
 def test_no_message_holds_a_column_or_the_target_or_a_model(case):
     federation = case.federation(Recording)
     model = case.federated(federation, stack_contributions=True, early_stopping=True)
@@ -339,20 +340,16 @@ def test_no_message_holds_a_column_or_the_target_or_a_model(case):
 # --- faults -----------------------------------------------------------------------------
 
 
-class Faulty:
+class Faulty(Recording):
     """A channel over which one organization misbehaves in some calls."""
 
     def __init__(self, channel, organization, fault, calls):
-        self.channel, self.organization = channel, organization
-        self.fault, self.calls = fault, calls
+        super().__init__(channel)
+        self.organization, self.fault, self.calls = organization, fault, calls
         self.n_calls = 0
 
-    @property
-    def organizations(self):
-        return self.channel.organizations
-
     def call(self, organization, request, timeout):
-        reply = self.channel.call(organization, request, timeout)
+        reply = super().call(organization, request, timeout)
         name, _ = decode(request)
         if organization == self.organization and name == "fit_round":
             self.n_calls += 1
@@ -422,12 +419,6 @@ def test_it_comes_back(regression):
     assert model.weights_[-1, 2] > 0
 
 
-class Slow(Ridge):
-    def fit(self, X, y, sample_weight=None):
-        time.sleep(0.15)
-        return super().fit(X, y, sample_weight)
-
-
 def test_stacked_contributions_with_a_fault_predict_what_was_fitted(regression):
     federation = regression.federation(
         lambda channel: Faulty(channel, "shop", FAULTS["dies"], calls={1, 2, 3})
@@ -461,26 +452,22 @@ def test_policy_wait(regression):
     assert_same(whole, model, regression.frame, regression.frame)
 
 
-class Restarting:
-    """A channel over which an organization is started anew before a round."""
+class Restarting(Recording):
+    """A channel over which an organization is restarted before a round."""
 
     def __init__(self, case, calls):
+        super().__init__(LocalChannel(case.services()))
         self.case, self.calls, self.n_calls = case, calls, 0
-        self.channel = LocalChannel(case.services())
-
-    @property
-    def organizations(self):
-        return self.channel.organizations
 
     def call(self, organization, request, timeout):
         if (organization, decode(request)[0]) == ("bank", "fit_round"):
             self.n_calls += 1
             if self.n_calls in self.calls:
                 self.channel = LocalChannel(self.case.services())
-        return self.channel.call(organization, request, timeout)
+        return super().call(organization, request, timeout)
 
 
-def test_an_organization_that_was_started_anew_takes_part_at_once(regression):
+def test_a_restarted_organization_takes_part_at_once(regression):
     whole = regression.federated().fit(regression.frame, regression.y)
     federation = Federation(Restarting(regression, calls={3}), SECRET)
     model = regression.federated(federation, on_failure="fail", n_jobs=1)
@@ -507,33 +494,22 @@ def test_a_hanging_organization_costs_its_deadline(regression):
     np.testing.assert_array_equal(model.weights_[:, 1], 0)
 
 
-def test_nobody_left_is_an_error(regression):
-    class Dead(Recording):
-        def call(self, organization, request, timeout):
-            raise ConnectionRefusedError
-
-    federation = regression.federation(Dead)
+def test_no_organization_left_is_an_error(regression):
+    federation = regression.federation(Leaving)
+    federation.channel.absent = tuple(ELSEWHERE)
     model = regression.federated(federation, own=False)
     with (
         pytest.warns(OrganizationWarning),
         pytest.raises(OrganizationError, match="No organization answered"),
     ):
         model.fit(regression.ids, regression.y)
-    # alone it goes on
+    # with its own columns the label holder continues alone
     with pytest.warns(OrganizationWarning):
         model = regression.federated(federation).fit(regression.frame, regression.y)
     np.testing.assert_array_equal(model.weights_[:, 1:], 0)
 
 
 def test_predicting_with_one_absent(case):
-    class Leaving(Recording):
-        absent = ()
-
-        def call(self, organization, request, timeout):
-            if organization in self.absent:
-                raise ConnectionRefusedError
-            return super().call(organization, request, timeout)
-
     federation = case.federation(Leaving)
     model = case.federated(federation, weights="uniform").fit(case.frame, case.y)
     whole = model.contributions(case.frame)
@@ -611,7 +587,7 @@ def test_a_checkpoint_is_for_one_fit(regression, tmp_path):
 # --- bad input --------------------------------------------------------------------------
 
 
-def test_rows_that_somebody_lacks(regression):
+def test_unknown_rows_are_an_error(regression):
     federation = regression.federation()
     some = np.append(regression.ids[:40], ["nobody", "no one"])
     overlap = federation.overlap(some)

@@ -23,6 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
 import sklearn_gal
+from _helpers import Slow, assert_same_model
 from sklearn_gal import GALClassifier, GALRegressor
 from sklearn_gal.federated import (
     FederatedGALClassifier,
@@ -205,13 +206,6 @@ def federated(name, federation, **params):
     return TASKS[name][2](federation, own, key="key", random_state=0, **params)
 
 
-def assert_same(one, other, X, frame):
-    for name in ("weights_", "learning_rates_", "train_loss_"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
-    np.testing.assert_array_equal(one.contributions(X), other.contributions(frame))
-    np.testing.assert_array_equal(one.predict(X), other.predict(frame))
-
-
 @pytest.mark.parametrize("name", TASKS)
 @pytest.mark.parametrize("stacks", [True, False])
 def test_the_same_model_to_the_last_bit(federation, name, stacks):
@@ -221,7 +215,7 @@ def test_the_same_model_to_the_last_bit(federation, name, stacks):
     params = {"max_iter": 4, "cv": 2, "stack_contributions": stacks}
     one = joint(name, **params).fit(X[train], y[train])
     other = federated(name, federation, **params).fit(frame[train], y[train])
-    assert_same(one, other, X, frame)
+    assert_same_model(one, other, X, frame)
     if name == "classifier":
         np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(frame))
     assert (other.communication_["error"] == "").all()
@@ -412,17 +406,11 @@ def test_the_server_refuses_shipped_code_and_other_classes(hosts, federation, ch
 PROGRAM = """
     import sys
     sys.path.insert(0, {tests!r})
-    import time
     import numpy as np
-    from sklearn.linear_model import Ridge
+    import pandas as pd
+    from _helpers import Slow
     from sklearn_gal.federated import FederatedGALRegressor, connect
 
-    class Slow(Ridge):
-        def fit(self, X, y, sample_weight=None):
-            time.sleep({sleep})
-            return super().fit(X, y, sample_weight)
-
-    import pandas as pd
     frame = pd.read_pickle({frame!r})
     federation = connect({kit!r}, timeout=240)
     print("connected", flush=True)
@@ -443,7 +431,6 @@ def test_the_label_holder_is_killed_and_resumes(hosts, federation, tmp_path):
     frame.to_pickle(tmp_path / "frame.pkl")
     settings = {
         "tests": str(Path(__file__).parent),
-        "sleep": 0.2,
         "frame": str(tmp_path / "frame.pkl"),
         "kit": str(hosts.kit),
         "checkpoint": str(tmp_path / "checkpoint"),
@@ -486,12 +473,6 @@ def test_the_label_holder_is_killed_and_resumes(hosts, federation, tmp_path):
     whole.organizations[0] = ("hospital", Slow(alpha=0.5), columns("hospital"))
     whole.fit(X, y)
     np.testing.assert_array_equal(np.load(tmp_path / "result.npy"), whole.predict(X))
-
-
-class Slow(Ridge):
-    def fit(self, X, y, sample_weight=None):
-        time.sleep(0.2)
-        return super().fit(X, y, sample_weight)
 
 
 # the last: it leaves the module with an organization started anew
@@ -543,4 +524,4 @@ def test_an_organization_is_killed_and_comes_back(hosts, federation):
     assert not np.array_equal(back, without)
     again = federated("regressor", federation, max_iter=3, cv=2).fit(frame, y)
     one = joint("regressor", max_iter=3, cv=2).fit(X, y)
-    assert_same(one, again, X, frame)
+    assert_same_model(one, again, X, frame)

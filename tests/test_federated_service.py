@@ -9,6 +9,7 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsRegressor
 
+from _helpers import Recorder
 from sklearn_gal._organizations.local import LocalOrganization
 from sklearn_gal.federated import OrganizationService
 from sklearn_gal.federated._keys import digests
@@ -87,30 +88,23 @@ def test_models_outlive_the_process(service, table, tmp_path, rng):
         again.forget("../..")
 
 
-class Counting(Ridge):
-    fits = 0
-
-    def fit(self, X, y, sample_weight=None):
-        Counting.fits += 1
-        return super().fit(X, y, sample_weight)
-
-
 def test_a_round_asked_for_twice_is_fitted_once(table, tmp_path, rng):
+    Recorder.calls.clear()
     service = OrganizationService(
-        "bank", table, "id", SECRET, tmp_path, estimator=Counting()
+        "bank", table, "id", SECRET, tmp_path, estimator=Recorder()
     )
     ask(service, "prepare", row_ids=ids(table))
     request = fit_request(table, rng)
     first = ask(service, "fit_round", **request)[1]["fitted"]
-    so_far = Counting.fits
+    so_far = len(Recorder.fits())
     assert so_far > 0
     np.testing.assert_array_equal(ask(service, "fit_round", **request)[1]["fitted"], first)
-    assert Counting.fits == so_far
+    assert len(Recorder.fits()) == so_far
     ask(service, "fit_round", **request | {"seed": 2})
-    assert Counting.fits == so_far + 1
+    assert len(Recorder.fits()) == so_far + 1
 
 
-def test_release_lets_go_of_rows_and_of_late_rounds(service, table, rng):
+def test_release_frees_rows_and_deletes_late_rounds(service, table, rng):
     ask(service, "prepare", row_ids=ids(table))
     for number in range(3):
         ask(service, "fit_round", **fit_request(table, rng, round=number))

@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor
 
+from _helpers import Recorder, Zero, equal_parts, raw_prediction
 from sklearn_gal import GALClassifier, GALRegressor, make_organizations
 from sklearn_gal.losses import QuantileLoss, SquaredError
 
@@ -98,17 +99,11 @@ def test_linear_organizations_together_reach_the_joint_fit(diabetes):
 def test_raw_prediction_is_baseline_and_contributions(wine, diabetes, cv):
     X, y = wine
     model = GALClassifier(mixed(13), cv=cv, max_iter=5, random_state=0).fit(X, y)
-    shares = model.contributions(X)
-    assert shares.shape == (178, 3, 3)
-    assert_allclose(
-        model.decision_function(X),
-        model.baseline_prediction_ + shares.sum(axis=1),
-        atol=1e-10,
-    )
+    assert model.contributions(X).shape == (178, 3, 3)
+    assert_allclose(model.decision_function(X), raw_prediction(model, X), atol=1e-10)
     X, y = diabetes
     model = GALRegressor(mixed(10), cv=cv, max_iter=5, random_state=0).fit(X, y)
-    raw = model.baseline_prediction_ + model.contributions(X).sum(axis=1)
-    assert_allclose(model.predict(X), raw[:, 0], atol=1e-10)
+    assert_allclose(model.predict(X), raw_prediction(model, X)[:, 0], atol=1e-10)
 
 
 def test_prediction_is_the_formula_over_fitted_models(diabetes):
@@ -152,9 +147,10 @@ def test_recorded_loss_is_that_of_the_predictions(diabetes, cancer, gal, loss):
     X, y = cancer if gal is GALClassifier else diabetes
     model = gal(mixed(X.shape[1]), loss=loss, cv=None, max_iter=3).fit(X, y)
     target = y.astype(float)[:, None]
-    raw = model.baseline_prediction_ + model.contributions(X).sum(axis=1)
     objective = model._loss
-    assert_allclose(model.train_loss_[-1], objective.value(target, raw))
+    assert_allclose(
+        model.train_loss_[-1], objective.value(target, raw_prediction(model, X))
+    )
     assert_allclose(
         model.train_loss_[0],
         objective.value(target, np.tile(model.baseline_prediction_, (len(y), 1))),
@@ -207,24 +203,6 @@ def test_a_pickle_holds_no_training_rows(diabetes):
 # --- who sees what ----------------------------------------------------------------------
 
 
-class Recorder(RegressorMixin, BaseEstimator):
-    """A regressor that keeps everything it is ever handed."""
-
-    calls = []  # noqa: RUF012
-
-    def __init__(self, name="a"):
-        self.name = name
-
-    def fit(self, X, y, **params):
-        Recorder.calls.append((self.name, "fit", np.array(X), np.array(y), params))
-        self.model_ = Ridge().fit(X, y)
-        return self
-
-    def predict(self, X):
-        Recorder.calls.append((self.name, "predict", np.array(X), None, {}))
-        return self.model_.predict(X)
-
-
 @pytest.mark.parametrize("cv", [None, 3])
 @pytest.mark.parametrize("gal", [GALRegressor, GALClassifier])
 def test_organizations_see_only_their_columns_and_residuals(rng, cv, gal):
@@ -263,14 +241,6 @@ class Noise(RegressorMixin, BaseEstimator):
 
     def predict(self, X):
         return self.rng_.normal(size=len(X))
-
-
-class Zero(RegressorMixin, BaseEstimator):
-    def fit(self, X, y):
-        return self
-
-    def predict(self, X):
-        return np.zeros(len(X))
 
 
 @pytest.mark.parametrize("cv", ["auto", None])
@@ -370,6 +340,15 @@ def test_constant_target_needs_no_round(diabetes):
     assert model.contributions(X).shape == (442, 3, 1)
 
 
+def test_organizations_that_all_fit_exactly(linear):
+    X, y = linear
+    tree = DecisionTreeRegressor()
+    model = GALRegressor(equal_parts(4, tree), cv=None, max_iter=3, learning_rate=1.0)
+    assert_allclose(model.fit(X, y).predict(X), y)
+    two = equal_parts(4, tree, tree)
+    GALRegressor(two, loss="absolute_error", cv=None, max_iter=3).fit(X, y)
+
+
 def test_predictions_scale_with_the_target(diabetes):
     X, y = diabetes
     for loss in ("squared_error", "absolute_error", "huber"):
@@ -389,8 +368,20 @@ def test_predictions_scale_with_the_target(diabetes):
         assert_allclose(large, small * 1024, rtol=1e-6)
 
 
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber"])
+@pytest.mark.parametrize("scale", [2.0**-70, 2.0**70])
+def test_targets_of_any_unit(linear, loss, scale):
+    X, y = linear
+    organizations = equal_parts(4, LinearRegression(), LinearRegression())
+    model = GALRegressor(organizations, loss=loss, max_iter=10, random_state=0)
+    expected = model.fit(X, y).predict(X)
+    assert_allclose(
+        model.fit(X, y * scale).predict(X) / scale, expected, rtol=1e-3, atol=1e-3
+    )
+
+
 class OneSided:
-    """A loss of one's own: three methods, no link."""
+    """A loss with the three required methods and no link."""
 
     def value(self, y, raw_prediction, sample_weight=None):
         error = np.where(y > raw_prediction, 3, 1) * (y - raw_prediction) ** 2
@@ -403,7 +394,7 @@ class OneSided:
         return np.average(y, axis=0, weights=sample_weight)
 
 
-def test_a_loss_of_ones_own(diabetes, cancer):
+def test_a_custom_loss(diabetes, cancer):
     X, y = diabetes
     model = GALRegressor(loss=OneSided(), max_iter=10, random_state=0).fit(X, y)
     plain = GALRegressor(loss=SquaredError(), max_iter=10, random_state=0).fit(X, y)
@@ -442,6 +433,14 @@ def test_weight_zero_is_removal(wine, cv):
     removed = GALClassifier(mixed(13), cv=splits, max_iter=4, random_state=0)
     removed.fit(X[:178], y[:178], weight[:178])
     assert_allclose(weighted.predict_proba(X), removed.predict_proba(X))
+
+
+def test_a_fold_without_weight(linear):
+    weight = np.ones(300)
+    weight[:100] = 0
+    model = GALRegressor(equal_parts(4, None, None), cv=KFold(3), max_iter=2)
+    model.fit(*linear, sample_weight=weight)
+    assert len(model.estimators_[0][0].estimators) == 2
 
 
 def test_class_of_weight_zero_is_unknown(wine):
@@ -549,7 +548,7 @@ def test_models_are_fitted_to_the_rows_they_should_see(rng, settings):
         [("a", Recorder(), [0, 1])], max_iter=1, random_state=0, **settings
     )
     model.fit(X, y + X[:, 0])
-    fits = [set(view[:, 0]) for _, method, view, _, _ in Recorder.calls if method == "fit"]
+    fits = [set(call.X[:, 0]) for call in Recorder.fits()]
     if "subsample" in settings:
         assert [len(rows) for rows in fits] == [60]
     else:
@@ -682,11 +681,11 @@ def test_verbose_prints_a_line_per_round(wine, capsys):
     assert capsys.readouterr().out == ""
 
 
-# --- rounds that lead nowhere ----------------------------------------------------------
+# --- rounds that lower no loss -----------------------------------------------------------
 
 
 class Uphill:
-    """Weights that lead uphill in some rounds, counted from 0."""
+    """Weights whose direction raises the loss in some rounds, counted from 0."""
 
     def __init__(self, *rounds):
         self.rounds, self.n_calls = rounds, 0

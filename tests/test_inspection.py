@@ -16,6 +16,7 @@ from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit, cross_val_s
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from _helpers import Recorder
 from sklearn_gal import GALClassifier, GALRegressor, make_organizations
 from sklearn_gal.inspection import (
     AssistanceDisplay,
@@ -268,24 +269,18 @@ def test_an_assistor_leaves_without_a_refit_and_the_label_holders_columns_with_o
     diabetes,
 ):
     X, y = diabetes
-    fits = []
-
-    class Counting(Ridge):
-        def fit(self, X, y, sample_weight=None):
-            fits.append(X.shape)
-            return super().fit(X, y, sample_weight)
-
+    Recorder.calls.clear()
     organizations = [
-        ("practice", Counting(), slice(0, 3)),
-        ("laboratory", Counting(), slice(3, 7)),
-        ("insurer", Counting(), slice(7, 10)),
+        ("practice", Recorder(), slice(0, 3)),
+        ("laboratory", Recorder(), slice(3, 7)),
+        ("insurer", Recorder(), slice(7, 10)),
     ]
     model = GALRegressor(organizations, max_iter=4, early_stopping=False, random_state=0)
     weight = 1.0 + (np.arange(len(y)) % 2)
     cv = KFold(3, shuffle=True, random_state=0)
     params = {"sample_weight": weight}
     report = assistance_report(model, X, y, cv=cv, params=params, joint=False)
-    n_fits = len(fits)
+    n_fits = len(Recorder.fits())
     rest = GALRegressor(
         [organizations[0], organizations[2]],
         max_iter=4,
@@ -300,7 +295,7 @@ def test_an_assistor_leaves_without_a_refit_and_the_label_holders_columns_with_o
         assert report.scores["without laboratory"][split] == pytest.approx(score)
     # leaving is no refit: the others keep the models that they fitted with the assistor
     assert (report.scores["without laboratory"] != refitted).any()
-    fits.clear()
+    Recorder.calls.clear()
     for label, kept in {
         "Alone": organizations[:1],
         "Assisted": organizations,
@@ -309,7 +304,7 @@ def test_an_assistor_leaves_without_a_refit_and_the_label_holders_columns_with_o
         fitted = clone(model).set_params(organizations=kept)
         expected = cross_val_score(fitted, X, y, cv=cv, params=params)
         np.testing.assert_allclose(report.scores[label], expected)
-    assert len(fits) == n_fits
+    assert len(Recorder.fits()) == n_fits
 
 
 def test_stacked_models_are_fitted_again_where_an_assistor_leaves(diabetes):

@@ -5,19 +5,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.linear_model import Lasso, LinearRegression, Ridge
 
+from sklearn_gal import GALRegressor
 from sklearn_gal._learners.base import IN_SAMPLE, Learner, Split, read, take_rows
 from sklearn_gal._learners.linear import LeastSquaresLearner, RidgeLearner
 from sklearn_gal._learners.registry import make_learner
 from sklearn_gal._learners.views import append_columns
 
 SOME = Split(np.arange(10, 60), np.arange(60, 80), "some")
-
-
-@pytest.fixture
-def data(rng):
-    X = rng.normal(size=(80, 6)) + [0, 1, 2, 3, 40, 5]
-    residual = X[:, :2] @ rng.normal(size=(2, 3)) + rng.normal(size=(80, 3))
-    return X, residual, rng.gamma(1, size=80)
 
 
 @pytest.mark.parametrize("alpha", [0, 1.0, 100.0])
@@ -175,3 +169,13 @@ def test_least_squares_of_other_settings(data, estimator):
 def test_sparse_least_squares_are_cloned_and_fitted(data):
     view = sparse.csr_matrix(data[0])
     assert type(make_learner(LinearRegression(), view, {})) is Learner
+
+
+@pytest.mark.parametrize("cv", [None, 2])
+def test_ridge_of_columns_with_large_means(linear, cv):
+    X, y = linear
+    ridge = [("a", Ridge(), slice(None))]
+    settings = {"cv": cv, "max_iter": 3, "random_state": 0}
+    expected = GALRegressor(ridge, **settings).fit(X, y).score(X, y)
+    model = GALRegressor(ridge, **settings).fit(X + 1e8, y)
+    assert model.score(X + 1e8, y) == pytest.approx(expected, abs=1e-4)

@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 from sklearn.feature_selection import SelectKBest
 from sklearn.impute import SimpleImputer
 from sklearn.kernel_approximation import Nystroem
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -26,6 +26,7 @@ from sklearn.preprocessing import (
 from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor
 
+from _helpers import equal_parts
 from sklearn_gal import GALRegressor
 from sklearn_gal._learners import pipeline as module
 from sklearn_gal._learners.base import (
@@ -239,3 +240,14 @@ class TestManyRows:
         assert transformers[0] is transformers[1]
         expected = clone(estimator[0]).fit(view.copy()).transform(view.copy())
         assert_allclose(transformers[0].transform(view.copy()), expected)
+
+
+@pytest.mark.parametrize("cv", [None, 2])
+def test_steps_that_work_in_place(linear, cv):
+    X, y = linear
+    results = []
+    for copy in (True, False):
+        own = make_pipeline(StandardScaler(copy=copy), LinearRegression(copy_X=copy))
+        model = GALRegressor(equal_parts(4, own, own), cv=cv, max_iter=5, random_state=0)
+        results.append(model.fit(5 * X + 3, y).predict(5 * X + 3))
+    assert_allclose(results[0], results[1])

@@ -20,13 +20,6 @@ from sklearn_gal._learners.base import (
 from sklearn_gal._learners.registry import make_learner
 
 
-@pytest.fixture
-def data(rng):
-    X = rng.normal(size=(80, 6)) + [0, 1, 2, 3, 40, 5]
-    residual = X[:, :2] @ rng.normal(size=(2, 3)) + rng.normal(size=(80, 3))
-    return X, residual, rng.gamma(1, size=80)
-
-
 @pytest.mark.parametrize(
     ("estimator", "whole"),
     [(DecisionTreeRegressor(max_depth=2), True), (SVR(), False)],

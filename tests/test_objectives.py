@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from lightgbm import LGBMRegressor
 from numpy.testing import assert_allclose
+from sklearn.base import clone
 from sklearn.linear_model import HuberRegressor, LinearRegression, QuantileRegressor
 from sklearn.metrics import mean_absolute_error
 from sklearn.model_selection import train_test_split
@@ -11,15 +12,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
+from _helpers import equal_parts
 from sklearn_gal import GALRegressor
 from sklearn_gal._method.weights import WEIGHTS
 
-OBJECTIVES = {
-    "absolute": LGBMRegressor(objective="mae", n_estimators=10, verbosity=-1),
-    "huber": HuberRegressor(max_iter=1000),
-    "median": QuantileRegressor(quantile=0.5, alpha=0.0),
-    "insensitive": make_pipeline(StandardScaler(), SVR(kernel="linear")),
-}
+ORGANIZATIONS = equal_parts(
+    8,
+    LGBMRegressor(objective="mae", n_estimators=10, verbosity=-1),
+    HuberRegressor(max_iter=1000),
+    QuantileRegressor(quantile=0.5, alpha=0.0),
+    make_pipeline(StandardScaler(), SVR(kernel="linear")),
+)
 
 
 @pytest.fixture
@@ -33,19 +36,12 @@ def contaminated(rng):
     return X, X_test, y, signal
 
 
-def held(estimators):
-    return [
-        (name, estimator, [2 * m, 2 * m + 1])
-        for m, (name, estimator) in enumerate(estimators.items())
-    ]
-
-
 @pytest.mark.parametrize("weights", ["optimal", "optimal_absolute"])
 def test_mixed_objectives_assist_each_other(contaminated, weights):
     X, X_test, y, signal = contaminated
     settings = {"loss": "huber", "weights": weights, "max_iter": 40, "random_state": 0}
-    mixed = GALRegressor(held(OBJECTIVES), **settings).fit(X, y)
-    alone = GALRegressor(held(OBJECTIVES)[:1], **settings).fit(X, y)
+    mixed = GALRegressor(ORGANIZATIONS, **settings).fit(X, y)
+    alone = GALRegressor(ORGANIZATIONS[:1], **settings).fit(X, y)
     errors = [mean_absolute_error(signal, m.predict(X_test)) for m in (mixed, alone)]
     assert errors[0] < 0.5 * errors[1]
     assert (mixed.weights_.sum(axis=0) > 0.1).all()
@@ -54,16 +50,16 @@ def test_mixed_objectives_assist_each_other(contaminated, weights):
 def test_local_objectives_are_used_as_they_are(contaminated):
     # in the first round every model is what its own objective makes of the residual
     X, _, y, _ = contaminated
-    model = GALRegressor(held(OBJECTIVES), cv=None, max_iter=1).fit(X, y)
+    model = GALRegressor(ORGANIZATIONS, cv=None, max_iter=1).fit(X, y)
     residual = y - y.mean()
     for (_, estimator, columns), local in zip(
-        held(OBJECTIVES), model.estimators_[0], strict=True
+        ORGANIZATIONS, model.estimators_[0], strict=True
     ):
-        expected = estimator.fit(X[:, columns], residual).predict(X[:, columns])
+        expected = clone(estimator).fit(X[:, columns], residual).predict(X[:, columns])
         assert_allclose(local.predict(X[:, columns]), expected, rtol=1e-6, atol=1e-6)
 
 
-def test_the_weights_have_an_objective_of_their_own(rng):
+def test_the_weights_have_a_separate_objective(rng):
     # one organization fits the bulk, the other the outliers
     residual = np.append(np.ones(90), np.full(10, 100.0))[:, None]
     X = np.column_stack([np.ones(100), residual[:, 0]])

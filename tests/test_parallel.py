@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
+from _helpers import equal_parts
 from sklearn_gal import GALClassifier, GALRegressor
 from sklearn_gal._learners.base import _VISITORS, IN_SAMPLE
 from sklearn_gal._learners.registry import make_learner
@@ -95,6 +96,14 @@ def test_processes_give_the_same_numbers(diabetes, settings):
     fitted_here_and_there(*diabetes, settings, backend="loky", n_jobs=2)
 
 
+def test_a_process_backend_around_the_fit(linear):
+    ridges = equal_parts(4, Ridge(), Ridge())
+    expected = GALRegressor(ridges, max_iter=2, random_state=0).fit(*linear)
+    with parallel_config("loky", n_jobs=2):
+        model = GALRegressor(ridges, max_iter=2, random_state=0).fit(*linear)
+        assert_array_equal(model.predict(linear[0]), expected.predict(linear[0]))
+
+
 def test_threads_unless_the_user_chose_otherwise():
     local = LocalOrganization("a", Ridge(), np.arange(2))
     sharing = SharingOrganization("b", Ridge(), np.arange(2))
@@ -163,7 +172,7 @@ def test_the_error_of_an_organization_in_a_thread_is_raised(diabetes, n_jobs):
     assert threading.active_count() == len(before)
 
 
-def test_an_error_does_not_wait_for_those_who_still_work():
+def test_an_error_does_not_wait_for_calls_that_still_run():
     released, answered = threading.Event(), threading.Event()
 
     def work(name):

@@ -4,41 +4,24 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
-from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, KFold
 
+from _helpers import Recorder, Zero, equal_parts
 from sklearn_gal import GALClassifier, GALRegressor, losses, make_organizations
 from sklearn_gal.privacy import IntervalMechanism, LaplaceMechanism, composed_epsilon
 
 
-class Recorder(RegressorMixin, BaseEstimator):
-    """A ridge that keeps the targets it was fitted to, under a name."""
-
-    seen = {}  # noqa: RUF012
-
-    def __init__(self, name=None):
-        self.name = name
-
-    def fit(self, X, y):
-        Recorder.seen.setdefault(self.name, []).append(np.array(y))
-        self.model_ = Ridge().fit(X, y)
-        return self
-
-    def predict(self, X):
-        return self.model_.predict(X)
-
-
 def recorded(gal, X, y, **settings):
     """The model, and what every organization was asked to fit: (n_rounds, n_samples)."""
-    Recorder.seen = {}
-    third = X.shape[1] // 3
-    organizations = [
-        (name, Recorder(name), slice(i * third, (i + 1) * third))
-        for i, name in enumerate("abc")
-    ]
+    Recorder.calls.clear()
+    organizations = equal_parts(X.shape[1], *(Recorder(name) for name in "abc"))
     model = gal(organizations, cv=None, **settings).fit(X, y)
-    return model, {name: np.array(targets) for name, targets in Recorder.seen.items()}
+    fits = Recorder.fits()
+    return model, {
+        name: np.array([call.y for call in fits if call.name == name]) for name in "abc"
+    }
 
 
 # --- the mechanisms ----------------------------------------------------------------------
@@ -219,7 +202,7 @@ def test_noise_is_fresh_in_every_round_and_reproducible(diabetes):
     _, one = recorded(GALRegressor, X, y, **settings)
     np.random.seed(0)  # noqa: NPY002
     _, two = recorded(GALRegressor, X, y, **settings)
-    assert (one["b"][0] != two["b"][0]).all()  # nobody can guess the seed of the noise
+    assert (one["b"][0] != two["b"][0]).all()  # the seed of the noise cannot be guessed
 
 
 @pytest.mark.parametrize("gal", [GALRegressor, GALClassifier])
@@ -272,7 +255,7 @@ def test_spending_is_reported(wine):
     assert not hasattr(GALClassifier(max_iter=1).fit(X, y), "privacy_spent_")
 
 
-def test_a_round_that_is_not_kept_was_sent_all_the_same(wine):
+def test_a_round_that_is_not_kept_counts_as_sent(wine):
     X, y = wine
     organizations = make_organizations(X, 3, Ridge(), random_state=0)
     quiet = GALClassifier(
@@ -287,15 +270,6 @@ def test_a_round_that_is_not_kept_was_sent_all_the_same(wine):
     assert dropped.privacy_spent_.n_rounds == 1
 
 
-class Zero(RegressorMixin, BaseEstimator):
-    def fit(self, X, y):
-        self.n_outputs_ = np.shape(y)[1:]
-        return self
-
-    def predict(self, X):
-        return np.zeros((len(X), *self.n_outputs_))
-
-
 def test_no_promise_no_finite_budget(wine):
     X, y = wine
     organizations = make_organizations(X, 2, Ridge(), random_state=0)
@@ -303,7 +277,7 @@ def test_no_promise_no_finite_budget(wine):
         model = GALClassifier(organizations, privacy=privacy, max_iter=2).fit(X, y)
         assert model.privacy_spent_.epsilon == np.inf
     sole = GALClassifier(privacy=LaplaceMechanism(1), max_iter=2).fit(X, y)
-    assert sole.privacy_spent_.n_rounds == 0  # nobody received anything
+    assert sole.privacy_spent_.n_rounds == 0  # nothing was sent
     assert sole.privacy_spent_.epsilon == 0
 
 
@@ -327,7 +301,7 @@ def test_exponential_loss_has_no_bounds(cancer):
         model.fit(*cancer)
 
 
-def test_a_loss_of_ones_own_may_know_its_bounds(diabetes):
+def test_a_custom_loss_may_know_its_bounds(diabetes):
     X, y = diabetes
 
     class Smooth(losses.AbsoluteError):
@@ -342,17 +316,12 @@ def test_neither_class_weights_nor_folds_tell_the_class(cancer):
     model = GALClassifier(class_weight="balanced", privacy=LaplaceMechanism(1))
     with pytest.raises(ValueError, match="would tell the assistors the class"):
         model.fit(X, y)
-    folds = []
-
-    class Folds(Recorder):
-        def fit(self, X, y):
-            folds.append(np.array(X))
-            return super().fit(X, y)
-
-    organizations = [("a", Ridge(), [0]), ("b", Folds(), [1])]
+    Recorder.calls.clear()
+    organizations = [("a", Ridge(), [0]), ("b", Recorder(), [1])]
     settings = {"privacy": lambda r, _: r, "max_iter": 1, "random_state": 0, "cv": 2}
     for target in (y, np.roll(y, 200)):
         GALClassifier(organizations, **settings).fit(X, target)
+    folds = [call.X for call in Recorder.fits()]
     assert_array_equal(folds[0], folds[2])
 
 

@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.linear_model import Ridge
-from sklearn.model_selection import GroupKFold, cross_validate
+from sklearn.model_selection import GroupKFold, KFold, cross_validate
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -33,7 +33,7 @@ class Dated(RegressorMixin, BaseEstimator):
         return self.model_.predict(X)
 
 
-def test_weights_go_to_those_who_request_them(diabetes, rng):
+def test_weights_go_to_the_estimators_that_request_them(diabetes, rng):
     X, y = diabetes
     weight = rng.gamma(1, size=len(y))
     scaled = make_pipeline(StandardScaler(), Ridge().set_fit_request(sample_weight=True))
@@ -56,7 +56,7 @@ def test_weights_go_to_those_who_request_them(diabetes, rng):
     )
 
 
-def test_weights_that_nobody_asked_about_are_an_error(diabetes):
+def test_weights_without_a_request_are_an_error(diabetes):
     X, y = diabetes
     model = GALRegressor([("a", Ridge(), [0])])
     with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
@@ -91,6 +91,13 @@ def test_groups_reach_the_splitter_and_through_cross_validate(diabetes, rng):
     }
     result = cross_validate(model, X, y, cv=GroupKFold(3), params=params)
     assert np.isfinite(result["test_score"]).all()
+
+
+@pytest.mark.parametrize("cv", [2, KFold(3)])
+def test_fits_without_metadata_and_an_organization_named_splitter(linear, cv):
+    GALRegressor(max_iter=1, cv=cv).fit(*linear)
+    named = [("splitter", Ridge().set_fit_request(sample_weight=True), [0])]
+    GALRegressor(named, max_iter=1, cv=cv).fit(*linear, sample_weight=np.ones(300))
 
 
 def test_default_estimator_takes_weights(diabetes):

@@ -17,14 +17,14 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor
 
+from _helpers import Recorder, equal_parts, raw_prediction
 from sklearn_gal import GALClassifier, GALRegressor
 
 SETTINGS = {"random_state": 0, "max_iter": 6}
 
 
-def held(estimator, n_features=10):
-    cuts = np.array_split(np.arange(n_features), 3)
-    return [(name, estimator, columns) for name, columns in zip("abc", cuts, strict=True)]
+def held(estimator, n_columns=10):
+    return equal_parts(n_columns, estimator, estimator, estimator)
 
 
 def shared_models(model):
@@ -44,7 +44,7 @@ def shared_models(model):
     ],
 )
 @pytest.mark.parametrize("cv", [None, KFold(4)])
-def test_independent_heads_are_models_of_their_own(diabetes, estimator, cv):
+def test_independent_heads_are_separate_models(diabetes, estimator, cv):
     X, y = diabetes
     own = GALRegressor(held(estimator), cv=cv, **SETTINGS).fit(X, y)
     model = GALRegressor(held(estimator), cv=cv, share_models=True, **SETTINGS).fit(X, y)
@@ -79,9 +79,7 @@ def test_the_recorded_loss_is_that_of_the_last_models(diabetes, estimator, cv):
     if cv is None:
         losses = [np.mean((y - stage) ** 2) / 2 for stage in staged]
         assert_allclose(model.train_loss_[1:], losses)
-    shares = model.contributions(X)
-    raw = model.baseline_prediction_ + shares.sum(axis=1)
-    assert_allclose(model.predict(X), raw[:, 0])
+    assert_allclose(model.predict(X), raw_prediction(model, X)[:, 0])
     # every head is what the formula says
     first = model.estimators_[0][1].predict(X[:, model.columns_[1]])
     assert first.shape == (len(X),)
@@ -138,20 +136,10 @@ def trees(model):
 
 def test_a_model_sees_the_residuals_of_all_rounds_so_far(diabetes):
     X, y = diabetes
-    shapes = []
-
-    class Shapes(Ridge):
-        def fit(self, X, y):
-            shapes.append(np.shape(y)[1:])
-            self.model_ = Ridge().fit(X, y)
-            return self
-
-        def predict(self, X):
-            return self.model_.predict(X)
-
-    organizations = [("a", Shapes(), [0, 1]), ("b", Ridge(), [2, 3])]
+    Recorder.calls.clear()
+    organizations = [("a", Recorder(), [0, 1]), ("b", Ridge(), [2, 3])]
     GALRegressor(organizations, share_models=True, cv=None, max_iter=3).fit(X, y)
-    assert shapes == [(), (2,), (3,)]
+    assert [call.y.shape[1:] for call in Recorder.fits()] == [(), (2,), (3,)]
 
 
 @pytest.mark.parametrize("estimator", [None, LGBMRegressor(), SVR(), make_pipeline(SVR())])
@@ -162,7 +150,7 @@ def test_estimators_of_one_output_are_refused(diabetes, estimator):
         model.fit(*diabetes)
 
 
-def test_stacked_contributions_do_not_go_with_it(diabetes):
+def test_stacked_contributions_are_refused(diabetes):
     model = GALRegressor(held(Ridge()), share_models=True, stack_contributions=True)
     with pytest.raises(ValueError, match="cannot be combined with share_models=True"):
         model.fit(*diabetes)
@@ -195,7 +183,7 @@ def test_warm_start_needs_it_from_the_beginning(diabetes):
         unshared.set_params(share_models=True, max_iter=3).fit(*diabetes)
 
 
-def test_a_late_joiner_has_heads_of_its_own_rounds_only(diabetes):
+def test_a_late_joiner_has_heads_for_its_rounds_only(diabetes):
     X, y = diabetes
     model = GALRegressor(
         held(Ridge())[:2], max_iter=3, warm_start=True, share_models=True, random_state=0

@@ -7,14 +7,15 @@ import pytest
 from lightgbm import LGBMRegressor
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
-from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.base import clone
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.linear_model import Ridge
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor
 
+from _helpers import Recorder, equal_parts, raw_prediction
 from sklearn_gal import GALClassifier, GALRegressor
 from sklearn_gal._learners.base import IN_SAMPLE, Split, read
 from sklearn_gal._learners.registry import make_learner
@@ -68,9 +69,7 @@ def test_all_predictions_agree(rng, estimator, cv, stacks):
     X, y = product(rng, 150)
     model = stacked(halves(estimator), cv=cv, max_iter=5, stack_contributions=stacks)
     model.fit(X, y)
-    shares = model.contributions(X)
-    raw = model.baseline_prediction_ + shares.sum(axis=1)
-    assert_allclose(model.predict(X), raw[:, 0], atol=1e-10)
+    assert_allclose(model.predict(X), raw_prediction(model, X)[:, 0], atol=1e-10)
     stages = list(model.staged_predict(X))
     assert len(stages) == model.n_iter_
     assert_allclose(stages[-1], model.predict(X), atol=1e-10)
@@ -183,25 +182,12 @@ def test_one_organization_has_nothing_to_stack(diabetes):
     assert_array_equal(stacked(None, max_iter=3).fit(X, y).predict(X), plain)
 
 
-class Recorder(RegressorMixin, BaseEstimator):
-    seen = []  # noqa: RUF012
-
-    def fit(self, X, y):
-        Recorder.seen.append(np.array(X))
-        self.mean_ = y.mean()
-        return self
-
-    def predict(self, X):
-        Recorder.seen.append(np.array(X))
-        return X[:, 0] + self.mean_
-
-
 def test_assistors_see_nothing_more(rng):
-    Recorder.seen.clear()
+    Recorder.calls.clear()
     X, y = product(rng, 200)
     model = stacked([("holder", None, [0, 1]), ("partner", Recorder(), [2, 3])], max_iter=3)
     model.fit(X, y).predict(X)
-    assert all(np.isin(view, X[:, 2:]).all() for view in Recorder.seen)
+    assert all(np.isin(call.X, X[:, 2:]).all() for call in Recorder.calls)
 
 
 def test_everybody_sees_what_the_others_have_sent(rng):
@@ -327,3 +313,26 @@ def test_append_columns(rng, kind):
     assert type(result) is type(kind(X))
     result = result.toarray() if sparse.issparse(result) else np.asarray(result)
     assert_allclose(result, np.hstack([X, columns]))
+
+
+def test_a_round_that_was_dropped_leaves_no_columns(rng):
+    X = rng.normal(size=(120, 4))
+    y = X[:, 0] + 2 * rng.normal(size=120)
+    model = stacked(halves(), max_iter=60, warm_start=True).fit(X, y)
+    ended = model.n_iter_
+    assert ended < 60
+    model.set_params(max_iter=120).fit(X, y)
+    assert model.n_iter_ == ended
+    assert model.predict(X).shape == (120,)
+
+
+def test_the_columns_of_the_user_may_have_the_names_of_stacked_ones(linear):
+    X, y = linear
+    ridges = equal_parts(4, Ridge(), Ridge())
+    expected = stacked(ridges, max_iter=5).fit(X, y).predict(X)
+    clash = pd.DataFrame(X, columns=["assistance_0", "p", "q", "r"])
+    for table in (clash, pd.DataFrame(X)):
+        model = stacked(ridges, max_iter=5).fit(table, y)
+        assert_allclose(model.predict(table), expected)
+    own = Pipeline([("assistance", StandardScaler()), ("ridge", Ridge())])
+    stacked(equal_parts(4, own, None), max_iter=5).fit(X, y).predict(X)

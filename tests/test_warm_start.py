@@ -1,4 +1,6 @@
-"""Organizations that come and go."""
+"""Fits that continue, and organizations that join and leave."""
+
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.model_selection import KFold, train_test_split
 
+from _helpers import raw_prediction
 from sklearn_gal import GALClassifier, GALRegressor
 
 
@@ -19,6 +22,7 @@ def held(*spans, estimator=None):
 
 
 FOUR = held(slice(0, 3), slice(3, 5), slice(5, 8), slice(8, 10))
+TWO = held([0, 1], [2, 3])
 
 
 class FitsOnce(RegressorMixin, BaseEstimator):
@@ -34,6 +38,43 @@ class FitsOnce(RegressorMixin, BaseEstimator):
 
     def predict(self, X):
         return self.model_.predict(X)
+
+
+# --- continuing ---------------------------------------------------------------------------
+
+
+def test_warm_start_refuses_another_order(linear):
+    model = GALRegressor(TWO, max_iter=3, warm_start=True).fit(*linear)
+    for changed in (TWO[::-1], TWO[:1], [("first", Ridge(), [0]), *TWO]):
+        with pytest.raises(ValueError, match="same organizations"):
+            model.set_params(organizations=changed).fit(*linear)
+
+
+@pytest.mark.parametrize("change", [{"early_stopping": True}, {"loss": "huber"}])
+def test_warm_start_refuses_another_objective(linear, change):
+    settings = {"max_iter": 2, "warm_start": True, "random_state": 0}
+    model = GALRegressor(TWO, early_stopping=False, **settings).fit(*linear)
+    expected = model.predict(linear[0])
+    with pytest.raises(ValueError, match="continues with the same"):
+        model.set_params(max_iter=4, **change).fit(*linear)
+    assert_array_equal(model.predict(linear[0]), expected)
+
+
+def test_a_failed_continuation_keeps_no_rows(linear):
+    model = GALRegressor(TWO, max_iter=2, warm_start=True).fit(*linear)
+    size = len(pickle.dumps(model))
+    with pytest.raises(ValueError, match="alpha"):
+        model.set_params(o1=Ridge(-1), max_iter=4).fit(*linear)
+    assert len(pickle.dumps(model)) < size + 200
+
+
+def test_a_cold_fit_forgets_where_a_warm_one_was(linear):
+    model = GALRegressor(TWO, max_iter=8, warm_start=True, random_state=0).fit(*linear)
+    model.set_params(warm_start=False, max_iter=3, random_state=1).fit(*linear)
+    model.set_params(warm_start=True, max_iter=8).fit(*linear)
+    assert (np.diff(model.train_loss_) <= 0).all()
+    fresh = GALRegressor(TWO, max_iter=8, random_state=1).fit(*linear)
+    assert model.score(*linear) > fresh.score(*linear) - 0.02
 
 
 # --- joining ------------------------------------------------------------------------------
@@ -61,9 +102,7 @@ def test_a_late_joiner_continues_the_rounds(diabetes, settings, frame):
     assert all(models[3] is None for models in model.estimators_[:5])
     assert all(models[3] is not None for models in model.estimators_[5:])
     assert_allclose(list(model.staged_predict(X))[4], predictions[-1])
-    shares = model.contributions(X)
-    raw = model.baseline_prediction_ + shares.sum(axis=1)
-    assert_allclose(model.predict(X), raw[:, 0])
+    assert_allclose(model.predict(X), raw_prediction(model, X)[:, 0])
     stayed = GALRegressor(FOUR[:3], max_iter=15, random_state=0, **settings).fit(before, y)
     assert model.train_loss_[-1] < stayed.train_loss_[-1]
 
@@ -100,7 +139,7 @@ def test_columns_of_a_late_joiner_stand_behind(diabetes):
         model.set_params(organizations=FOUR[:3]).fit(X, y)
 
 
-def test_nobody_joins_stacked_contributions(diabetes):
+def test_no_organization_joins_stacked_contributions(diabetes):
     X, y = diabetes
     model = GALRegressor(FOUR[:3], max_iter=2, warm_start=True, stack_contributions=True)
     model.fit(X, y)
@@ -127,7 +166,7 @@ def test_continuing_with_other_rows_missing(diabetes):
 @pytest.mark.parametrize(
     "settings", [{}, {"cv": None}, {"cv": KFold(3)}, {"cv": None, "subsample": 0.7}]
 )
-def test_leaving_refits_nobody(diabetes, settings):
+def test_leaving_refits_no_model(diabetes, settings):
     X, y = diabetes
     organizations = [(name, FitsOnce(), columns) for name, _, columns in FOUR]
     FitsOnce.refuses = False
@@ -135,7 +174,7 @@ def test_leaving_refits_nobody(diabetes, settings):
     before = model.predict(X)
     FitsOnce.refuses = True
     gone = X.copy()
-    gone[:, 3:5] = np.nan  # nobody looks at them
+    gone[:, 3:5] = np.nan  # these columns are not read
     smaller = model.drop_organization("o1", gone, y)
     FitsOnce.refuses = False
     assert smaller.organization_names_ == ["o0", "o2", "o3"]
@@ -143,10 +182,7 @@ def test_leaving_refits_nobody(diabetes, settings):
     assert smaller.weights_.shape == (model.n_iter_, 3)
     assert_allclose(smaller.weights_.sum(axis=1), 1)
     assert (np.diff(smaller.train_loss_) <= 1e-9).all() or settings.get("subsample")
-    assert_allclose(
-        smaller.predict(gone),
-        smaller.baseline_prediction_[0] + smaller.contributions(gone).sum(axis=1)[:, 0],
-    )
+    assert_allclose(smaller.predict(gone), raw_prediction(smaller, gone)[:, 0])
     assert_array_equal(model.predict(X), before)
     assert model.organization_names_ == ["o0", "o1", "o2", "o3"]
 
@@ -212,7 +248,7 @@ def test_a_smaller_model_can_be_continued(diabetes):
     assert_allclose(list(smaller.staged_predict(X))[3], before)
 
 
-def test_who_cannot_leave(diabetes):
+def test_organizations_that_cannot_leave(diabetes):
     X, y = diabetes
     with pytest.raises(NotFittedError):
         GALRegressor(FOUR).drop_organization("o1", X, y)

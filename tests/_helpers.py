@@ -1,0 +1,88 @@
+"""Estimators, organizations and comparisons that several test modules use."""
+
+import time
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.testing import assert_array_equal
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.linear_model import Ridge
+
+
+class Call(NamedTuple):
+    """What a `Recorder` received in one call; `y` is None in `predict`."""
+
+    name: str
+    method: str
+    X: np.ndarray
+    y: np.ndarray | None
+    params: dict[str, Any]
+
+
+class Recorder(Ridge):
+    """A ridge that keeps what it receives in `Recorder.calls`, under a name.
+
+    The class has the list because estimators are cloned. Tests clear it first.
+    """
+
+    calls: ClassVar[list[Call]] = []
+
+    def __init__(self, name="a"):
+        super().__init__()
+        self.name = name
+
+    def fit(self, X, y, sample_weight=None, **params):
+        if sample_weight is not None:
+            params["sample_weight"] = sample_weight
+        self.calls.append(Call(self.name, "fit", np.array(X), np.array(y), params))
+        return super().fit(X, y, sample_weight)
+
+    def predict(self, X):
+        self.calls.append(Call(self.name, "predict", np.array(X), None, {}))
+        return super().predict(X)
+
+    @classmethod
+    def fits(cls):
+        """The calls of `fit`."""
+        return [call for call in cls.calls if call.method == "fit"]
+
+
+class Slow(Ridge):
+    """A ridge whose fit takes a while, so that other processes have time to act."""
+
+    def fit(self, X, y, sample_weight=None):
+        time.sleep(0.2)
+        return super().fit(X, y, sample_weight)
+
+
+class Zero(RegressorMixin, BaseEstimator):
+    """A regressor that always predicts 0."""
+
+    def fit(self, X, y):
+        self.shape_ = np.shape(y)[1:]
+        return self
+
+    def predict(self, X):
+        return np.zeros((len(X), *self.shape_))
+
+
+def equal_parts(n_columns, *estimators):
+    """Organizations "a", "b", ... that hold consecutive columns, about as many each."""
+    parts = np.array_split(np.arange(n_columns), len(estimators))
+    return [
+        (chr(ord("a") + m), estimator, part.tolist())
+        for m, (estimator, part) in enumerate(zip(estimators, parts, strict=True))
+    ]
+
+
+def raw_prediction(model, X):
+    """The baseline plus the contributions of all organizations, one column per output."""
+    return model.baseline_prediction_ + model.contributions(X).sum(axis=1)
+
+
+def assert_same_model(one, other, X, other_X):
+    """Check that two models report and predict the same to the last bit."""
+    for name in ("weights_", "learning_rates_", "train_loss_", "validation_loss_"):
+        assert_array_equal(getattr(one, name), getattr(other, name))
+    assert_array_equal(one.contributions(X), other.contributions(other_X))
+    assert_array_equal(one.predict(X), other.predict(other_X))
