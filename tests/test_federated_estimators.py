@@ -57,7 +57,7 @@ class Case:
         self.folder = folder
 
     def services(self, **changed):
-        """The organizations elsewhere, each with its rows in an order of its own."""
+        """The organizations elsewhere, each with its rows in a different order."""
         services = []
         for seed, (name, estimator) in enumerate(ELSEWHERE.items()):
             table = self.X[self.parts[name]].assign(pid=self.ids)

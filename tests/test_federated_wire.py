@@ -12,7 +12,7 @@ from sklearn_gal.federated._wire import MessageError, decode, encode
 
 
 def message(header, body=b""):
-    """A message with a header of one's own making."""
+    """A message with this header, valid or not."""
     header = header if isinstance(header, bytes) else json.dumps(header).encode()
     return _wire._MARK + struct.pack("<I", len(header)) + header + body
 

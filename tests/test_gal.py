@@ -200,7 +200,7 @@ def test_a_pickle_holds_no_training_rows(diabetes):
     assert many - few < svr_rows
 
 
-# --- who sees what ----------------------------------------------------------------------
+# --- what organizations see ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cv", [None, 3])
@@ -229,7 +229,7 @@ def test_organizations_see_only_their_columns_and_residuals(rng, cv, gal):
             assert abs(target.mean()) < 1
 
 
-# --- organizations that are of no use ---------------------------------------------------
+# --- organizations without information ----------------------------------------------------
 
 
 class Noise(RegressorMixin, BaseEstimator):

@@ -57,6 +57,7 @@ def test_uniform_weights_lose_it(losses):
 
 
 def test_noise_does_not_end_the_fit_early(cancer):
-    # fitted values that lead uphill would shorten the mean until it leads uphill itself
+    # fitted values that are no descent directions would shorten the weighted mean until
+    # it is no descent direction either
     found = mean_losses(*cancer, 4, ["optimal"])
     assert kept(found, "optimal") > 0.95
