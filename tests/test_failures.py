@@ -156,7 +156,7 @@ def test_negative_and_zero_weights(linear):
         with pytest.raises(ValueError, match="weight"):
             GALRegressor(ridges).fit(X, y, sample_weight=weight)
     for weight in ({0: -1, 1: 1}, {0: 0, 1: 0}):
-        with pytest.raises(ValueError, match="class_weight="):
+        with pytest.raises(ValueError, match="class_weight must not be negative"):
             GALClassifier(ridges, class_weight=weight).fit(X, y > 0)
 
 

@@ -1,4 +1,4 @@
-"""What operators write, and what the command makes of it."""
+"""The settings that operators write, and the command that reads them."""
 
 import sqlite3
 
@@ -81,27 +81,25 @@ def test_estimator_columns_and_limits(folder):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name = ", "is not TOML"),
-        (CSV, r"lacks the settings \['name', 'key'"),
+        ("name = ", "is not valid TOML"),
+        (CSV, r"lacks the required settings \['name', 'key'"),
         (SETTINGS + "sort = 1\n" + CSV, r"unknown settings \['sort'\]"),
         (
             SETTINGS + "columns = 'x'\n" + CSV,
-            "columns of .* must be a list",
+            "columns of .* must be of type list, got 'x'",
         ),
         (SETTINGS + "[table]\n", r"must have `csv`, or `parquet`"),
         (SETTINGS + "[table]\nurl = 'sqlite://'", "must have `csv`"),
         (SETTINGS + "[table]\ncsv = 'a'\nparquet = 'b'", "must have `csv`"),
-        (SETTINGS + "[table]\ncsv = 3", "csv of .* must be a str"),
-        (SETTINGS + "[table]\ncsv = 'bank.csv'\n[limits]\nmax_rows = 'a'", "must be a int"),
+        (SETTINGS + "[table]\ncsv = 3", "csv of .* must be of type str, got 3"),
+        (SETTINGS + CSV + "[limits]\nmax_rows = 'a'", "must be of type int, got 'a'"),
         (
             SETTINGS.replace("bank", "../bank") + CSV,
-            "different names",
+            r"names must be unique and .* got \['../bank'\]",
         ),
         (SETTINGS + "estimator = 'Ridge()'\n" + CSV, "'file.py:name'"),
-        (
-            SETTINGS + "estimator = 'bank.py:no'\n" + CSV,
-            "defines no 'no'",
-        ),
+        (SETTINGS + "estimator = 'shop.py:no'\n" + CSV, "there is no file .*shop.py"),
+        (SETTINGS + "estimator = 'bank.py:no'\n" + CSV, "bank.py does not define 'no'"),
         (SETTINGS.replace('"id"', '"key"') + CSV, "no key column"),
     ],
 )
@@ -149,7 +147,10 @@ def test_a_federation_has_defaults(folder):
         "organizations": ["bank", "shop"],
     }
     path.write_text('host = "gal.example.org"\norganizations = ["bank", "bank"]\n')
-    with pytest.raises(ValueError, match="different names"):
+    with pytest.raises(ValueError, match=r"must be unique and .* got \['bank', 'bank'\]"):
+        federation_settings(path)
+    path.write_text('host = "gal.example.org"\norganizations = []\n')
+    with pytest.raises(ValueError, match="at least one organization"):
         federation_settings(path)
     with pytest.raises(ValueError, match="not a label holder's start-up kit"):
         read_federation(folder)

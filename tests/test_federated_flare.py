@@ -1,5 +1,6 @@
-"""Between processes of their own, over NVIDIA FLARE with mutual TLS on loopback."""
+"""Label holder and organizations in separate processes, over FLARE on loopback."""
 
+import importlib
 import json
 import os
 import signal
@@ -32,6 +33,8 @@ from sklearn_gal.federated import (
     OrganizationWarning,
     connect,
 )
+from sklearn_gal.federated._cli import main
+from sklearn_gal.federated._flare.jobs import ALLOWED_CLASSES, SITE, write_job
 
 pytest.importorskip("nvflare")
 # FLARE leaves sockets to the garbage collector
@@ -52,7 +55,7 @@ ESTIMATORS = """
     clinic = make_pipeline(StandardScaler(), SVR())
     shop = Ridge()
 """
-# who brings what, in the order of the federation; "hospital" is the label holder
+# estimators in the order of the federation; "hospital" is the label holder
 LOCAL = {
     "hospital": Ridge(alpha=0.5),
     "bank": RandomForestRegressor(n_estimators=3, max_depth=3),
@@ -239,13 +242,13 @@ def listening(pids):
     return addresses
 
 
-def test_nobody_listens_elsewhere_than_told(hosts, federation):
+def test_processes_listen_only_on_the_given_address(hosts, federation):
     pids = [pid for each in hosts.processes.values() for pid in descendants(each.pid)]
     assert len(pids) >= 4 + 2 * 3
     assert listening(pids) == {"0100007F"}
 
 
-def test_who_is_not_certified_is_refused(hosts, federation, tmp_path):
+def test_connections_without_a_certificate_are_refused(hosts, federation, tmp_path):
     other = Hosts(tmp_path, ["bank"])  # the same name from another authority
 
     def shake_hands(site):
@@ -263,7 +266,7 @@ def test_who_is_not_certified_is_refused(hosts, federation, tmp_path):
             try:
                 data = connection.recv(1)
             except TimeoutError:
-                return "accepted"  # the server waits for what we have to say
+                return "accepted"  # the server waits for a message
             return "accepted" if data else "closed"
 
     assert shake_hands(hosts.folder / "kits" / "bank" / "site") == "accepted"
@@ -273,10 +276,8 @@ def test_who_is_not_certified_is_refused(hosts, federation, tmp_path):
 
 
 def submit(hosts, change):
-    """How a job of one's own making ends; `change` makes it from ours."""
+    """Return the final status of the organization's job after `change` was applied."""
     from nvflare.fuel.flare_api.flare_api import new_secure_session
-
-    from sklearn_gal.federated._flare import write_job
 
     folder = hosts.folder / f"job {time.monotonic_ns()}"
     folder.mkdir()
@@ -306,9 +307,48 @@ def ship_code(job, app="site"):
 def another_class(job, app="site"):
     (config,) = job.glob(f"{app}/config/*.json")
     content = config.read_text()
-    config.write_text(
-        content.replace("sklearn_gal.federated._flare.Site", "subprocess.Popen")
-    )
+    assert SITE in content
+    config.write_text(content.replace(SITE, "subprocess.Popen"))
+
+
+def class_paths(config):
+    """All class paths in the configuration of a job."""
+    if isinstance(config, list):
+        return [path for each in config for path in class_paths(each)]
+    if isinstance(config, dict):
+        own = [config["path"]] if "path" in config else []
+        return own + class_paths(list(config.values()))
+    return []
+
+
+def test_kits_permit_the_classes_of_the_job_and_no_others(hosts, tmp_path):
+    for path in ALLOWED_CLASSES:
+        module, _, name = path.rpartition(".")
+        cls = getattr(importlib.import_module(module), name)
+        assert f"{cls.__module__}.{cls.__qualname__}" == path
+    configs = write_job(tmp_path, "bank").glob("*/config/*.json")
+    built = [path for each in configs for path in class_paths(json.loads(each.read_text()))]
+    assert sorted(built) == sorted(ALLOWED_CLASSES)
+    kits = [hosts.kit / "server", hosts.folder / "kits" / "bank" / "site"]
+    for kit in kits:
+        resources = json.loads((kit / "local" / "resources.json").read_text())
+        assert resources["class_allow_list"] == ALLOWED_CLASSES
+        assert resources["class_list_enforcement_mode"] == "enforce"
+
+
+@pytest.mark.parametrize(
+    ("kit", "message"),
+    [
+        ("label_holder", "is not an organization's start-up kit"),
+        ("shop", "made for 'shop'"),
+    ],
+)
+def test_the_kit_of_another_host_is_refused(hosts, capsys, kit, message):
+    settings = (hosts.folder / "bank.toml").read_text()
+    path = hosts.folder / f"bank_with_{kit}.toml"
+    path.write_text(settings.replace('kit = "kits/bank"', f'kit = "kits/{kit}"'))
+    assert main(["organization", "--config", str(path)]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_an_organization_is_added_to_a_federation(tmp_path):
@@ -337,18 +377,19 @@ def test_an_organization_is_added_to_a_federation(tmp_path):
 PERMISSIVE = """
 import json, sys
 from pathlib import Path
-from sklearn_gal.federated import _cli, _provision
+from sklearn_gal.federated import _cli
+from sklearn_gal.federated._flare import command, provision
 
 def permit_everything(server, n_organizations):
     local = Path(server) / "local"
-    rights = {"project_admin": dict.fromkeys(_provision._NOTHING, "any")}
+    rights = {"project_admin": dict.fromkeys(provision.NO_RIGHTS, "any")}
     content = {"format_version": "1.0", "permissions": rights}
     local.joinpath("authorization.json").write_text(json.dumps(content))
     resources = json.loads(local.joinpath("resources.json").read_text())
     resources["class_allow_list"] = ["*"]
     local.joinpath("resources.json").write_text(json.dumps(resources))
 
-_provision.restrict_server = permit_everything
+command.restrict_server = permit_everything
 _cli.main(["label-holder", "--kit", sys.argv[1]])
 """
 
@@ -469,13 +510,13 @@ def test_the_label_holder_is_killed_and_resumes(hosts, federation, tmp_path):
     assert "fitted" in output
     params = {"max_iter": 8, "cv": 2, "stack_contributions": True}
     whole = joint("regressor", **params)
-    # what is no plain Ridge is fitted another way, to other last bits
+    # a subclass of Ridge is fitted by another algorithm, with other last bits
     whole.organizations[0] = ("hospital", Slow(alpha=0.5), columns("hospital"))
     whole.fit(X, y)
     np.testing.assert_array_equal(np.load(tmp_path / "result.npy"), whole.predict(X))
 
 
-# the last: it leaves the module with an organization started anew
+# this test comes last because it restarts an organization of the module
 def test_an_organization_is_killed_and_comes_back(hosts, federation):
     X, y, ids = task("regressor")
     frame = X[columns("hospital")].assign(key=ids)

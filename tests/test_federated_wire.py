@@ -1,4 +1,4 @@
-"""What passes between hosts can be numbers and short strings, and nothing else."""
+"""Messages between hosts contain numbers and short strings, and nothing else."""
 
 import json
 import pickle
@@ -12,7 +12,7 @@ from sklearn_gal.federated._wire import MessageError, decode, encode
 
 
 def message(header, body=b""):
-    """A message with this header, valid or not."""
+    """Return a message with this header, valid or not."""
     header = header if isinstance(header, bytes) else json.dumps(header).encode()
     return _wire._MARK + struct.pack("<I", len(header)) + header + body
 
@@ -46,7 +46,7 @@ def test_arrays_arrive_to_the_last_bit(array):
     "value", [object(), [1], {"a": 1}, np.array(["a"]), np.array([None]), np.float64, b"x"]
 )
 def test_objects_do_not_leave(value):
-    with pytest.raises(TypeError, match="does not travel"):
+    with pytest.raises(TypeError, match="cannot be sent"):
         encode("call", {"value": value})
 
 
@@ -87,5 +87,5 @@ def test_anything_else_is_refused(data):
 
 def test_messages_have_a_largest_size():
     big = encode("call", {"array": np.zeros(1000)})
-    with pytest.raises(MessageError, match="4000 are allowed"):
+    with pytest.raises(MessageError, match="at most 4000 are allowed"):
         decode(big, max_bytes=4000)

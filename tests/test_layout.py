@@ -79,14 +79,14 @@ def test_public_names():
     ]
 
 
-def test_the_engine_between_hosts_stays_in_two_modules():
-    knowing = {
-        path.stem
-        for path in (PACKAGE / "federated").glob("*.py")
-        if any(
-            (getattr(node, "module", None) or node.names[0].name).startswith("nvflare")
-            for node in ast.walk(ast.parse(path.read_text()))
-            if isinstance(node, (ast.Import, ast.ImportFrom))
-        )
-    }
-    assert knowing == {"_flare", "_provision"}
+def test_the_engine_between_hosts_stays_in_its_folder():
+    folder = PACKAGE / "federated" / "_flare"
+    assert folder.is_dir()
+    for path in PACKAGE.rglob("*.py"):
+        if folder in path.parents:
+            continue
+        source = path.read_text()
+        assert "nvflare." not in source, path
+        assert "fed_client" not in source, path
+        outside = imports(path.relative_to(PACKAGE).with_suffix(""))[1]
+        assert "nvflare" not in {name.partition(".")[0] for name, _ in outside}, path

@@ -1,7 +1,7 @@
-"""Gradient Assisted Learning between hosts: the same rounds, with nobody's data moved.
+"""Gradient Assisted Learning between hosts: the same rounds, and no data leaves its host.
 
 The label holder fits :class:`FederatedGALClassifier` or :class:`FederatedGALRegressor` with
-a :class:`Federation`; every other organization runs an :class:`OrganizationService`.
+a :class:`Federation`. Every other organization runs an :class:`OrganizationService`.
 """
 
 from ._config import read_federation
@@ -18,22 +18,24 @@ from ._service import OrganizationService
 
 
 def connect(kit, organizations=None, timeout=120.0):
-    """The federation of a start-up kit, over NVIDIA FLARE.
+    """Connect to the federation of a start-up kit, over NVIDIA FLARE.
 
     Parameters
     ----------
     kit : path-like
-        The label holder's start-up kit, made by ``sklearn-gal provision``; its FLARE server
-        runs on this host, by ``sklearn-gal label-holder --kit``.
+        The label holder's start-up kit, made by ``sklearn-gal provision``. Its FLARE server
+        must run on this host, started by ``sklearn-gal label-holder --kit``.
     organizations : list of str, default=None
-        Whom to ask, in this order; None is everybody in the kit.
+        Names of the organizations to reach, in this order. If None, all that are in the
+        kit.
     timeout : float, default=120.0
-        Seconds to wait until everybody can be reached.
+        Seconds to wait until all organizations can be reached. An organization that cannot
+        be reached by then gives an :class:`OrganizationWarning`.
 
     Returns
     -------
     federation : Federation
-        Close it by ``federation.channel.close()`` when it is no longer needed.
+        Call ``federation.channel.close()`` when it is no longer needed.
 
     Raises
     ------
@@ -42,9 +44,9 @@ def connect(kit, organizations=None, timeout=120.0):
     ConnectionError
         If the label holder's FLARE server does not answer.
     ValueError
-        If the folder is no start-up kit, or has no such organization.
+        If the folder is not a label holder's start-up kit, or lacks an organization.
     """
-    from ._flare import FlareChannel
+    from ._flare.channel import FlareChannel
 
     secret = read_federation(kit)["secret"]
     return Federation(FlareChannel(kit, organizations, timeout), secret)

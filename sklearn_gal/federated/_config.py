@@ -1,4 +1,4 @@
-"""What operators write: the settings of an organization, and of a federation, in TOML."""
+"""The settings that operators write in TOML: of an organization, and of a federation."""
 
 import importlib.util
 import json
@@ -34,51 +34,55 @@ _FEDERATION = {
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 
 
-def read_toml(path, known, required):
-    """Settings of a TOML file, checked.
+def read_toml(path, types, required):
+    """Read and check the settings of a TOML file.
 
     Raises
     ------
     ValueError
-        If the file is not TOML, lacks a setting, or has an unknown one or one of the
-        wrong type.
+        If the file is not TOML, or a setting is missing, unknown or of the wrong type.
     """
     path = Path(path)
     try:
         settings = tomllib.loads(path.read_text())
     except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path} is not TOML: {error}.") from error
-    check_settings(path, settings, known, required)
+        raise ValueError(f"{path} is not valid TOML: {error}.") from error
+    check_settings(path, settings, types, required)
     return settings
 
 
-def check_settings(where, settings, known, required=()):
-    """Refuse settings that are unknown, missing or of the wrong type."""
-    unknown = sorted(settings.keys() - known.keys())
+def check_settings(source, settings, types, required=()):
+    """Raise an error if settings are unknown, missing or of the wrong type."""
+    unknown = sorted(settings.keys() - types.keys())
     if unknown:
-        raise ValueError(f"{where} has unknown settings {unknown}; known: {sorted(known)}.")
+        raise ValueError(
+            f"{source} has unknown settings {unknown}. The allowed settings are "
+            f"{sorted(types)}."
+        )
     missing = [name for name in required if name not in settings]
     if missing:
-        raise ValueError(f"{where} lacks the settings {missing}.")
+        raise ValueError(f"{source} lacks the required settings {missing}.")
     for name, value in settings.items():
-        if type(value) is not known[name]:
+        if type(value) is not types[name]:
             raise ValueError(
-                f"{name} of {where} must be a {known[name].__name__}, got {value!r}."
+                f"{name} of {source} must be of type {types[name].__name__}, got {value!r}."
             )
 
 
 def check_names(names):
-    """Refuse names of organizations that are no names of hosts and files."""
+    """Raise an error unless names of organizations are usable for hosts and files."""
+    if not names:
+        raise ValueError("A federation needs at least one organization, got none.")
     bad = [name for name in names if not isinstance(name, str) or not _NAME.fullmatch(name)]
-    if bad or len(set(names)) < len(names) or not names:
+    if bad or len(set(names)) < len(names):
         raise ValueError(
-            "Organizations have different names of letters, digits, '-' and '_', at least "
-            f"one; got {bad or names}."
+            "Organization names must be unique and consist of at most 63 letters, digits, "
+            f"'-' and '_' (starting with a letter); got {bad or names}."
         )
 
 
 def organization_settings(path):
-    """The settings of an organization, paths taken relative to their file."""
+    """Read the settings of an organization; paths are relative to the settings file."""
     path = Path(path).resolve()
     settings = read_toml(path, _ORGANIZATION, _REQUIRED)
     check_names([settings["name"]])
@@ -102,12 +106,12 @@ def organization_settings(path):
 
 
 def service_from_config(path):
-    """The service of an organization.
+    """Make the service of an organization from its settings.
 
     Parameters
     ----------
     path : path-like
-        A TOML file; what it may say is in the operators' page of the documentation.
+        TOML file with the settings, which the documentation for operators describes.
 
     Returns
     -------
@@ -116,7 +120,7 @@ def service_from_config(path):
     Raises
     ------
     ValueError
-        If a setting, the table, its key or the estimator is unusable.
+        If a setting, the table, its key or the estimator is invalid.
     """
     settings = organization_settings(path)
     return OrganizationService(
@@ -132,11 +136,11 @@ def service_from_config(path):
 
 
 def read_table(csv=None, parquet=None, url=None, query=None):
-    """A table from a file or a data base; numbers keep all their digits."""
+    """Read a table from a file or a database; numbers keep all their digits."""
     import pandas as pd
 
     if csv is not None:
-        # from 3.1 on pandas reads all digits by default, and deprecates asking for it
+        # pandas 3.1 reads all digits by default, and deprecates the parameter
         older = tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1)
         return pd.read_csv(csv, **({"float_precision": "round_trip"} if older else {}))
     if parquet is not None:
@@ -151,28 +155,33 @@ def read_table(csv=None, parquet=None, url=None, query=None):
         engine.dispose()
 
 
-def load_estimator(where, folder):
-    """The estimator named by ``file.py:name``, from the organization's own file."""
-    file, _, name = where.rpartition(":")
+def load_estimator(reference, folder):
+    """Load the estimator that ``file.py:name`` refers to, from the organization's file."""
+    file, _, name = reference.rpartition(":")
     path = folder / file
-    if not file.endswith(".py") or not path.is_file() or not name:
+    if not file.endswith(".py") or not name:
         raise ValueError(
-            f"estimator = {where!r} must be 'file.py:name', a Python file beside the "
-            "settings and the name of an estimator in it."
+            "estimator must be 'file.py:name', the path of a Python file relative to the "
+            f"settings file and the name of an estimator in it; got {reference!r}."
         )
-    known_as = f"_sklearn_gal_organization_{path.stem}"  # models of its classes are pickled
-    spec = importlib.util.spec_from_file_location(known_as, path)
+    if not path.is_file():
+        raise ValueError(f"estimator is {reference!r}, but there is no file {path}.")
+    # a fixed name, because pickled models refer to the classes of the module by it
+    module_name = f"_sklearn_gal_organization_{path.stem}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
     assert spec is not None
     assert spec.loader is not None
-    sys.modules[known_as] = module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if not hasattr(module, name):
-        raise ValueError(f"estimator = {where!r}: {path} defines no {name!r}.")
+        raise ValueError(
+            f"estimator is {reference!r}, but {path} does not define {name!r}."
+        )
     return getattr(module, name)
 
 
 def federation_settings(path):
-    """The settings of a federation, with their defaults."""
+    """Read the settings of a federation; settings left out get their defaults."""
     settings = read_toml(path, _FEDERATION, ("host", "organizations"))
     check_names(settings["organizations"])
     defaults = {"name": "sklearn_gal", "port": 8002, "listen": settings["host"]}
@@ -181,12 +190,12 @@ def federation_settings(path):
 
 
 def read_federation(kit):
-    """What the label holder's kit says of the federation, the shared secret included."""
+    """Read the description of the federation and the secret from the label holder's kit."""
     path = Path(kit) / "federation.json"
     if not path.is_file():
         raise ValueError(
-            f"{kit} is not a label holder's start-up kit: it has no {path.name}. Make one "
-            "by `sklearn-gal provision`."
+            f"{kit} is not a label holder's start-up kit: it has no file {path.name}. Make "
+            "one with `sklearn-gal provision`."
         )
     secret = (path.parent / "secret").read_text().strip()
     return json.loads(path.read_text()) | {"secret": secret}

@@ -1,49 +1,51 @@
-"""Rows are matched by keyed, salted hashes of their ids."""
+"""Keyed, salted hashes of row ids, by which the rows of organizations are matched."""
 
 import hmac
 from numbers import Integral, Real
 
 import numpy as np
 
-# Bytes of a digest that travel: two of a billion rows collide with probability 1e-21.
+# Bytes of a digest that are sent. Among a billion rows, the probability that any two have
+# the same digest is 1e-21.
 DIGEST_SIZE = 16
 MIN_SECRET = 16
 
 
 def check_secret(secret):
-    """The shared secret as bytes.
+    """Return the shared secret as bytes.
 
     Raises
     ------
     ValueError
-        If it is too short to protect anything.
+        If it is not a string or bytes, or too short to protect anything.
     """
     secret = secret.encode() if isinstance(secret, str) else secret
     if not isinstance(secret, bytes) or len(secret) < MIN_SECRET:
         raise ValueError(
-            f"The shared secret must be a string or bytes of at least {MIN_SECRET} bytes, "
-            "drawn at random, e.g. by `sklearn-gal secret`; all organizations and the "
-            "label holder have the same."
+            f"The shared secret must be a string or bytes of at least {MIN_SECRET} bytes. "
+            "Draw it at random, for example with `sklearn-gal secret`, and give the same "
+            "to the label holder and all organizations."
         )
     return secret
 
 
 def digests(ids, secret, salt):
-    """Keyed hashes of row ids under a shared secret.
+    """Compute keyed hashes of row ids under a shared secret.
 
     Parameters
     ----------
     ids : array-like of shape (n_samples,)
         Strings or whole numbers; ``7``, ``7.0`` and ``"7"`` are the same id.
     secret : bytes
-        Shared by all organizations.
+        Secret that the label holder and all organizations share.
     salt : str
-        Other digests for each fit, so that rows cannot be followed from fit to fit.
+        Text that is different in each fit, so that digests of one fit cannot be linked to
+        those of another.
 
     Returns
     -------
     digests : ndarray of shape (n_samples, 16), uint8
-        The first half of HMAC-SHA256.
+        First half of the HMAC-SHA256 of each id.
 
     Raises
     ------
@@ -59,7 +61,7 @@ def digests(ids, secret, salt):
 
 
 def as_text(value):
-    """The id as text, the same for a number and for the string that spells it."""
+    """Return an id as text, the same for a number and for the string that spells it."""
     if isinstance(value, str):
         return value.strip()
     number = isinstance(value, Real) and not isinstance(value, bool)
@@ -67,22 +69,22 @@ def as_text(value):
         return str(int(value))
     raise ValueError(
         f"A row id must be a string or a whole number, got {value!r}. Remove rows without "
-        "an id; turn other types into strings, the same in every organization."
+        "an id, and convert other types to strings in the same way in every organization."
     )
 
 
 def as_keys(digests):
-    """One sortable value per digest."""
+    """Return digests as a one-dimensional array of sortable values."""
     return np.ascontiguousarray(digests).view(f"S{DIGEST_SIZE}").reshape(-1)
 
 
 class KeyIndex:
-    """Where the rows of a table are, by their digests.
+    """Index that finds the rows of a table by the digests of their ids.
 
     Parameters
     ----------
     digests : ndarray of shape (n_rows, 16), uint8
-        Of the ids of the table's rows, which are unique.
+        Digests of the ids of all rows; ids must be unique.
     """
 
     def __init__(self, digests):
@@ -91,7 +93,7 @@ class KeyIndex:
         self._keys = keys[self._order]
 
     def positions(self, digests):
-        """Positions of rows in the table, -1 for those that it does not have."""
+        """Return the positions of rows in the table, -1 for rows that it does not have."""
         keys = as_keys(digests)
         if not len(self._keys):
             return np.full(len(keys), -1)

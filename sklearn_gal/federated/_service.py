@@ -1,8 +1,8 @@
-"""The organization's side: answers the calls of the contract, and nothing else.
+"""The organization's side: it answers the calls of the contract, and nothing else.
 
-The table, the estimator and the fitted models stay here. What is answered is four calls
-with arrays of numbers; what goes back is fitted values and predictions, or the type of an
-error, whose text stays in the organization's own log.
+The table, the estimator and the fitted models stay here. The label holder sends four calls
+with arrays of numbers. It receives fitted values and predictions, or the type of an error;
+the text of the error stays in the log of the organization.
 """
 
 import hashlib
@@ -30,27 +30,27 @@ log = logging.getLogger("sklearn_gal.federated")
 
 _FIT_ID = re.compile(r"[0-9a-f]{32}")
 MAX_ROUNDS = 100_000
-# Models read back from the disk that a fit keeps in memory.
+# Number of models read from the disk that a fit keeps in memory.
 _MODELS_IN_MEMORY = 256
 
 
 class RequestRefused(ValueError):
-    """A request that the organization does not answer."""
+    """Raised for a request that the organization does not answer."""
 
 
 class NotPrepared(RuntimeError):
-    """The organization has not been told the rows of this fit, or has forgotten them."""
+    """Raised if the training rows of a fit have not been received, or were released."""
 
 
 class Field:
-    """What a field of a request must be.
+    """Type and shape that a field of a request must have.
 
     Parameters
     ----------
     dtype : type
         Type of the scalar, or dtype of the array.
     ndim : int
-        Dimensions of the array, 0 for a scalar.
+        Number of dimensions of the array, 0 for a scalar.
     required : bool
         Whether the call needs the field.
     """
@@ -59,7 +59,7 @@ class Field:
         self.dtype, self.ndim, self.required = dtype, ndim, required
 
     def takes(self, value):
-        """Whether a value is of this kind; floats must be finite."""
+        """Whether a value has this type and shape; arrays of floats must be finite."""
         if self.ndim == 0:
             return type(value) is self.dtype
         return (
@@ -70,7 +70,7 @@ class Field:
         )
 
 
-# The contract: all that an organization answers.
+# The contract: all calls that an organization answers, with their fields.
 CALLS = {
     "prepare": {
         "fit_id": Field(str),
@@ -98,41 +98,41 @@ CALLS = {
 
 
 class OrganizationService:
-    """One organization's columns and estimator, ready to assist a label holder.
+    """Columns and estimator of an organization, which answers requests of label holders.
 
     Parameters
     ----------
     name : str
         Name of the organization.
     table : dataframe
-        The organization's rows, a pandas or polars dataframe.
+        Rows of the organization, a pandas or polars dataframe.
     key : str
-        Column of `table` with the ids of the rows, which are unique.
+        Column of `table` with the ids of the rows; ids must be unique.
     secret : str or bytes
-        The secret that all organizations and the label holder share, at least 16 bytes.
+        Secret that the label holder and all organizations share, at least 16 bytes.
     folder : path-like
-        Where fitted models are kept, in a folder per fit and a file per round. Created,
-        readable for its owner only, if it does not exist.
+        Folder for fitted models, with a folder per fit and a file per round. If it does not
+        exist, it is created such that only its owner can read it.
     columns : list of str, default=None
-        Columns of `table` that the estimator receives; None is all but `key`.
+        Columns of `table` that the estimator receives. If None, all but `key`.
     estimator : estimator or None, default=None
-        The organization's own regressor, or a pipeline ending in one; None is the
-        default local estimator.
+        Regressor, or pipeline that ends with one, which is fitted to the residuals. If
+        None, the default local estimator.
     max_rows : int, default=5_000_000
-        Largest number of rows of a request that is answered.
+        Largest number of rows in a request. Larger requests are refused.
     max_outputs : int, default=1000
-        Largest number of outputs of a residual that is answered.
+        Largest number of outputs of a residual. Larger residuals are refused.
     max_bytes : int, default=2**30
-        Largest request that is read, and largest reply to `predict`, in bytes.
+        Largest size in bytes of a request that is read, and of a reply to `predict`.
     max_fits : int, default=4
-        Number of fits whose training rows are kept in memory at once; the fit that was
-        used least recently makes room.
+        Number of fits whose training rows are kept in memory at the same time. When there
+        are more, the rows of the least recently used fit are released.
 
     Raises
     ------
     ValueError
-        If the key, a column, the estimator or the secret is unusable, or an id is
-        missing or not unique.
+        If the key, a column, the estimator or the secret is invalid, or an id is missing or
+        not unique.
     """
 
     def __init__(
@@ -163,18 +163,18 @@ class OrganizationService:
         self._lock = threading.Lock()
 
     def answer(self, request):
-        """Answer a request; whatever happens, there is a reply and no exception.
+        """Answer a request; an error gives a reply, not an exception.
 
         Parameters
         ----------
         request : bytes
-            A message with the name of a call and its fields.
+            Message with the name of a call and its fields.
 
         Returns
         -------
         reply : bytes
-            A message named ``"ok"`` with the result, or ``"error"`` with the type of the
-            error alone.
+            Message ``"ok"`` with the result, or ``"error"`` with only the type of the
+            error.
         """
         call = None
         try:
@@ -186,36 +186,36 @@ class OrganizationService:
             return _wire.encode("error", {"type": type(error).__name__})
 
     def _check(self, call, fields):
-        """Refuse everything that the contract does not know."""
+        """Raise an error for a request that is not in the contract."""
         if call not in CALLS:
             raise RequestRefused(f"there is no call {call!r}")
         known = CALLS[call]
         needed = {key for key, field in known.items() if field.required}
         if not needed <= fields.keys() <= known.keys():
-            raise RequestRefused(f"{call} has the fields {sorted(known)}")
+            raise RequestRefused(f"{call} takes {sorted(known)}, got {sorted(fields)}")
         for key, value in fields.items():
             if not known[key].takes(value):
-                raise RequestRefused(f"{key} of {call} is not what it must be")
+                raise RequestRefused(f"{key} of {call} has the wrong type, shape or values")
         if not _FIT_ID.fullmatch(fields["fit_id"]):
-            raise RequestRefused("fit_id is 32 hexadecimal digits")
+            raise RequestRefused("fit_id must have 32 hexadecimal digits")
         for key in ("round", "n_rounds"):
             if not 0 <= fields.get(key, 0) <= MAX_ROUNDS:
-                raise RequestRefused(f"{key} is out of range")
+                raise RequestRefused(f"{key} must be between 0 and {MAX_ROUNDS}")
         if not 0 <= fields.get("seed", 0) < 2**63:
-            raise RequestRefused("seed is out of range")
+            raise RequestRefused("seed must be between 0 and 2**63 - 1")
         ids = fields.get("row_ids")
         if ids is not None and (ids.shape[1] != DIGEST_SIZE or len(ids) > self.max_rows):
-            raise RequestRefused(f"row_ids of shape {ids.shape}")
+            raise RequestRefused(f"row_ids has the wrong shape {ids.shape}")
         residual = fields.get("residual")
         if residual is not None and not (
             len(residual) <= self.max_rows and 1 <= residual.shape[1] <= self.max_outputs
         ):
-            raise RequestRefused(f"a residual of shape {residual.shape}")
+            raise RequestRefused(f"residual has the wrong shape {residual.shape}")
 
     def _prepare(self, fit_id, row_ids, abstain, sample_weight=None):
         view, present = self._rows(fit_id, row_ids, abstain)
         if sample_weight is not None and sample_weight.shape != present.shape:
-            raise RequestRefused("one weight per row")
+            raise RequestRefused("sample_weight must have one value per row")
         if len(present) and (abstain or present.all()):
             fit = self._fit(fit_id)
             with fit.lock:
@@ -229,9 +229,9 @@ class OrganizationService:
 
     def _predict(self, fit_id, row_ids, rounds, abstain, coefficients=None, folds=None):
         if coefficients is not None and coefficients.shape != rounds.shape:
-            raise RequestRefused("one coefficient per round")
+            raise RequestRefused("coefficients must have one value per round")
         if folds is not None and folds.shape != row_ids.shape[:1]:
-            raise RequestRefused("one fold number per row")
+            raise RequestRefused("folds must have one number per row")
         if coefficients is None and 8 * len(row_ids) * len(rounds) > self.max_bytes:
             raise RequestRefused(f"{len(rounds)} rounds of {len(row_ids)} rows at once")
         view, present = self._rows(fit_id, row_ids, abstain)
@@ -246,11 +246,11 @@ class OrganizationService:
         return reply
 
     def _rows(self, fit_id, row_ids, abstain):
-        """One's columns of rows, and which of the rows one has."""
+        """Return columns of the requested rows, and a mask of those that the table has."""
         positions = self._index(fit_id).positions(row_ids)
         view = _safe_indexing(self._table, np.maximum(positions, 0))
         present = positions >= 0
-        if abstain or view.shape[1] > 1:  # a single missing value is a missing value
+        if abstain or view.shape[1] > 1:  # otherwise missing values do not remove the row
             present = present & ~missing_rows(view, np.arange(view.shape[1]))
         return view, present
 
@@ -261,7 +261,7 @@ class OrganizationService:
         return {}
 
     def _index(self, fit_id):
-        """Where the rows are, by the digests of this fit."""
+        """Return the index of the table by the digests of this fit."""
         fit = self._fit(fit_id)
         with fit.lock:
             if fit.index is None:
@@ -269,7 +269,7 @@ class OrganizationService:
             return fit.index
 
     def _fit(self, fit_id):
-        """What is in memory of a fit."""
+        """Return the fit with this id, created if it is not in memory."""
         with self._lock:
             if fit_id not in self._fits:
                 folder = self._folder / fit_id
@@ -282,44 +282,49 @@ class OrganizationService:
             return self._fits[fit_id]
 
     def fits(self):
-        """Name the fits of which models are on the disk.
+        """List the fits that have models on the disk.
 
         Returns
         -------
         fit_ids : list of str
-            Their names, in alphabetical order.
+            Ids of the fits, in alphabetical order.
         """
         return sorted(path.name for path in self._folder.iterdir() if path.is_dir())
 
     def forget(self, fit_id):
-        """Delete the models of a fit; afterwards nobody can predict with them.
+        """Delete the models of a fit, which can then no longer be used to predict.
 
         Parameters
         ----------
         fit_id : str
-            As of `fits`.
+            Id of the fit, one of those that `fits` returns.
+
+        Raises
+        ------
+        ValueError
+            If there is no such fit.
         """
         if fit_id not in self.fits():
-            raise ValueError(f"There is no fit {fit_id!r}, only {self.fits()}.")
+            raise ValueError(f"There is no fit {fit_id!r}; there are {self.fits()}.")
         with self._lock:
             self._fits.pop(fit_id, None)
         shutil.rmtree(self._folder / fit_id)
 
 
 class ServedOrganization(LocalOrganization):
-    """The in-process organization, with models on disk; its rows are told by their keys."""
+    """A local organization with models on disk, which is told the rows that it has."""
 
     def __init__(self, name, estimator, columns, models):
         super().__init__(name, estimator, columns)
         self.models = self._disk = models
-        self.present = None  # which rows of the X of the next call one has
+        self.present = None  # mask of the rows of X in the next call
 
     def presence(self, X):
-        """Mask of the rows of X that one has, (n_samples,)."""
+        """Return the mask of the rows of X that the organization has, (n_samples,)."""
         return self.present
 
     def release(self, n_rounds):
-        """Let go of the training rows, and of rounds from `n_rounds` on."""
+        """Release the training rows, and delete the models of rounds from `n_rounds` on."""
         self.models = {}
         super().release(0)
         self.models = self._disk
@@ -327,7 +332,7 @@ class ServedOrganization(LocalOrganization):
 
 
 class ServedFit:
-    """One fit, as an organization serves it."""
+    """A fit in which the organization takes part."""
 
     def __init__(self, name, estimator, n_columns, folder):
         self.lock = threading.RLock()
@@ -338,7 +343,7 @@ class ServedFit:
         self._latest = None
 
     def prepare(self, view, present, sample_weight):
-        """Take the training rows."""
+        """Receive the training rows."""
         fit_params = {}
         if sample_weight is not None:
             parameter = weight_parameter(self._local.estimator)
@@ -351,17 +356,17 @@ class ServedFit:
         self._n_rows = len(present)
 
     def fit_round(self, number, seed, folds, residual):
-        """Fit a round; the same request again gets the same reply without another fit."""
+        """Fit a round; a repeated request gets the same reply without another fit."""
         if self._n_rows is None:
-            raise NotPrepared("prepare first")
+            raise NotPrepared("prepare must be called before fit_round")
         if len(residual) != self._n_rows:
-            raise RequestRefused(f"{len(residual)} rows instead of {self._n_rows}")
+            raise RequestRefused(f"residual has {len(residual)} rows, not {self._n_rows}")
         if folds is not None and not (
             folds.shape == (self._n_rows,)
             and NO_FOLD <= folds.min()
             and 0 <= folds.max() < self._n_rows
         ):
-            raise RequestRefused("impossible folds")
+            raise RequestRefused("folds must have one valid number per row")
         digest = hashlib.sha256(residual.tobytes())
         digest.update(b"" if folds is None else folds.tobytes())
         request = (number, seed, digest.digest())
@@ -372,13 +377,13 @@ class ServedFit:
         return self._latest[1]
 
     def predict(self, view, present, rounds, coefficients, folds):
-        """(n, K), the weighted sum over rounds; (n, R, K) without coefficients.
+        """Return the weighted sum over rounds, (n, K), or (n, R, K) without coefficients.
 
-        None if one was in none of the rounds.
+        None if the organization took part in none of the rounds.
         """
         unknown = [number for number in rounds if number not in self._local.models]
         if unknown:
-            raise RequestRefused(f"rounds {unknown} were never fitted")
+            raise RequestRefused(f"rounds {unknown} have no models")
         self._local.present = present
         if coefficients is not None:
             coefficients = coefficients.tolist()
@@ -391,13 +396,13 @@ class ServedFit:
         return np.stack([np.broadcast_to(one, shapes[0]) for one in each], axis=1)
 
     def release(self, n_rounds):
-        """Let go of the training rows, and of rounds from `n_rounds` on."""
+        """Release the training rows, and delete the models of rounds from `n_rounds` on."""
         self._local.release(n_rounds)
         self._n_rows = self._latest = None
 
 
 class DiskModels(MutableMapping):
-    """Models by round number, each in a file; the last ones read stay in memory."""
+    """Models by round number, each in a file; those read last stay in memory."""
 
     def __init__(self, folder):
         self._folder = folder
@@ -442,7 +447,7 @@ class DiskModels(MutableMapping):
 
 
 def write_atomically(path, content):
-    """Write `content` to a file that is there in full or not at all."""
+    """Write `content` to a file such that it never exists in part."""
     partial = path.with_name(f".{path.name}.part")
     with open(partial, "wb") as file:
         joblib.dump(content, file)
@@ -452,11 +457,11 @@ def write_atomically(path, content):
 
 
 def _own_table(name, table, key, columns):
-    """The columns that the estimator receives, and the ids of the rows."""
+    """Return the columns that the estimator receives, and the ids of the rows."""
     names = list(getattr(table, "columns", []))
     if key not in names:
         raise ValueError(
-            f"The table of organization {name!r} has no key column {key!r}; its columns "
+            f"The table of organization {name!r} has no key column {key!r}. Its columns "
             f"are {names}."
         )
     columns = [each for each in names if each != key] if columns is None else list(columns)
@@ -467,7 +472,7 @@ def _own_table(name, table, key, columns):
             f"the key {key!r}, at least one; got {wrong or columns}."
         )
     ids = table[key].to_list()
-    texts = [as_text(each) for each in ids]  # a missing id is told here, not later
+    texts = [as_text(each) for each in ids]  # raises an error for a missing id
     if len(set(texts)) < len(texts):
         raise ValueError(
             f"The key {key!r} of organization {name!r} is not unique: {len(texts)} rows, "

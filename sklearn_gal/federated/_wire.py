@@ -1,8 +1,8 @@
-"""What passes between hosts: a name, a few scalars and arrays of numbers, as bytes.
+"""Messages between hosts: a name, a few scalars and arrays of numbers, as bytes.
 
-A message is a mark, the length of a JSON header, the header, and the arrays' values one
-after the other. Reading one can create nothing but strings, numbers and arrays: there are
-no objects in the format, so none can be smuggled in.
+A message consists of a mark, the length of a JSON header, the header, and the values of the
+arrays one after the other. Reading a message can only create strings, numbers and arrays,
+because the format has no way to describe other objects.
 """
 
 import json
@@ -13,89 +13,106 @@ import numpy as np
 
 _MARK = b"sklearn_gal 1\n"
 _LENGTH = struct.Struct("<I")
-# dtype on the wire -> dtype in memory; little-endian, whatever the host.
+# dtype in a message -> dtype in memory. Messages are little-endian on all hosts.
 _DTYPES = {"<f8": np.float64, "<i8": np.int64, "|u1": np.uint8, "|b1": np.bool_}
 MAX_HEADER = 4096
 MAX_ARRAYS = 8
-# Largest message that is read unless its reader says otherwise, in bytes.
+# Default size in bytes of the largest message that is read.
 MAX_MESSAGE = 2**30
 
 
 class MessageError(ValueError):
-    """Bytes that are not a message, or a message that is larger than allowed."""
+    """Raised for bytes that are not a message, or for a message that is too large."""
 
 
 def encode(name, fields):
-    """The bytes of a message.
+    """Encode a message as bytes.
 
     Parameters
     ----------
     name : str
-        What the message is: a call, or a reply.
+        Name of a call, or ``"ok"`` or ``"error"`` in a reply.
     fields : dict
-        Strings, numbers, None, and arrays of float64, int64, uint8 or bool.
+        Strings, numbers, bools, None, and arrays of float64, int64, uint8 or bool.
+
+    Returns
+    -------
+    message : bytes
+
+    Raises
+    ------
+    TypeError
+        If a field has another type.
     """
     scalars, arrays, buffers = {}, [], []
     for key, value in fields.items():
         if isinstance(value, np.ndarray):
             code = value.dtype.newbyteorder("<").str
             if code not in _DTYPES:
-                raise TypeError(f"{key!r} has dtype {value.dtype}, which does not travel.")
+                raise TypeError(
+                    f"{key!r} has dtype {value.dtype}, which cannot be sent. Arrays must "
+                    "be float64, int64, uint8 or bool."
+                )
             value = np.ascontiguousarray(value, dtype=code)
             arrays.append([key, code, list(value.shape)])
             buffers.append(value.reshape(-1).view(np.uint8).data)
         elif value is None or isinstance(value, (str, bool, int, float)):
             scalars[key] = value
         else:
-            raise TypeError(f"{key!r} is a {type(value).__name__}, which does not travel.")
+            raise TypeError(
+                f"{key!r} has type {type(value).__name__}, which cannot be sent. Fields "
+                "must be strings, numbers, bools, None or arrays."
+            )
     content = {"name": name, "scalars": scalars, "arrays": arrays}
     header = json.dumps(content, separators=(",", ":")).encode()
     return b"".join([_MARK, _LENGTH.pack(len(header)), header, *buffers])
 
 
 def decode(message, max_bytes=MAX_MESSAGE):
-    """Name and fields of a message.
+    """Return the name and the fields of a message.
 
     Raises
     ------
     MessageError
-        If the bytes are not exactly a message, or more than `max_bytes`.
+        If the bytes are not exactly one message, or more than `max_bytes`.
     """
     if not isinstance(message, (bytes, bytearray, memoryview)):
-        raise MessageError(f"a message is bytes, not {type(message).__name__}")
+        raise MessageError(f"a message must be bytes, got {type(message).__name__}")
     if len(message) > max_bytes:
-        raise MessageError(f"a message of {len(message)} bytes, {max_bytes} are allowed")
+        raise MessageError(
+            f"the message has {len(message)} bytes, at most {max_bytes} are allowed"
+        )
     message = memoryview(message)
     start = len(_MARK) + _LENGTH.size
     if bytes(message[: len(_MARK)]) != _MARK or len(message) < start:
-        raise MessageError("not a message of this version")
+        raise MessageError("the bytes are not a message of this version")
     (length,) = _LENGTH.unpack(message[len(_MARK) : start])
     if length > MAX_HEADER or start + length > len(message):
-        raise MessageError("a header of impossible length")
+        raise MessageError(f"the header cannot have {length} bytes")
     name, fields, arrays = _header(bytes(message[start : start + length]))
     position = start + length
     for key, code, shape in arrays:
         dtype = np.dtype(code)
         size = math.prod(shape) * dtype.itemsize
         if position + size > len(message):
-            raise MessageError("arrays longer than the message")
+            raise MessageError("the arrays are longer than the message")
         values = np.frombuffer(message[position : position + size], dtype=dtype)
         if code == "|b1" and values.view(np.uint8).max(initial=0) > 1:
-            raise MessageError("truth values other than 0 and 1")
+            raise MessageError(f"{key!r} has truth values other than 0 and 1")
         fields[key] = values.reshape(shape).astype(_DTYPES[code])  # aligned, writeable
         position += size
     if position != len(message):
-        raise MessageError("bytes behind the last array")
+        raise MessageError("there are bytes after the last array")
     return name, fields
 
 
 def _header(text):
-    """Name, scalars and descriptions of the arrays; strict about everything."""
+    """Return name, scalars and descriptions of the arrays, after strict checks."""
     try:
         header = json.loads(text)
         name, scalars, arrays = header["name"], header["scalars"], header["arrays"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise MessageError("an unreadable header") from None
+        raise MessageError("the header cannot be read") from None
     simple = (str, bool, int, float, type(None))
     well_formed = (
         isinstance(name, str)
@@ -106,10 +123,10 @@ def _header(text):
         and all(_describes_array(entry) for entry in arrays)
     )
     if not well_formed:
-        raise MessageError("a malformed header")
+        raise MessageError("the header is malformed")
     keys = [*scalars, *(key for key, _, _ in arrays)]
     if len(set(keys)) != len(keys):
-        raise MessageError("a field twice")
+        raise MessageError("a field appears twice")
     return name, dict(scalars), arrays
 
 

@@ -8,17 +8,11 @@ import secrets
 import shutil
 from pathlib import Path
 
-from ._config import check_names, federation_settings
+from .._config import check_names, federation_settings
+from .jobs import ALLOWED_CLASSES
 
 _ADMIN = "label-holder@sklearn-gal.local"
-# All that a job may build at either end.
-ALLOWED_CLASSES = [
-    "nvflare.collab.runtime.controller.CollabController",
-    "nvflare.collab.runtime.executor.CollabExecutor",
-    "sklearn_gal.federated._flare.Relay",
-    "sklearn_gal.federated._flare.Site",
-]
-_NOTHING = dict.fromkeys(
+NO_RIGHTS = dict.fromkeys(
     (
         "submit_job",
         "clone_job",
@@ -35,18 +29,18 @@ _NOTHING = dict.fromkeys(
 
 
 def provision(config, folder):
-    """Make the start-up kits of a federation, or further ones of the same authority.
+    """Make the start-up kits of a federation, or add kits signed by the same authority.
 
     Parameters
     ----------
     config : path-like
-        TOML file with `host`, under which the organizations reach the label holder,
-        `organizations`, a list of names, and optionally `name`, `port` (8002),
-        `admin_port` (the next), `listen`, the address to listen on (that of `host`).
+        TOML file with `host`, the name under which the organizations reach the label
+        holder, and `organizations`, a list of names. Optional are `name`, `port` (8002),
+        `admin_port` (`port` plus one) and `listen`, the address to listen on (`host`).
     folder : path-like
-        Where the kits go: ``label_holder``, one per organization under its name, and
-        ``authority`` with the keys of all kits and the one that signs certificates, which
-        is never given away.
+        Folder for the kits: ``label_holder``, one per organization under its name, and
+        ``authority``. The authority has the keys of all kits and the key that signs
+        certificates; it must not be given away.
 
     Returns
     -------
@@ -56,39 +50,28 @@ def provision(config, folder):
     Raises
     ------
     ValueError
-        If a setting is unusable.
+        If a setting is invalid.
     """
-    from nvflare.lighter.prov_utils import prepare_builders
-    from nvflare.lighter.provision import prepare_project
-    from nvflare.lighter.provisioner import Provisioner
-
     settings = federation_settings(config)
     folder = Path(folder).resolve()
     check_names([*settings["organizations"], "label_holder", "authority"])
     authority = folder / "authority"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    authority.mkdir(mode=0o700, exist_ok=True)
-    project = project_of(settings)
-    with contextlib.redirect_stdout(io.StringIO()):  # FLARE's tool reports to the terminal
-        context = Provisioner(str(authority), prepare_builders(project)).provision(
-            prepare_project(project)
-        )
-    made = Path(context.get("current_prod_dir"))
+    made = _make_workspaces(settings, authority)
 
     kits = {"label_holder": folder / "label_holder"}
     kits |= {name: folder / name for name in settings["organizations"]}
-    secret = _own_file(authority / "secret", secrets.token_hex(32))
+    secret = _private_file(authority / "secret", secrets.token_hex(32))
     for name, kit in kits.items():
         if kit.exists() and name != "label_holder":
-            continue  # in use, with a certificate of its own
+            continue  # the organization uses it, with the certificate in it
         kit.mkdir(mode=0o700, exist_ok=True)
-        _own_file(kit / "secret", secret)
+        _private_file(kit / "secret", secret)
         if name == "label_holder":
             _replace(made / settings["host"], kit / "server")
             _replace(made / _ADMIN, kit / "admin")
-            known = {"organizations": settings["organizations"], "admin": _ADMIN}
-            known["listen"] = settings["listen"]
-            (kit / "federation.json").write_text(json.dumps(known))
+            description = {"organizations": settings["organizations"], "admin": _ADMIN}
+            description["listen"] = settings["listen"]
+            (kit / "federation.json").write_text(json.dumps(description))
             restrict_server(kit / "server", len(settings["organizations"]))
         else:
             _replace(made / name, kit / "site")
@@ -97,8 +80,24 @@ def provision(config, folder):
     return kits
 
 
+def _make_workspaces(settings, authority):
+    """Return a folder with the workspaces that FLARE's provisioning tool makes."""
+    from nvflare.lighter.prov_utils import prepare_builders
+    from nvflare.lighter.provision import prepare_project
+    from nvflare.lighter.provisioner import Provisioner
+
+    authority.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    authority.mkdir(mode=0o700, exist_ok=True)
+    project = project_of(settings)
+    with contextlib.redirect_stdout(io.StringIO()):  # FLARE's tool prints to the terminal
+        context = Provisioner(str(authority), prepare_builders(project)).provision(
+            prepare_project(project)
+        )
+    return Path(context.get("current_prod_dir"))
+
+
 def project_of(settings):
-    """The project file of FLARE's provisioning tool."""
+    """Return the content of the project file that FLARE's provisioning tool reads."""
     tools = "nvflare.lighter.impl"
     return {
         "api_version": 3,
@@ -138,13 +137,13 @@ def project_of(settings):
 
 
 def restrict_site(site):
-    """Let an organization's host run our job and refuse everything else."""
-    rights = _NOTHING | {"submit_job": "any", "manage_job": "any", "view": "any"}
+    """Make an organization's host permit jobs of the allowed classes, nothing else."""
+    rights = NO_RIGHTS | {"submit_job": "any", "manage_job": "any", "view": "any"}
     _write_rights(site, rights)
     resources = _default_resources(site)
     resources["class_allow_list"] = ALLOWED_CLASSES
     resources["class_list_enforcement_mode"] = "enforce"
-    # its log stays with the organization
+    # the log of an organization must not reach the server
     resources["allow_log_streaming"] = False
     resources["components"] = [
         each for each in resources["components"] if "streamer" not in each["id"]
@@ -153,8 +152,8 @@ def restrict_site(site):
 
 
 def restrict_server(server, n_organizations):
-    """Let the label holder's server run our jobs, and store them in its own folder."""
-    rights = _NOTHING | dict.fromkeys(
+    """Make the server permit jobs of the allowed classes, and store them in its kit."""
+    rights = NO_RIGHTS | dict.fromkeys(
         ("submit_job", "manage_job", "view", "operate"), "any"
     )
     _write_rights(server, rights)
@@ -188,8 +187,8 @@ def _write_json(path, content):
     path.write_text(json.dumps(content, indent=2))
 
 
-def _own_file(path, text):
-    """Text of a file that only its owner reads; written if it is not there yet."""
+def _private_file(path, text):
+    """Return the text of a file, written if there is none, that its owner alone reads."""
     if not path.exists():
         with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
             file.write(text)
