@@ -19,7 +19,7 @@ import pandas as pd
 
 from sklearn_gal.federated import connect
 from sklearn_gal.federated._keys import digests
-from sklearn_gal.federated._remote import Link, new_fit_id
+from sklearn_gal.federated._session import FitSession, new_fit_id
 
 SIZES = [(10_000, 3), (100_000, 10), (1_000_000, 10)]
 
@@ -75,7 +75,7 @@ def memory(process):
 def measure(federation, processes, sizes, n_memory, print_line):
     """Round trips for the sizes, and memory over many rounds."""
     for n_rows, n_outputs in sizes:
-        link = Link(federation, new_fit_id())
+        link = FitSession(federation, new_fit_id())
         keys = digests(np.arange(n_rows), federation._secret, link.fit_id)
         residual = np.random.default_rng(0).normal(size=(n_rows, n_outputs))
         begin = time.perf_counter()
@@ -93,7 +93,7 @@ def measure(federation, processes, sizes, n_memory, print_line):
         )
         link.call("bank", "release", 600, dict, n_rounds=0)
     residual = np.random.default_rng(0).normal(size=(10_000, 3))
-    link = Link(federation, new_fit_id())
+    link = FitSession(federation, new_fit_id())
     keys = digests(np.arange(10_000), federation._secret, link.fit_id)
     link.call("bank", "prepare", 600, dict, row_ids=keys, abstain=False)
     for number in range(n_memory + 1):

@@ -1,5 +1,7 @@
 """Support of scikit-learn's callbacks, which are new in version 1.9."""
 
+from ._method.observers import Observer
+
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:
@@ -12,7 +14,7 @@ except ImportError:
         return method
 
 
-class FitReport:
+class FitReport(Observer):
     """Calls the callbacks of an estimator when its fit and its rounds begin and end."""
 
     def __init__(self, estimator, X, y, sample_weight, max_iter):
@@ -23,33 +25,24 @@ class FitReport:
         if hasattr(estimator, "_init_callback_context"):
             self._context = estimator._init_callback_context(max_subtasks=max_iter)
 
-    def begin(self):
+    def begin_fit(self):
         """Report that the fit begins."""
         if self._context is not None:
             self._context.call_on_fit_task_begin(**self._arguments)
 
-    def round(self, fitted_so_far):
-        """Report a round.
-
-        Parameters
-        ----------
-        fitted_so_far : callable
-            Returns the attributes with which a copy of the estimator can predict.
-
-        Returns
-        -------
-        stop : bool
-            Whether a callback asks to stop the fit.
-        """
+    def after_round(self, descent):
+        """Report a round; return "callback" if a callback asks to stop the fit."""
         if self._context is None:
-            return False
+            return None
         round_context = self._context.subcontext(task_name="round")
         round_context.call_on_fit_task_begin(**self._arguments)
-        return round_context.call_on_fit_task_end(
-            **self._arguments, reconstruction_attributes=fitted_so_far
+        stops = round_context.call_on_fit_task_end(
+            **self._arguments,
+            reconstruction_attributes=lambda: {"_model": descent.model.copy()},
         )
+        return "callback" if stops else None
 
-    def end(self):
+    def end_fit(self):
         """Report that the fit has ended."""
         if self._context is not None:
             self._context.call_on_fit_task_end(

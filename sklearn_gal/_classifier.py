@@ -15,7 +15,8 @@ from .losses import CLASSIFICATION_LOSSES, get_loss
 
 
 def _has_probabilities(self):
-    loss = self._loss if hasattr(self, "_loss") else get_loss(self.loss, self._losses)
+    fitted = getattr(self, "_model", None)
+    loss = fitted.loss if fitted else get_loss(self.loss, self._losses)
     return hasattr(loss, "inverse_link")
 
 
@@ -260,6 +261,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
     """
 
     _losses = CLASSIFICATION_LOSSES
+    classes_: np.ndarray
 
     def __init__(
         self,
@@ -362,7 +364,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
             which is positive if the second class is predicted.
         """
         check_is_fitted(self)
-        raw = self._raw(self._validate_X(X, reset=False))
+        raw = self._raw(X)
         return raw[:, 0] if raw.shape[1] == 1 else raw
 
     def predict(self, X) -> np.ndarray:
@@ -395,7 +397,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
             Class probabilities, in the order of `classes_`.
         """
         check_is_fitted(self)
-        return self._loss.inverse_link(self._raw(self._validate_X(X, reset=False)))
+        return self._model.loss.inverse_link(self._raw(X))
 
     @available_if(_has_probabilities)
     def predict_log_proba(self, X) -> np.ndarray:
@@ -460,7 +462,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
             Class probabilities, in the order of `classes_`.
         """
         for raw in self._staged_raw(X):
-            yield self._loss.inverse_link(raw)
+            yield self._model.loss.inverse_link(raw)
 
     def _to_classes(self, decision):
         codes = (

@@ -1,97 +1,92 @@
-"""What a fit leaves behind: the record of its rounds, and the attributes that show it."""
-
-from dataclasses import dataclass
+"""The attributes of a fitted estimator: views of its model and of its fit."""
 
 import numpy as np
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
 from ._learners.base import read
+from ._method.model import AdditiveModel
+from ._warm_start import FitState
 from .privacy import composed_epsilon
 
 # Probability with which the bound of advanced composition may fail
 DELTA = 1e-6
 
 
-@dataclass(frozen=True)
-class Round:
-    """What the label holder keeps of one round; the organizations keep the models."""
+class FittedAttributes:
+    """Attributes of a fitted estimator, read from its model and its state."""
 
-    weights: np.ndarray  # (n_paths, n_organizations)
-    learning_rates: np.ndarray  # (n_paths,)
-    train_loss: float
-    validation_loss: float
-
-
-class FittedRounds:
-    """Attributes of a fitted estimator: views of its rounds and organizations."""
-
-    @property
-    def _known(self):
-        """The organizations that the user knows, which are all but an understudy."""
-        return self._organizations[self._first :]
+    _model: AdditiveModel
+    _state: FitState
 
     def __sklearn_is_fitted__(self):
-        return hasattr(self, "_rounds")
+        return hasattr(self, "_model")
 
     @property
     def n_iter_(self) -> int:
         """Number of rounds."""
         check_is_fitted(self)
-        return len(self._rounds)
+        return len(self._model.rounds)
+
+    @property
+    def baseline_prediction_(self) -> np.ndarray:
+        """Raw prediction before the first round, (n_outputs,)."""
+        check_is_fitted(self)
+        return self._model.baseline
 
     @property
     def weights_(self) -> np.ndarray:
         """Assistance weights, (n_rounds, n_organizations)."""
-        shape = (self.n_iter_, len(self._known))
-        weights = [self._paths.shared_out(r.weights)[0] for r in self._rounds]
-        return np.array(weights).reshape(shape)
+        return self.pattern_weights_[:, 0]
 
     @property
     def learning_rates_(self) -> np.ndarray:
         """Assisted learning rates, (n_rounds,)."""
-        check_is_fitted(self)
-        return np.array([r.learning_rates[0] for r in self._rounds])
+        return self.pattern_learning_rates_[:, 0]
 
     @property
     def patterns_(self) -> np.ndarray:
-        """Who takes part in each path, (n_patterns, n_organizations)."""
+        """Which organizations are in each pattern, (n_patterns, n_organizations)."""
         check_is_fitted(self)
-        return self._paths.patterns
+        return self._model.patterns.organizations
 
     @property
     def pattern_weights_(self) -> np.ndarray:
         """Assistance weights, (n_rounds, n_patterns, n_organizations)."""
         shape = (self.n_iter_, *self.patterns_.shape)
-        weights = [self._paths.shared_out(r.weights) for r in self._rounds]
+        per_organization = self._model.patterns.per_organization
+        weights = [per_organization(each.weights) for each in self._model.rounds]
         return np.array(weights).reshape(shape)
 
     @property
     def pattern_learning_rates_(self) -> np.ndarray:
         """Assisted learning rates, (n_rounds, n_patterns)."""
         shape = (self.n_iter_, len(self.patterns_))
-        return np.array([r.learning_rates for r in self._rounds]).reshape(shape)
+        return np.array([each.rates for each in self._model.rounds]).reshape(shape)
 
     @property
     def train_loss_(self) -> np.ndarray:
         """Overarching loss on the training rows, (n_rounds + 1,)."""
         check_is_fitted(self)
-        return np.array([self._baseline_losses[0], *(r.train_loss for r in self._rounds)])
+        losses = (each.train_loss for each in self._model.rounds)
+        return np.array([self._model.baseline_losses[0], *losses])
 
     @property
     def validation_loss_(self) -> np.ndarray:
-        """Overarching loss that early stopping looks at, (n_rounds + 1,); else empty."""
+        """Overarching loss that early stopping uses, (n_rounds + 1,); else empty."""
         check_is_fitted(self)
-        losses = [self._baseline_losses[1], *(r.validation_loss for r in self._rounds)]
+        losses = [each.validation_loss for each in self._model.rounds]
+        losses.insert(0, self._model.baseline_losses[1])
         return np.array([loss for loss in losses if loss is not None])
 
     @property
     def privacy_spent_(self) -> Bunch:
         """Privacy budget of a row over the rounds so far."""
         check_is_fitted(self)
-        if self._setting["privacy"] is None:
+        if self._state.settings["privacy"] is None:
             raise AttributeError("Without privacy, there is no privacy_spent_.")
-        n_rounds, epsilon = self._broadcast.n_rounds, self._broadcast.epsilon
+        broadcast = self._state.broadcast
+        n_rounds, epsilon = broadcast.n_rounds, broadcast.epsilon
         basic = advanced = np.inf if n_rounds else 0.0
         if np.isfinite(epsilon):
             basic = composed_epsilon(epsilon, n_rounds)
@@ -107,8 +102,12 @@ class FittedRounds:
     @property
     def estimators_(self) -> list[list]:
         """Fitted local models, ``[round][organization]``."""
+        check_is_fitted(self)
         return [
-            [read(organization.models.get(number)) for organization in self._known]
+            [
+                read(each.models.get(number))
+                for each in self._model.participants.organizations
+            ]
             for number in range(self.n_iter_)
         ]
 
@@ -116,16 +115,16 @@ class FittedRounds:
     def organization_names_(self) -> list[str]:
         """Names of the organizations."""
         check_is_fitted(self)
-        return [organization.name for organization in self._known]
+        return self._model.participants.names
 
     @property
     def columns_(self) -> list[np.ndarray]:
         """Positions of every organization's columns, a list of arrays."""
         check_is_fitted(self)
-        return [organization.columns for organization in self._known]
+        return [each.columns for each in self._model.participants.organizations]
 
     @property
-    def label_holder_(self) -> str:
-        """Name of the organization that holds y."""
+    def label_holder_(self) -> str | None:
+        """Name of the organization that holds y; None if it holds no columns."""
         check_is_fitted(self)
-        return self._organizations[self._holder].name
+        return self._model.participants.holder_name

@@ -246,6 +246,7 @@ class GALRegressor(RegressorMixin, BaseGAL):
     """
 
     _losses = REGRESSION_LOSSES
+    _target_shape: tuple[int, ...]
 
     def __init__(
         self,
@@ -329,7 +330,7 @@ class GALRegressor(RegressorMixin, BaseGAL):
             Predicted target, in the units of y.
         """
         check_is_fitted(self)
-        return self._to_predictions(self._raw(self._validate_X(X, reset=False)))
+        return self._to_predictions(self._raw(X))
 
     def staged_predict(self, X) -> Iterator[np.ndarray]:
         """Predict the target after each round.
@@ -348,6 +349,7 @@ class GALRegressor(RegressorMixin, BaseGAL):
             yield self._to_predictions(raw)
 
     def _to_predictions(self, raw):
-        if hasattr(self._loss, "inverse_link"):
-            raw = self._loss.inverse_link(raw)
+        loss = self._model.loss
+        if hasattr(loss, "inverse_link"):
+            raw = loss.inverse_link(raw)
         return raw.reshape(len(raw), *self._target_shape)

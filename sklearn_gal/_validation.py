@@ -4,9 +4,11 @@ from numbers import Integral, Real
 
 import numpy as np
 import sklearn
+from sklearn.model_selection import check_cv
 from sklearn.utils import check_array, check_scalar
 from sklearn.utils.validation import validate_data
 
+from ._contract import NO_FOLD
 from ._method.weights import WEIGHTS
 
 MISSING_ROWS = ("error", "abstain", "pass")
@@ -187,3 +189,49 @@ def validate_weight(sample_weight, n_samples):
     if not sample_weight.any():
         raise ValueError("Sample weights must not all be zero.")
     return sample_weight
+
+
+def given_folds(cv, X, y, **split_params):
+    """Return fold numbers of a splitter or an iterable of splits; None for any other `cv`.
+
+    Raises
+    ------
+    ValueError
+        If the splits do not put every row into exactly one test set, or train on
+        something else than all rows outside it.
+    """
+    if cv is None or isinstance(cv, (str, Integral)):
+        return None
+    folds = np.full(len(y), NO_FOLD)
+    times_held_out = np.zeros(len(y), dtype=np.intp)
+    shown = cv if hasattr(cv, "split") else "the iterable"
+    for fold, (train, test) in enumerate(check_cv(cv).split(X, y, **split_params)):
+        if max(np.max(train, initial=0), np.max(test, initial=0)) >= len(y):
+            raise ValueError(f"cv={shown!r} splits more than the {len(y)} rows of X.")
+        outside = np.ones(len(y), dtype=bool)
+        outside[test] = False
+        if not np.array_equal(np.flatnonzero(outside), np.unique(train)):
+            raise ValueError(
+                f"cv={shown!r} does not train split {fold} on all rows outside its test "
+                "set. Cross-fitting needs folds that divide the rows, as those of KFold."
+            )
+        times_held_out[test] += 1
+        folds[test] = fold
+    if (times_held_out != 1).any():
+        raise ValueError(
+            f"cv={shown!r} must put every row into exactly one test set, but "
+            f"{np.count_nonzero(times_held_out != 1)} of {len(y)} rows are in none or in "
+            "several. Use folds that divide the rows, as those of KFold."
+        )
+    return folds
+
+
+def check_label_holder(label_holder, names):
+    """Return the position of the label holder; None is the first organization."""
+    if label_holder is None:
+        return 0
+    if label_holder not in names:
+        raise ValueError(
+            f"label_holder={label_holder!r} is not one of the organizations {names}."
+        )
+    return names.index(label_holder)

@@ -1,59 +1,125 @@
-"""Continuing a fit: what may change between two calls, and what may not.
+"""Continuing a fit: what is kept for it, what may change between two fits, what may not.
 
-Whoever holds no rows yet may join; nobody may leave or change columns.
+Organizations may join; none may leave or change its columns.
 """
 
+from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from itertools import zip_longest
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import Any
 
-import joblib
 import numpy as np
 
+from ._method.folds import FoldPlan, RoundFolds
+from ._method.model import AdditiveModel
 from ._organizations.columns import column_names
+from .privacy import Broadcast
 
 
-def continues(model):
-    """Whether `fit` continues the rounds so far; else they are forgotten.
+@dataclass(frozen=True)
+class Snapshot:
+    """Raw predictions at the end of a fit, and what tells that rows are the same.
+
+    Parameters
+    ----------
+    fingerprints : dict
+        As of `TrainingData.fingerprints`.
+    values : object
+        As of `RawPredictions.snapshot`.
+    """
+
+    fingerprints: Any
+    values: Any
+
+    def is_of(self, fingerprints):
+        """Tell whether these are the rows; organizations may have joined."""
+        return self.fingerprints.items() <= fingerprints.items()
+
+
+@dataclass(frozen=True)
+class FitState:
+    """What a later call needs to know of a fit, in addition to the model.
+
+    Parameters
+    ----------
+    seed : int
+        From which folds and seeds of the local fits derive.
+    settings : dict
+        Parameters that may not change when the fit is continued.
+    broadcast : Broadcast
+        What the assistors received, and the position of the noise.
+    plan : FoldPlan, default=None
+        How folds were made.
+    identity : str, default=None
+        As of `TrainingData.identity`.
+    snapshots : list of Snapshot, default=()
+        Of the training rows and the validation rows, with ``warm_start=True``.
+    """
+
+    seed: int
+    settings: dict
+    broadcast: Broadcast
+    plan: FoldPlan | None = None
+    identity: str | None = None
+    snapshots: Sequence[Snapshot] = ()
+
+    def folds(self, data):
+        """Return the folds of the rounds, for the training data."""
+        return RoundFolds(self.plan, data.strata)
+
+
+@dataclass(frozen=True)
+class Previous:
+    """The fit that is continued."""
+
+    model: AdditiveModel
+    state: FitState
+
+
+def resume_or_reset(estimator):
+    """Return the fit to continue; None for a new one, after which no old model is left.
 
     Raises
     ------
     ValueError
         If there are more rounds already than `max_iter`.
     """
-    if not (model.warm_start and hasattr(model, "_rounds")):
-        for name in ("_rounds", "_reached"):  # a fit that fails leaves no old model
-            vars(model).pop(name, None)
-        return False
-    if model.max_iter < model.n_iter_:
+    if not (estimator.warm_start and hasattr(estimator, "_model")):
+        for name in ("_model", "_state"):
+            vars(estimator).pop(name, None)
+        return None
+    if estimator.max_iter < estimator.n_iter_:
         raise ValueError(
-            f"max_iter={model.max_iter} must be at least n_iter_={model.n_iter_} when "
-            "warm_start=True."
+            f"max_iter={estimator.max_iter} must be at least n_iter_={estimator.n_iter_} "
+            "when warm_start=True."
         )
-    return True
+    return Previous(estimator._model, estimator._state)
 
 
 @contextmanager
-def unchanged_on_failure(model):
-    """Give the model back the attributes that it had, if fitting it raises."""
-    before = dict(vars(model))
+def unchanged_on_failure(estimator):
+    """Give the estimator back the attributes that it had, if fitting it raises."""
+    before = dict(vars(estimator))
     try:
         yield
     except BaseException:
-        vars(model).clear()
-        vars(model).update(before)
+        vars(estimator).clear()
+        vars(estimator).update(before)
         raise
 
 
-def fingerprint(rows, organizations):
-    """What tells whether `rows` are the same, for y and for each organization."""
-    known = {None: joblib.hash((rows.y, rows.sample_weight, rows.strata, rows.folds))}
-    return known | {each.name: each.fingerprint(rows.X) for each in organizations}
-
-
-def check_same_setting(before, setting):
-    """Refuse to continue with another setting than before."""
-    for name, value in setting.items():
+def check_same_settings(previous, settings, participants):
+    """Refuse to continue with other settings than before."""
+    joined = len(participants.names) > len(previous.model.participants.names)
+    if settings["stack_contributions"] and joined:
+        raise ValueError(
+            f"With stack_contributions={settings['stack_contributions']!r} no organization "
+            "can join, because models take columns of those before. Fit with "
+            "warm_start=False."
+        )
+    before = previous.state.settings
+    for name, value in settings.items():
         if value is not before[name] and value != before[name]:
             raise ValueError(
                 f"warm_start=True continues with the same {name}, {before[name]!r}, got "
@@ -61,7 +127,7 @@ def check_same_setting(before, setting):
             )
 
 
-def brings_columns(model, X):
+def brings_columns(estimator, X):
     """Whether organizations that join have columns behind those of X before.
 
     Raises
@@ -69,10 +135,11 @@ def brings_columns(model, X):
     ValueError
         If the columns before are not the first ones of X.
     """
-    joins = len(model.organizations or ()) > len(model._known)
-    if not joins or np.shape(X)[1:] <= (model.n_features_in_,):
+    names_before = estimator._model.participants.names
+    joins = len(estimator.organizations or ()) > len(names_before)
+    if not joins or np.shape(X)[1:] <= (estimator.n_features_in_,):
         return False
-    known, names = getattr(model, "feature_names_in_", None), column_names(X)
+    known, names = getattr(estimator, "feature_names_in_", None), column_names(X)
     if known is not None and (names is None or names[: len(known)] != list(known)):
         raise ValueError(
             "The columns of organizations that join must stand behind those of before, "
@@ -81,57 +148,70 @@ def brings_columns(model, X):
     return True
 
 
-def hand_over_models(before, organizations):
-    """Give organizations resolved anew the models of the rounds so far."""
-    pairs = list(zip_longest(before, organizations))
-    for old, new in pairs:
-        if old is None:
-            continue  # joins
-        if (
-            new is None
-            or new.name != old.name
-            or not np.array_equal(new.columns, old.columns)
-        ):
-            raise ValueError(
-                "warm_start=True continues with the same organizations and columns in "
-                f"the same order, new ones behind them; organization {old.name!r} has "
-                "changed or is gone. See drop_organization, or fit with warm_start=False."
-            )
-        new.take_over(old)
+def continued_model(model, participants, patterns):
+    """Return the model with the participants and patterns of the fit that continues it.
 
-
-def inherited_rounds(rounds, before, paths):
-    """The rounds on the paths `before`, as rounds on `paths`.
-
-    A new path has gone the way of those on it who were there; who joins has weight 0.
+    A new pattern has followed the one of those of its members that were there. An
+    organization that joins has weight 0 in the rounds before.
     """
-    present, n_before = paths.patterns, before.patterns.shape[1]
-    if before.holder is not None:
-        present = np.column_stack([present[:, before.holder - 1], present])
-    origin = before.serving(present[:, : before.members.shape[1]])
-    first = (paths.holder is not None) - (before.holder is not None)
-    joined = [(0, 0), (int(first), paths.patterns.shape[1] - n_before)]
-    return origin, [
+    before = model.patterns
+    origin = patterns.previous(before)
+    n_joined = int(patterns.owner.max() - before.owner.max())
+    first = len(patterns.owner) - len(before.owner) - n_joined  # a new stand-in
+    continued = copy(model)
+    continued.participants, continued.patterns = participants, patterns
+    continued.rounds = [
         replace(
             each,
-            weights=np.pad(each.weights[origin], joined),
-            learning_rates=each.learning_rates[origin],
+            weights=np.pad(each.weights[origin], [(0, 0), (first, n_joined)]),
+            rates=each.rates[origin],
+            gates=(None,) * first + each.gates + (None,) * n_joined,
         )
-        for each in rounds
+        for each in model.rounds
     ]
+    return continued
 
 
-def check_may_leave(model, name):
+def restore(descent, raws, fingerprints, previous, share_models):
+    """Put rows where the rounds so far have moved them.
+
+    The same rows as before continue with their out-of-fold values. Others go through the
+    rounds by predictions.
+
+    Raises
+    ------
+    ValueError
+        If early stopping or, with shared models, the rows are not the same.
+    """
+    model = descent.model
+    if (descent.validation is None) != (model.baseline_losses[1] is None):
+        raise ValueError("warm_start=True continues with the same early_stopping.")
+    previous_pattern = model.patterns.previous(previous.model.patterns)
+    snapshots = previous.state.snapshots or [None] * len(raws)
+    for raw, known, snapshot in zip(raws, fingerprints, snapshots, strict=True):
+        if snapshot is not None and snapshot.is_of(known):
+            raw.restore(snapshot.values, previous_pattern)
+            continue
+        if share_models:
+            raise ValueError(
+                "With share_models=True, warm_start requires the same training rows as "
+                "the previous fit."
+            )
+        for _ in model.walk(raw):
+            pass
+
+
+def check_may_leave(estimator, name):
     """Refuse to go on without an organization that cannot leave."""
-    names = model.organization_names_
+    names = estimator.organization_names_
     if name not in names:
         raise ValueError(f"{name!r} is none of the organizations {names}.")
-    if name == model.label_holder_:
+    if name == estimator.label_holder_:
         raise ValueError(
             f"Organization {name!r} holds y: the label holder cannot leave. Fit without it."
         )
-    if model._stacks:
+    if estimator._state.settings["stack_contributions"]:
         raise ValueError(
-            "With stack_contributions nobody can leave: models take columns of the others. "
-            "Fit again without the organization."
+            "With stack_contributions no organization can leave, because models take "
+            "columns of the others. Fit again without the organization."
         )

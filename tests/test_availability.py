@@ -19,7 +19,7 @@ from sklearn.preprocessing import OrdinalEncoder
 
 from _helpers import Recorder, raw_prediction
 from sklearn_gal import GALClassifier, GALRegressor, make_organizations
-from sklearn_gal._method.patterns import MAX_PATHS, MIN_ROWS, Paths
+from sklearn_gal._method.patterns import MAX_PATTERNS, MIN_ROWS, Patterns
 from sklearn_gal._organizations.missing import missing_rows
 
 SPANS = {"a": slice(0, 4), "b": slice(4, 7), "c": slice(7, 10)}
@@ -318,30 +318,40 @@ def test_n_jobs_and_pickles(partial):
     assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), model.predict(X))
 
 
+def patterns_for(present, holder):
+    return Patterns.for_rows(present, np.arange(present.shape[1]), holder, False)
+
+
+def test_without_a_label_holder_no_pattern_is_that_of_one(rng):
+    present = rng.random((50, 3)) < 0.7
+    members = patterns_for(present, holder=None).members
+    assert len(members) == len(np.unique(members, axis=0)) == 2**3
+
+
 def test_many_organizations_have_a_limited_number_of_paths(rng):
     present = rng.random((500, 12)) < 0.5
-    paths = Paths.among(present, holder=3)
-    assert len(paths) == MAX_PATHS
-    assert paths.members[0].all()
-    assert not paths.members[-1].any()
-    served = paths.members[paths.serving(present)]
-    assert not (served & ~present).any()
+    patterns = patterns_for(present, holder=3)
+    assert len(patterns) == MAX_PATTERNS
+    assert patterns.members[0].all()
+    assert not patterns.members[-1].any()
+    assigned = patterns.members[patterns.assign(present)]
+    assert not (assigned & ~present).any()
     alone = np.arange(12) == 3
-    assert (paths.members == alone).all(axis=1).any()
+    assert (patterns.members == alone).all(axis=1).any()
     for m in range(12):
-        assert (paths.members == (np.arange(12) != m)).all(axis=1).any()
-    exact = (present[:, None] == paths.members[None]).all(axis=2).any(axis=1)
-    assert_array_equal(served[exact], present[exact])
+        assert (patterns.members == (np.arange(12) != m)).all(axis=1).any()
+    exact = (present[:, None] == patterns.members[None]).all(axis=2).any(axis=1)
+    assert_array_equal(assigned[exact], present[exact])
 
 
 def test_few_rows_are_helped_out_by_all():
     present = np.ones((100, 2), dtype=bool)
     present[MIN_ROWS - 1 :, 1] = False
-    judged = dict(Paths.among(present, 0).judged(present, slice(None)))
-    assert len(judged[0]) == 100
+    selected = dict(patterns_for(present, 0).selection_rows(present, None))
+    assert len(selected[0]) == 100
     present[MIN_ROWS - 1, 1] = True
-    judged = dict(Paths.among(present, 0).judged(present, slice(None)))
-    assert len(judged[0]) == MIN_ROWS
+    selected = dict(patterns_for(present, 0).selection_rows(present, None))
+    assert len(selected[0]) == MIN_ROWS
 
 
 # --- the label holder's understudy --------------------------------------------------------

@@ -35,7 +35,8 @@ def test_a_callback_may_stop_the_fit(wine):
         def on_fit_task_end(self, estimator, context):
             return context.task_name == "round" and context.task_id == 1
 
-    assert GALClassifier(max_iter=5).set_callbacks(Stop()).fit(*wine).n_iter_ == 2
+    model = GALClassifier(max_iter=5).set_callbacks(Stop()).fit(*wine)
+    assert (model.n_iter_, model.stop_reason_) == (2, "callback")
 
 
 def test_callbacks_see_the_weights_of_the_user(wine):

@@ -10,6 +10,7 @@ from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsRegressor
 
 from _helpers import Recorder
+from sklearn_gal._contract import Folds, Request
 from sklearn_gal._organizations.local import LocalOrganization
 from sklearn_gal.federated import OrganizationService
 from sklearn_gal.federated._keys import digests
@@ -51,7 +52,7 @@ def test_it_answers_as_the_organization_in_process_would(service, table, rng):
     request = fit_request(table[:40], rng, folds=folds)
     local = LocalOrganization("bank", Ridge(), np.arange(3))
     local.prepare(table[["a", "b", "c"]].iloc[order], {})
-    expected = local.fit_round(0, 1, folds, request["residual"])
+    expected = local.fit_round(Request(0, 1, Folds(folds, 0), request["residual"]))
 
     name, reply = ask(service, "prepare", row_ids=ids(table, order))
     assert (name, reply["present"].all()) == ("ok", True)
@@ -129,7 +130,7 @@ def test_it_abstains_where_asked_to(table, tmp_path, rng):
     X[~present] = np.nan
     local = LocalOrganization("bank", Ridge(), np.arange(3), missing_rows="abstain")
     local.prepare(X, {})
-    expected = local.fit_round(0, 1, None, residual)
+    expected = local.fit_round(Request(0, 1, None, residual))
     reply = ask(service, "prepare", row_ids=rows, abstain=True)[1]
     np.testing.assert_array_equal(reply["present"], present)
     fitted = ask(service, "fit_round", round=0, seed=1, residual=residual)[1]["fitted"]

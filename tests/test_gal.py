@@ -1,6 +1,7 @@
 """The method and what a fit leaves, on both estimators."""
 
 import pickle
+from contextlib import nullcontext
 
 import joblib
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.datasets import load_linnerud, make_friedman1
 from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, KFold, cross_val_predict, train_test_split
@@ -20,6 +22,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from _helpers import Recorder, Zero, equal_parts, raw_prediction
 from sklearn_gal import GALClassifier, GALRegressor, make_organizations
+from sklearn_gal._method.observers import STOP_REASONS
 from sklearn_gal.losses import QuantileLoss, SquaredError
 
 
@@ -147,7 +150,7 @@ def test_recorded_loss_is_that_of_the_predictions(diabetes, cancer, gal, loss):
     X, y = cancer if gal is GALClassifier else diabetes
     model = gal(mixed(X.shape[1]), loss=loss, cv=None, max_iter=3).fit(X, y)
     target = y.astype(float)[:, None]
-    objective = model._loss
+    objective = model._model.loss
     assert_allclose(
         model.train_loss_[-1], objective.value(target, raw_prediction(model, X))
     )
@@ -332,8 +335,10 @@ def test_a_stage_is_a_shorter_fit(diabetes):
 
 def test_constant_target_needs_no_round(diabetes):
     X, _ = diabetes
-    model = GALRegressor(mixed(10)).fit(X, np.full(len(X), 7.0))
+    with pytest.warns(ConvergenceWarning, match="ended without a round"):
+        model = GALRegressor(mixed(10)).fit(X, np.full(len(X), 7.0))
     assert model.n_iter_ == 0
+    assert model.stop_reason_ == "no_descent"
     assert_array_equal(model.predict(X), 7)
     assert model.weights_.shape == (0, 3)
     assert list(model.staged_predict(X)) == []
@@ -675,7 +680,8 @@ def test_verbose_prints_a_line_per_round(wine, capsys):
     assert lines[0].startswith("[GALClassifier] round 1/3, training loss ")
     for word in ("validation loss", "learning rate", "bank 0.", "shop 0.", "lab 0."):
         assert word in lines[0]
-    GALRegressor(verbose=1).fit(X, np.ones(178))
+    with pytest.warns(ConvergenceWarning):
+        GALRegressor(verbose=1).fit(X, np.ones(178))
     assert "ends after 0 rounds: no step" in capsys.readouterr().out
     GALClassifier(mixed(13), max_iter=3).fit(X, y)
     assert capsys.readouterr().out == ""
@@ -726,7 +732,9 @@ def test_idle_rounds_do_not_end_a_fit_whose_folds_differ(diabetes, settings):
 def test_idle_rounds_at_the_end_are_not_kept(diabetes, settings, rounds, n_iter):
     X, y = diabetes
     settings = {"random_state": 0, **settings}
-    model = GALRegressor(mixed(10), weights=Uphill(*rounds), **settings).fit(X, y)
+    model = GALRegressor(mixed(10), weights=Uphill(*rounds), **settings)
+    with nullcontext() if n_iter else pytest.warns(ConvergenceWarning):
+        model.fit(X, y)
     assert model.n_iter_ == len(model.estimators_) == n_iter
     assert len(model.train_loss_) == n_iter + 1
     first = clone(model).set_params(weights="uniform", max_iter=max(1, n_iter)).fit(X, y)
@@ -745,3 +753,25 @@ def test_idle_rounds_of_stacked_contributions(diabetes):
     parts.set_params(max_iter=3).fit(X, y).set_params(max_iter=6).fit(X, y)
     assert_array_equal(parts.predict(X), model.predict(X))
     assert parts.train_loss_[-1] == out_of_fold
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"max_iter": 2}, "max_iter"),
+        ({"cv": None, "max_iter": 500, "weights": Uphill(3)}, "no_descent"),
+        ({"early_stopping": True, "n_iter_no_change": 1, "tol": 10.0}, "early_stopping"),
+    ],
+    ids=["max_iter", "no_descent", "early_stopping"],
+)
+def test_why_a_fit_ended(diabetes, settings, reason, capsys):
+    model = GALRegressor(mixed(10), random_state=0, verbose=1, **settings).fit(*diabetes)
+    assert model.stop_reason_ == reason
+    assert STOP_REASONS[reason] in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_few_private_attributes(diabetes, cancer):
+    models = GALRegressor(warm_start=True).fit(*diabetes), GALClassifier().fit(*cancer)
+    for model in models:
+        private = {name for name in vars(model) if name.startswith("_")}
+        assert private <= {"_model", "_state", "_target_shape"}

@@ -10,7 +10,7 @@ from scipy import stats
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import make_regression
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -127,7 +127,8 @@ def test_assistance_display_of_many_or_negative_weights_is_a_map(reason):
 def test_displays_of_a_fit_without_rounds():
     X = np.zeros((30, 2))
     organizations = [("a", Ridge(), [0]), ("b", Ridge(), [1])]
-    model = GALRegressor(organizations).fit(X, np.arange(30.0))
+    with pytest.warns(ConvergenceWarning):
+        model = GALRegressor(organizations).fit(X, np.arange(30.0))
     assert model.n_iter_ == 0
     assert len(AssistanceDisplay.from_estimator(model).axes_) == 3
     display = ContributionDisplay.from_estimator(model, X)

@@ -13,6 +13,51 @@ MODULES = sorted(
     for path in PACKAGE.rglob("*.py")
     if "federated" not in path.parts
 )
+# Imports go down only: a line may import from the lines below it.
+LAYERS = [
+    {"__init__", "federated", "inspection"},
+    {"_classifier", "_regressor"},
+    {"_base"},
+    {"_fitted_attributes"},
+    {"_warm_start"},
+    {"_callbacks", "_metaestimator", "_training_data", "_validation"},
+    {"_method", "_organizations"},
+    {"_contract", "_learners", "_version", "losses", "privacy"},
+]
+# These see less than that.
+SEES_ONLY = {
+    "_contract": set(),
+    "_learners": set(),
+    "_method": {"_contract", "losses", "privacy"},
+    "_organizations": {"_contract", "_learners"},
+    "losses": set(),
+    "privacy": set(),
+}
+
+
+def parts_imported(path):
+    """The modules and folders of the package's top level that a module imports from."""
+    package = ["sklearn_gal", *path.relative_to(PACKAGE).parent.parts]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = package[: len(package) - node.level + 1]
+            names = node.module.split(".") if node.module else [node.names[0].name]
+            yield [*base, *names][1]
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=str)
+def test_imports_go_down(path):
+    part = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    (layer,) = [number for number, parts in enumerate(LAYERS) if part in parts]
+    allowed = SEES_ONLY.get(part, set().union(*LAYERS[layer + 1 :])) | {part}
+    assert set(parts_imported(path)) <= allowed
+
+
+def test_the_method_knows_neither_estimators_nor_tables():
+    for module in MODULES:
+        if module.startswith("_method"):
+            outside = {source.partition(".")[0] for source, _ in imports(module)[1]}
+            assert not outside & {"sklearn", "lightgbm", "pandas", "polars"}
 
 
 def imports(module):
@@ -39,9 +84,7 @@ def test_only_public_names_of_scikit_learn(module):
 @pytest.mark.parametrize("module", MODULES)
 def test_only_the_packages_asked_for(module):
     allowed = {"joblib", "lightgbm", "numpy", "scipy", "sklearn"}
-    if module.startswith(
-        "inspection"
-    ):  # imported where they are used, with an error or without
+    if module.startswith("inspection"):  # imported where they are used
         allowed |= {"matplotlib", "pandas"}
     standard = {
         "collections",
@@ -49,6 +92,7 @@ def test_only_the_packages_asked_for(module):
         "contextlib",
         "copy",
         "dataclasses",
+        "functools",
         "html",
         "itertools",
         "numbers",

@@ -21,7 +21,7 @@ from sklearn_gal import GALClassifier, GALRegressor
 from sklearn_gal._learners.base import _VISITORS, IN_SAMPLE
 from sklearn_gal._learners.registry import make_learner
 from sklearn_gal._organizations.local import LocalOrganization
-from sklearn_gal._organizations.parallel import SideBySide, Threads
+from sklearn_gal._organizations.parallel import LocalFits, Threads
 from sklearn_gal._organizations.shared_model import SharingOrganization
 
 HELD = [
@@ -107,13 +107,12 @@ def test_a_process_backend_around_the_fit(linear):
 def test_threads_unless_the_user_chose_otherwise():
     local = LocalOrganization("a", Ridge(), np.arange(2))
     sharing = SharingOrganization("b", Ridge(), np.arange(2))
-    assert not SideBySide(2, [local])._travels
+    assert not LocalFits([local], 2).uses_processes
     with parallel_config(backend="threading"):
-        assert not SideBySide(2, [local])._travels
+        assert not LocalFits([local], 2).uses_processes
     with parallel_config(backend="loky"):
-        assert SideBySide(2, [local])._travels
-        assert not SideBySide(2, [local, sharing])._travels
-        assert not SideBySide(2, [local, object()])._travels
+        assert LocalFits([local], 2).uses_processes
+        assert not LocalFits([local, sharing], 2).uses_processes
 
 
 ASKED = []

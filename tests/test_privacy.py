@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, KFold
 
@@ -208,11 +209,16 @@ def test_noise_is_fresh_in_every_round_and_reproducible(diabetes):
 @pytest.mark.parametrize("gal", [GALRegressor, GALClassifier])
 def test_large_epsilon_is_the_unperturbed_fit(wine, gal):
     X, y = wine
-    settings = {"random_state": 0, "max_iter": 5, "cv": KFold(3)}
+    settings = {
+        "random_state": 0,
+        "max_iter": 5,
+        "cv": KFold(3, shuffle=True, random_state=0),
+    }
     if gal is GALRegressor:
         settings["loss"] = "absolute_error"
     organizations = make_organizations(X, 3, Ridge(), random_state=0)
     plain = gal(organizations, **settings).fit(X, y)
+    assert plain.n_iter_ == 5
     private = gal(organizations, privacy=LaplaceMechanism(1e9), **settings).fit(X, y)
     assert_allclose(private.contributions(X), plain.contributions(X), atol=1e-4)
 
@@ -264,7 +270,8 @@ def test_a_round_that_is_not_kept_counts_as_sent(wine):
     dropped = GALClassifier(
         organizations, privacy=lambda r, _: 0 * r, weights="optimal", label_holder=None
     )
-    dropped.set_params(organization_0=Zero()).fit(X, y)
+    with pytest.warns(ConvergenceWarning):
+        dropped.set_params(organization_0=Zero()).fit(X, y)
     assert quiet.privacy_spent_.n_rounds >= quiet.n_iter_
     assert dropped.n_iter_ == 0
     assert dropped.privacy_spent_.n_rounds == 1

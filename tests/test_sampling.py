@@ -3,23 +3,23 @@ import pytest
 from numpy.testing import assert_array_equal
 from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit, TimeSeriesSplit
 
-from sklearn_gal._method.rows import (
-    MOST_PARTITIONS,
+from sklearn_gal._contract import NO_FOLD, Folds
+from sklearn_gal._method.folds import (
+    MAX_DIVISIONS,
+    FoldPlan,
     RoundFolds,
-    Rows,
     draw_folds,
     draw_part,
-    given_folds,
-    judging_rows,
+    number_of_divisions,
     number_of_folds,
-    number_of_partitions,
 )
-from sklearn_gal._organizations.local import NO_FOLD
+from sklearn_gal._training_data import TrainingData
+from sklearn_gal._validation import given_folds
 
 
-def rows(n, strata=None, folds=None):
-    strata = np.zeros(n, dtype=int) if strata is None else strata
-    return Rows(np.arange(n)[:, None], np.arange(n * 1.0)[:, None], None, strata, folds, [])
+def round_folds(n, n_folds=None, subsample=1.0, given=None, seed=0):
+    plan = FoldPlan(n_folds, subsample, fixed=False, given=given, seed=seed)
+    return RoundFolds(plan, np.zeros(n, dtype=int))
 
 
 @pytest.mark.parametrize("n_folds", [2, 3, 7])
@@ -33,41 +33,43 @@ def test_folds_are_balanced_within_strata(rng, n_folds):
         assert sizes.max() - sizes.min() <= 1
 
 
-def test_partitions_take_turns_and_repeat_for_a_seed():
-    data = rows(50)
-    folds = RoundFolds(data, 5, 1.0, False, 0)
+def test_divisions_recur_and_repeat_for_a_seed():
+    folds = round_folds(50, 5)
     first = folds(0)
-    assert_array_equal(first, RoundFolds(data, 5, 1.0, False, 0)(0))
-    assert (first != folds(1)).any()
-    assert folds(MOST_PARTITIONS) is first
-    assert (first != RoundFolds(data, 5, 1.0, False, 1)(0)).any()
+    assert_array_equal(first.numbers, round_folds(50, 5)(0).numbers)
+    assert (first.numbers != folds(1).numbers).any()
+    assert first.key != folds(1).key
+    assert folds(MAX_DIVISIONS) is first
+    assert (first.numbers != round_folds(50, 5, seed=1)(0).numbers).any()
 
 
 @pytest.mark.parametrize(("n", "number"), [(50, 16), (20_000, 10), (10**6, 10)])
-def test_more_partitions_of_fewer_rows(n, number):
-    assert number_of_partitions(n) == number
+def test_more_divisions_of_fewer_rows(n, number):
+    assert number_of_divisions(n) == number
 
 
 def test_given_folds_are_used_in_every_round():
     folds = np.arange(10) % 2
-    data = rows(10, folds=folds)
-    assert RoundFolds(data, None, 1.0, False, 0)(3) is folds
+    assert round_folds(10, given=folds)(3).numbers is folds
 
 
 def test_in_sample_rounds_have_no_folds():
-    assert RoundFolds(rows(10), None, 1.0, False, 0)(0) is None
-    assert judging_rows(None) == slice(None)
-    assert judging_rows(np.array([0, 1])) == slice(None)
+    assert round_folds(10)(0) is None
 
 
-def test_bags_leave_a_part_out_to_judge():
-    bags = RoundFolds(rows(40), None, 0.75, False, 0)
+def test_all_rows_select_if_all_are_held_out():
+    assert Folds(np.array([0, 1])).selection_rows == slice(None)
+
+
+def test_bags_leave_a_part_out_to_select():
+    bags = round_folds(40, subsample=0.75)
     folds = bags(0)
-    assert set(folds) == {0, NO_FOLD}
-    assert len(judging_rows(folds)) == 10
-    assert_array_equal(folds[judging_rows(folds)], 0)
-    assert (folds != bags(1)).any()
-    assert (folds != bags(MOST_PARTITIONS)).any()
+    assert set(folds.numbers) == {0, NO_FOLD}
+    assert folds.key is None
+    assert len(folds.selection_rows) == 10
+    assert_array_equal(folds.numbers[folds.selection_rows], 0)
+    assert (folds.numbers != bags(1).numbers).any()
+    assert (folds.numbers != bags(MAX_DIVISIONS).numbers).any()
 
 
 def test_a_part_leaves_a_row_of_every_stratum(rng):
@@ -80,7 +82,8 @@ def test_a_part_leaves_a_row_of_every_stratum(rng):
 
 @pytest.mark.parametrize(("fraction", "size"), [(0.2, 8), (5, 5), (0.001, 1)])
 def test_validation_split(fraction, size):
-    data = rows(40)
+    y = np.arange(40.0)[:, None]
+    data = TrainingData(y, y, None, np.zeros(40, dtype=int))
     train, validation = data.split(fraction, 0)
     assert len(validation) == size
     assert_array_equal(np.sort(np.r_[train.y, validation.y].ravel()), np.arange(40))
@@ -118,6 +121,6 @@ def test_splitters_and_iterables():
         ([(np.arange(6), np.arange(6, 12))], "6 of 12 rows"),
     ],
 )
-def test_splits_must_partition_the_rows(cv, message):
+def test_splits_must_divide_the_rows(cv, message):
     with pytest.raises(ValueError, match=message):
         given_folds(cv, np.zeros((12, 1)), np.arange(12))

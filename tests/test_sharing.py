@@ -169,7 +169,7 @@ def test_warm_start_is_one_longer_fit_of_independent_heads(diabetes):
     assert len(shared_models(model)) == 3
     expected = model.predict(X)
     assert_allclose(model.fit(X, y).predict(X), expected)  # no round to go
-    with pytest.raises(ValueError, match="continues on the rows of the fit before only"):
+    with pytest.raises(ValueError, match="warm_start requires the same training rows"):
         model.set_params(max_iter=8).fit(X[:300], y[:300])
     assert model.n_iter_ == 6
 

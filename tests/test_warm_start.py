@@ -143,7 +143,7 @@ def test_no_organization_joins_stacked_contributions(diabetes):
     X, y = diabetes
     model = GALRegressor(FOUR[:3], max_iter=2, warm_start=True, stack_contributions=True)
     model.fit(X, y)
-    with pytest.raises(ValueError, match="nobody can join"):
+    with pytest.raises(ValueError, match="no organization can join"):
         model.set_params(organizations=FOUR, max_iter=3).fit(X, y)
 
 
@@ -260,7 +260,7 @@ def test_organizations_that_cannot_leave(diabetes):
     with pytest.raises(ValueError, match="features"):
         model.drop_organization("o1", X[:, :8], y)
     stacked = GALRegressor(FOUR, max_iter=2, stack_contributions=True).fit(X, y)
-    with pytest.raises(ValueError, match="nobody can leave"):
+    with pytest.raises(ValueError, match="no organization can leave"):
         stacked.drop_organization("o1", X, y)
 
 

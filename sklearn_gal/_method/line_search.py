@@ -65,6 +65,11 @@ def line_search(
     return rate if after < before else 0.0
 
 
+def constant_rate(*arguments, **options):
+    """Return the rate 1 for any direction (an ablation of the paper)."""
+    return 1.0
+
+
 class _LossAlongDirection:
     """The slope of a loss along a direction, as a function of the rate."""
 

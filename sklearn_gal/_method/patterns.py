@@ -1,128 +1,156 @@
-"""Patterns of present organizations, each with weights and rates of its own."""
+"""Patterns: combinations of organizations, each with its own weights and rates."""
 
 from itertools import combinations
 
 import numpy as np
 
-# As many combinations of organizations have weights and a rate of their own at most.
-MAX_PATHS = 64
-# Weights and rate of a combination are chosen on the rows that all of it have, if they are
-# so many; else on all rows, where those who are absent contribute zero.
+# The largest number of patterns.
+MAX_PATTERNS = 64
+# Weights and rate of a pattern are chosen on the rows that all its members have, if there
+# are at least this many; else on all rows, where an absent member contributes zero.
 MIN_ROWS = 50
 
 
-class Paths:
-    """Combinations of organizations with assistance weights and rates of their own.
+class Patterns:
+    """Combinations of participants, each with its own assistance weights and rates.
 
-    Where somebody is absent, the others' models have to explain more, so that each
-    combination takes its own way down the loss, along the same local models. A row is
-    predicted on the path of those who have it.
+    Where an organization is absent, the models of the others have to explain more, so each
+    combination descends by its own weights and rates, along the same local models. A row is
+    predicted by the pattern of the organizations that have it.
 
     Parameters
     ----------
-    members : ndarray of bool, (n_paths, n_organizations)
-        Who takes part in each path: everybody in the first.
-    holder : int or None, default=None
-        The label holder, if it has an understudy, which is the first of the organizations:
-        models fitted as if nobody else were there. They are the path of the label holder
-        alone, and may take part in all paths of the label holder where somebody is absent.
+    members : ndarray of bool of shape (n_patterns, n_participants)
+        Which participants are in each pattern; all organizations are in the first.
+    owner : ndarray of int of shape (n_participants,)
+        Position of the organization that each participant belongs to. Two participants
+        belong to the label holder if it has a stand-in, a second model that is fitted as if
+        the label holder were alone. The stand-in is the first participant. It is the
+        pattern of the label holder alone, and may be in all patterns of the label holder
+        from which an organization is absent.
     """
 
-    def __init__(self, members, holder=None):
+    def __init__(self, members, owner):
         self.members = members
-        self.holder = holder
+        self.owner = owner
 
     def __len__(self):
         return len(self.members)
 
     @classmethod
-    def of_everybody(cls, n_organizations):
-        """The single path on which nobody is ever absent."""
-        return cls(np.ones((1, n_organizations), dtype=bool))
+    def single(cls, owner):
+        """Return the only pattern where no organization is ever absent."""
+        return cls(np.ones((1, len(owner)), dtype=bool), owner)
+
+    @classmethod
+    def for_rows(cls, present, owner, holder, stand_in_helps):
+        """Return the patterns for some rows.
+
+        All combinations of a few organizations. Of many: all of them together, the label
+        holder alone, all but one, and the combinations that most rows have.
+
+        Parameters
+        ----------
+        present : ndarray of bool of shape (n_samples, n_participants)
+            Which participants have each row.
+        owner : ndarray of int of shape (n_participants,)
+            As of the class.
+        holder : int or None
+            Position of the label holder among the organizations; None if it holds none.
+        stand_in_helps : bool
+            Whether a stand-in is also in the patterns of the label holder with others.
+        """
+        n_organizations = owner.max() + 1
+        has_stand_in = int(len(owner) > n_organizations)
+        chosen = _combinations(present[:, has_stand_in:], holder)
+        members = np.array([[m in each for m in range(n_organizations)] for each in chosen])
+        if has_stand_in:
+            alone = members[:, holder] & (members.sum(axis=1) == 1)
+            incomplete = members[:, holder] & ~members.all(axis=1)
+            stand_in = incomplete & stand_in_helps | alone
+            members = np.where(alone[:, None], False, members)
+            members = np.column_stack([stand_in, members])
+        return cls(members, owner)
 
     @property
     def alone(self):
-        """The path of the understudy."""
+        """Position of the pattern of the stand-in."""
         return int(np.flatnonzero(self.members[:, 0] & (self.members.sum(axis=1) == 1))[0])
 
-    def shared_out(self, values):
-        """`values` (n_paths, n_organizations), the understudy's with the label holder's."""
-        if self.holder is None:
-            return values
-        shared = values[..., 1:].copy()
-        shared[..., self.holder - 1] += values[..., 0]
-        return shared
-
     @property
-    def patterns(self):
-        """Who is there in each path: `members` as they are known to the user."""
-        return self.shared_out(self.members)
+    def organizations(self):
+        """Which organizations are in each pattern, (n_patterns, n_organizations)."""
+        return self.per_organization(self.members) > 0
 
-    @classmethod
-    def with_understudy(cls, present, holder, helps):
-        """As `among`, where the first organization is the label holder's understudy.
+    def per_organization(self, values, axis=-1):
+        """Return values of the participants, summed by organization along an axis."""
+        shape = list(values.shape)
+        shape[axis] = self.owner.max() + 1
+        total = np.zeros(shape)
+        by_organization = np.moveaxis(total, axis, 0)
+        for owner, value in zip(self.owner, np.moveaxis(values, axis, 0), strict=True):
+            by_organization[owner] += value
+        return total
 
-        `helps` says whether it takes part in paths of others as well.
+    def weighed_together(self, pattern):
+        """Return the slice of participants whose weights are chosen together.
+
+        All organizations, and the stand-in where it is a member with others. An absent
+        organization is a candidate that has fitted zero.
         """
-        members = cls.among(present[:, 1:], holder - 1).members
-        alone = members[:, holder - 1] & (members.sum(axis=1) == 1)
-        understudy = members[:, holder - 1] & ~members.all(axis=1) & helps | alone
-        members = np.where(alone[:, None], False, members)
-        return cls(np.column_stack([understudy, members]), holder)
+        has_stand_in = len(self.owner) > self.owner.max() + 1
+        members = self.members[pattern]
+        helps = members[0] and members[1:].any()
+        return slice(int(has_stand_in and not helps), None)
 
-    @classmethod
-    def among(cls, present, holder):
-        """Paths for rows of which `present` (n_samples, n_organizations) says who has them.
+    def assign(self, present):
+        """Return the pattern of every row.
 
-        All combinations of a few organizations; of many, everybody, the label holder
-        alone, everybody but one, and those that most rows have.
+        It is the pattern of all participants that have the row, or else the largest one
+        within them.
         """
-        n_organizations = present.shape[1]
-        everybody = frozenset(range(n_organizations))
-        wanted = [everybody, frozenset([holder])]
-        wanted += [everybody - {m} for m in range(n_organizations)]
-        patterns, counts = np.unique(present, axis=0, return_counts=True)
-        frequent = patterns[np.argsort(-counts, kind="stable")]
-        wanted += [frozenset(np.flatnonzero(pattern).tolist()) for pattern in frequent]
-        if 2**n_organizations <= MAX_PATHS:
-            for size in range(n_organizations, 0, -1):
-                wanted += map(frozenset, combinations(range(n_organizations), size))
-        nobody: frozenset[int] = frozenset()
-        chosen = [path for path in dict.fromkeys(wanted) if path != nobody][: MAX_PATHS - 1]
-        members = [[m in path for m in range(n_organizations)] for path in chosen]
-        return cls(np.array([*members, [False] * n_organizations]))
-
-    def serving(self, present):
-        """The path of every row: of those who have it, or else of most of them."""
         if len(self) == 1:
             return np.zeros(len(present), dtype=np.intp)
-        patterns, row_pattern = np.unique(present, axis=0, return_inverse=True)
-        within = ~(self.members[None] & ~patterns[:, None]).any(axis=2)
+        combined, row_combined = np.unique(present, axis=0, return_inverse=True)
+        within = ~(self.members[None] & ~combined[:, None]).any(axis=2)
         sizes = np.where(within, self.members.sum(axis=1), -1)
-        return sizes.argmax(axis=1)[row_pattern.ravel()]
+        return sizes.argmax(axis=1)[row_combined.ravel()]
 
-    def standstill(self):
-        """Weights (n_paths, n_organizations) and rates (n_paths,) that lead nowhere."""
-        return np.zeros(self.members.shape), np.zeros(len(self))
+    def previous(self, before):
+        """Return, for every pattern, the one among `before` that its rows have followed."""
+        n_before = before.owner.max() + 1
+        return before.assign(self.organizations[:, :n_before][:, before.owner])
 
-    def judged(self, present, judging_rows):
-        """Every path, with the rows on which its weights and rate are chosen."""
+    def selection_rows(self, present, folds):
+        """Yield every pattern with the rows on which its weights and rate are chosen."""
+        held_out = slice(None) if folds is None else folds.selection_rows
         if len(self) == 1:
-            yield 0, judging_rows
+            yield 0, held_out
             return
-        judging = np.zeros(len(present), dtype=bool)
-        judging[judging_rows] = True
-        for path, members in enumerate(self.members):
-            rows = judging & present[:, members].all(axis=1)
+        selected = np.zeros(len(present), dtype=bool)
+        selected[held_out] = True
+        for pattern, members in enumerate(self.members):
+            rows = selected & present[:, members].all(axis=1)
             if np.count_nonzero(rows) < MIN_ROWS:
-                rows = judging & present[:, members].any(axis=1)
+                rows = selected & present[:, members].any(axis=1)
             if members.any() and rows.any():
-                yield path, np.flatnonzero(rows)
+                yield pattern, np.flatnonzero(rows)
 
 
-def shared_among(members, weights):
-    """Weights of `members` alone, who share what the others have."""
-    if members.all():
-        return weights
-    own = np.where(members, weights, 0.0)
-    return own * (weights.sum() / own.sum()) if own.sum() else own
+def _combinations(present, holder):
+    """Return the combinations of organizations for some rows, a list of frozensets."""
+    n_organizations = present.shape[1]
+    everything = frozenset(range(n_organizations))
+    wanted = [everything]
+    if holder is not None:
+        wanted.append(frozenset([holder]))
+    wanted += [everything - {m} for m in range(n_organizations)]
+    patterns, counts = np.unique(present, axis=0, return_counts=True)
+    frequent = patterns[np.argsort(-counts, kind="stable")]
+    wanted += [frozenset(np.flatnonzero(pattern).tolist()) for pattern in frequent]
+    if 2**n_organizations <= MAX_PATTERNS:
+        for size in range(n_organizations, 0, -1):
+            wanted += map(frozenset, combinations(range(n_organizations), size))
+    none: frozenset[int] = frozenset()
+    chosen = [each for each in dict.fromkeys(wanted) if each != none]
+    return [*chosen[: MAX_PATTERNS - 1], none]

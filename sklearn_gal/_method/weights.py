@@ -176,6 +176,64 @@ WEIGHTS_OUT_OF_FOLD = WEIGHTS | {
 }
 
 
+class Weighing:
+    """Chooses the assistance weights of a pattern, by name or by the user's callable.
+
+    Parameters
+    ----------
+    weights : str or callable
+        A key of `WEIGHTS`, or ``(residual, fitted, sample_weight) -> weights``.
+
+    Attributes
+    ----------
+    chooses : bool
+        Whether the weights are chosen to fit the residual.
+    """
+
+    def __init__(self, weights):
+        self._weights = weights
+        self.chooses = isinstance(weights, str) and weights != "uniform"
+
+    def __call__(self, residual, fitted, members, sample_weight, out_of_fold):
+        """Return one weight per participant; 0 for participants that are not members.
+
+        Parameters
+        ----------
+        residual : ndarray of shape (n_rows, n_outputs)
+            Pseudo-residual.
+        fitted : ndarray of shape (n_rows, n_participants, n_outputs)
+            Fitted values. Those of participants that are not members count as 0.
+        members : ndarray of bool of shape (n_participants,)
+            Members of the pattern that took part in the round.
+        sample_weight : ndarray of shape (n_rows,) or None
+            Weights of the rows.
+        out_of_fold : bool
+            Whether the fitted values are those of models that have not seen the row.
+        """
+        if not members.any():
+            return np.zeros(len(members))
+        if not members.all():
+            fitted = np.where(members[:, None], fitted, 0.0)
+        weights = self._solve(residual, fitted, sample_weight, out_of_fold)
+        if members.all():
+            return weights
+        own = np.where(members, weights, 0.0)
+        return own * (weights.sum() / own.sum()) if own.sum() else own
+
+    def _solve(self, residual, fitted, sample_weight, out_of_fold):
+        if isinstance(self._weights, str):
+            solve = (WEIGHTS_OUT_OF_FOLD if out_of_fold else WEIGHTS)[self._weights]
+        else:
+            solve, fitted = self._weights, fitted.copy()  # a callable may keep or change it
+        weights = np.asarray(solve(residual, fitted, sample_weight), dtype=np.float64)
+        if weights.shape != fitted.shape[1:2] or not np.isfinite(weights).all():
+            raise ValueError(
+                f"weights={self._weights!r} must return {fitted.shape[1]} finite weights, "
+                f"one per organization, but returned {weights!r}."
+            )
+        return weights
+
+
 def _flatten_outputs(residual, fitted, sample_weight):
     """Return residual (n * K,), fitted values (M, n * K) and weights (n * K,) of mean 1."""
     scale = None

@@ -1,11 +1,6 @@
-"""What one organization does with its columns.
+"""An organization whose columns are in this process, and the default local estimator."""
 
-The rounds loop speaks to an organization through five calls: `presence`, `prepare`,
-`fit_round`, `predict` and `release`. What passes is arrays of floats, row identifiers,
-round numbers, fold numbers and seeds: no estimator, no column, no y. Fitted values and
-predictions are NaN in the rows that an organization does not have.
-"""
-
+from collections import OrderedDict
 from contextlib import contextmanager
 from copy import copy
 from typing import Any
@@ -16,6 +11,7 @@ from lightgbm import LGBMRegressor
 from scipy import sparse
 from sklearn.utils import _safe_indexing
 
+from .._contract import NO_FOLD, Folds
 from .._learners.base import (
     IN_SAMPLE,
     FoldRegressors,
@@ -29,20 +25,18 @@ from .._learners.summed import weighted_sum
 from .._learners.views import AssistedView, with_columns
 from .missing import missing_rows
 
-# Fold number of a row that every model of the round is fitted to.
-NO_FOLD = -1
 # Name of the only organization when the user names none.
 SOLE_ORGANIZATION = "all"
 # An organization with fewer rows outside a fold abstains from the round.
-FEWEST_ROWS = 2
-# Of so many latest partitions into folds an organization keeps what it can use again.
-KNOWN_PARTITIONS = 16
-# It keeps its models merged for so many sets of coefficients.
-MERGED_SUMS = 16
+MIN_ROWS_TO_FIT = 2
+# An organization keeps what it has computed for this many divisions into folds, the latest.
+MAX_KEPT_DIVISIONS = 16
+# It keeps its models merged for this many sets of coefficients.
+MAX_MERGED_SUMS = 16
 
 
 def default_estimator():
-    """The local estimator of an organization that brings none."""
+    """Return the local estimator of an organization that brings none."""
     return LGBMRegressor(
         n_estimators=10,
         learning_rate=0.3,
@@ -60,45 +54,54 @@ class LocalOrganization:
     name : str
         Name of the organization.
     estimator : estimator
-        Its own regressor, or a pipeline ending in one.
+        Its regressor, or a pipeline ending in one.
     columns : ndarray of int
         Positions of its columns in X.
     missing_rows : {"error", "abstain", "pass"}, default="error"
         What to do about rows in which all its columns are missing.
     """
 
-    # Whether it can be fitted in another process, to which `travelling` goes
-    may_travel = True
+    runs_in_processes = True
 
     def __init__(self, name, estimator, columns, missing_rows="error"):
         self.name = name
         self.estimator = estimator
         self.columns = columns
         self.missing_rows = missing_rows
-        self.models = {}
+        self.models: Any = {}
         self._learner: Any = None
         self._rows: Any = None
-        self._partitions: dict = {}
+        self._divisions: OrderedDict = OrderedDict()
         self._merged: dict = {}
 
-    def understudy(self):
-        """Oneself again, without models: the label holder's, for when others are absent.
+    @property
+    def may_abstain(self):
+        """Whether it may return NaN for rows that it does not have."""
+        return self.missing_rows == "abstain"
 
-        Its name is one that no user can give.
+    @property
+    def revises(self):
+        """Whether the models of earlier rounds have changed in later ones."""
+        return False
+
+    def stand_in(self):
+        """Return a copy without models, to fit what the label holder would predict alone.
+
+        The suffix ``__alone`` cannot clash with a user's name.
         """
-        understudy = copy(self)
-        understudy.name = f"{self.name}__alone"
-        understudy.models, understudy._partitions, understudy._merged = {}, {}, {}
-        return understudy
+        stand_in = copy(self)
+        stand_in.name = f"{self.name}__alone"
+        stand_in.models, stand_in._divisions, stand_in._merged = {}, OrderedDict(), {}
+        return stand_in
 
     def presence(self, X):
-        """Mask of the rows of X that one has, (n_samples,).
+        """Return the mask of the rows of X that the organization has, (n_samples,).
 
         Raises
         ------
         ValueError
             If some are missing and that is an error. A single column that is missing
-            cannot be told from a missing value, which is the estimator's own business.
+            cannot be told from a missing value, which the estimator deals with.
         """
         may_miss_all = self.missing_rows == "pass" or (
             self.missing_rows == "error" and len(self.columns) == 1
@@ -116,11 +119,19 @@ class LocalOrganization:
         return ~missing
 
     def fingerprint(self, X):
-        """A hash of one's own columns of X."""
+        """Return a hash of the organization's columns of X."""
         return joblib.hash(self._view(X))
 
     def prepare(self, X, fit_params):
-        """Take one's columns of the training rows that one has, before the first round."""
+        """Take the columns of the training rows that the organization has.
+
+        Parameters
+        ----------
+        X : {array, sparse matrix, dataframe} of shape (n_samples, n_features)
+            Training rows.
+        fit_params : dict
+            Parameters of the local fits. Values with one entry per row are cut alike.
+        """
         with self._naming_errors("preparing its columns"):
             presence = self.presence(X)
             view, self._rows, self._learner = self._view(X), None, None
@@ -129,164 +140,148 @@ class LocalOrganization:
                 self._rows = np.flatnonzero(presence)
                 view = _safe_indexing(view, self._rows)
                 fit_params = take_rows(fit_params, self._rows, len(presence))
-            if np.count_nonzero(presence) >= FEWEST_ROWS or self._rows is None:
+            if np.count_nonzero(presence) >= MIN_ROWS_TO_FIT or self._rows is None:
                 if minds_layout(self.estimator, view, fit_params):
                     view = column_major(view)
                 self._learner = make_learner(self.estimator, view, fit_params)
 
-    def fit_round(self, round_number, seed, folds, residual, assistance=None):
-        """Fit `residual` as round `round_number` and return one's fitted values.
+    def fit_round(self, request):
+        """Fit a round and return the fitted values.
 
         Parameters
         ----------
-        round_number : int
-            The round; fitting it again replaces what was fitted before.
-        seed : int
-            Seed of everything random in this fit.
-        folds : ndarray of shape (n_samples,) or None
-            Fold number of every row. There is one model per fold, fitted to the rows
-            outside the fold; `NO_FOLD` marks rows that are in every fit. None: a single
-            model, fitted to all rows.
-        residual : ndarray of shape (n_samples, n_outputs)
+        request : Request
             What to fit.
-        assistance : ndarray of shape (n_samples, n_columns), default=None
-            For the label holder, columns of the assistors that its estimator shall see.
 
         Returns
         -------
         fitted : ndarray of shape (n_samples, n_outputs)
             Fitted values: of the model that did not see the row where there is one, else
-            the mean over models. NaN in the rows that one does not have; in all, if there
-            are too few to fit in this round.
+            the mean over models. NaN in rows that the organization does not have, and in
+            all rows if they are too few to fit in this round.
         """
-        residual = np.ascontiguousarray(residual)
-        with self._naming_errors(f"fitting round {round_number + 1}"):
-            partition = self._partition(folds)
+        residual = np.ascontiguousarray(request.residual)
+        with self._naming_errors(f"fitting round {request.number + 1}"):
             if self._rows is None:
-                return self._fit_rows(
-                    round_number, seed, folds, partition, residual, assistance
-                )
+                return self._fit_rows(request, request.folds, residual, request.stacked)
             fitted = np.full_like(residual, np.nan)
-            if assistance is not None:
-                assistance = assistance[self._rows]
-            if folds is not None:
-                folds = folds[self._rows]
-                folds = folds if (folds != NO_FOLD).any() else None
+            folds, stacked = self._folds_of_own_rows(request.folds), request.stacked
+            if stacked is not None:
+                stacked = stacked[self._rows]
             if not self._can_fit(folds):
-                self.models[round_number] = None
+                self.models[request.number] = None
                 return fitted
-            fitted[self._rows] = self._fit_rows(
-                round_number, seed, folds, partition, residual[self._rows], assistance
-            )
+            residual = residual[self._rows]
+            fitted[self._rows] = self._fit_rows(request, folds, residual, stacked)
             return fitted
+
+    def _folds_of_own_rows(self, folds):
+        """Return the folds of the organization's rows; None if none is held out."""
+        if folds is None:
+            return None
+        numbers = folds.numbers[self._rows]
+        return Folds(numbers, folds.key) if (numbers != NO_FOLD).any() else None
 
     def _can_fit(self, folds):
         """Whether there are rows to fit outside every fold."""
         if folds is None:
-            return len(self._rows) >= FEWEST_ROWS
-        n_inside = np.bincount(folds[folds != NO_FOLD])
-        return len(self._rows) - n_inside.max() >= FEWEST_ROWS
+            return len(self._rows) >= MIN_ROWS_TO_FIT
+        n_inside = np.bincount(folds.numbers[folds.numbers != NO_FOLD])
+        return len(self._rows) - n_inside.max() >= MIN_ROWS_TO_FIT
 
-    def _fit_rows(self, round_number, seed, folds, partition, residual, assistance):
+    def _fit_rows(self, request, folds, residual, stacked):
+        """Fit the rows that the organization has, and return their fitted values."""
         learner = self._learner
-        if assistance is not None:
-            learner = learner.with_assistance(assistance)
+        if stacked is not None:
+            learner = learner.with_assistance(stacked)
         if folds is None:
-            model, fitted = learner.fit(residual, IN_SAMPLE, seed)
-            self.models[round_number] = model
+            model, fitted = learner.fit(residual, IN_SAMPLE, request.seed)
+            self.models[request.number] = model
             return self._checked(fitted, residual.shape)
-        models, fitted = [], np.empty_like(residual)
-        seeds = derived_seeds(folds.max() + 1, seed)
-        for fold, seed_of_fold in enumerate(seeds):
-            outside = folds != fold
+        self._keep_division(folds)
+        numbers, models, fitted = folds.numbers, [], np.empty_like(residual)
+        for fold, seed in enumerate(derived_seeds(numbers.max() + 1, request.seed)):
+            outside = numbers != fold
             held_out = np.flatnonzero(~outside)
-            key = None if partition is None else (partition, fold)
+            key = None if folds.key is None else (folds.key, fold)
             split = Split(np.flatnonzero(outside), held_out, key)
-            model, values = learner.fit(residual, split, seed_of_fold)
+            model, values = learner.fit(residual, split, seed)
             fitted[held_out] = self._checked(values, (len(held_out), residual.shape[1]))
             models.append(model)
-        everywhere = np.flatnonzero(folds == NO_FOLD)
         model = models[0] if len(models) == 1 else FoldRegressors(models)
+        everywhere = np.flatnonzero(numbers == NO_FOLD)
         if len(everywhere):
             shape = (len(everywhere), residual.shape[1])
             fitted[everywhere] = self._checked(learner.predict(model, everywhere), shape)
-        self.models[round_number] = model
+        self.models[request.number] = model
         return fitted
 
-    def travelling(self, folds):
-        """What another process needs of one to fit a round."""
-        traveller, number = copy(self), self._partition(folds)
-        traveller.models = {}
-        traveller._partitions = {} if number is None else {number: folds}
-        return traveller
-
-    def _partition(self, folds):
-        """A number for these folds, the same when they come again; None for bags."""
-        if folds is None or (folds == NO_FOLD).any():
-            return None
-        for number, known in self._partitions.items():
-            if folds is known:
-                return number
-        for number, known in self._partitions.items():  # it came over the network
-            if np.array_equal(folds, known):
-                return number
-        number = max(self._partitions, default=-1) + 1
-        self._partitions[number] = folds
-        if len(self._partitions) > KNOWN_PARTITIONS and self._learner is not None:
-            oldest = min(self._partitions)
-            for fold in range(self._partitions.pop(oldest).max() + 1):
+    def _keep_division(self, folds):
+        """Note that a division is in use; forget what was computed for the oldest."""
+        if folds.key is None or folds.key in self._divisions:
+            return
+        self._divisions[folds.key] = folds.numbers.max() + 1
+        if len(self._divisions) > MAX_KEPT_DIVISIONS:
+            oldest, n_folds = self._divisions.popitem(last=False)
+            for fold in range(n_folds):
                 self._learner.forget((oldest, fold))
-        return number
 
-    def predict(self, X, rounds, coefficients, assistance=None, folds=None):
-        """Sum over `rounds` of `coefficients` times one's predictions for the rows of X.
+    def for_worker(self):
+        """Return what another process needs of the organization to fit a round."""
+        worker = copy(self)
+        worker.models = {}
+        return worker
+
+    def predict(self, X, rounds, coefficients, stacked=None, folds=None):
+        """Return the sum over `rounds` of `coefficients` times the predictions for X.
 
         Parameters
         ----------
-        X : array-like, sparse matrix or dataframe
-            Rows to predict; only this organization's columns are looked at.
+        X : {array, sparse matrix, dataframe} of shape (n_samples, n_features)
+            Rows to predict. Only the organization's own columns are read.
         rounds : sequence of int
             Round numbers.
         coefficients : sequence of float
             One coefficient per round.
-        assistance : ndarray of shape (n_samples, n_columns), default=None
-            As in `fit_round`, for a single round.
+        stacked : ndarray of shape (n_samples, n_columns), default=None
+            As of `Request`, for a single round.
         folds : ndarray of shape (n_samples,), default=None
-            Fold numbers of training rows: predict each by the model that has not seen it.
+            Fold numbers of training rows: each is predicted by the model that has not seen
+            it.
 
         Returns
         -------
         contribution : ndarray of shape (n_samples, n_outputs) or float
-            The sum, in the order of `rounds`; 0.0 if no coefficient differs from 0. NaN in
-            the rows that one does not have.
+            The sum, in the order of `rounds`; 0.0 if all coefficients are 0. NaN in rows
+            that the organization does not have.
         """
         if not np.any(coefficients):
             return 0.0
         presence = self.presence(X)
         if presence.all():
-            return self._predict_rows(X, rounds, coefficients, assistance, folds)
+            return self._predict_rows(X, rounds, coefficients, stacked, folds)
         rows = np.flatnonzero(presence)
         if len(rows) == 0:
             return np.nan
-        if assistance is not None:
-            assistance = assistance[rows]
+        if stacked is not None:
+            stacked = stacked[rows]
         if folds is not None:
             folds = folds[rows]
         X = _safe_indexing(X, rows)
-        known = self._predict_rows(X, rounds, coefficients, assistance, folds)
+        known = self._predict_rows(X, rounds, coefficients, stacked, folds)
         if np.ndim(known) == 0:
             return known
         contribution = np.full((len(presence), known.shape[1]), np.nan)
         contribution[rows] = known
         return contribution
 
-    def _predict_rows(self, X, rounds, coefficients, assistance, folds):
+    def _predict_rows(self, X, rounds, coefficients, stacked, folds):
         view = column_major(self._view(X))
-        if assistance is None and folds is None and len(rounds) > 1:
+        if stacked is None and folds is None and len(rounds) > 1:
             with self._naming_errors("predicting"):
                 return self._summed(rounds, coefficients)(view)
-        if assistance is not None:
-            _, view = with_columns(self.estimator, AssistedView(view, assistance))
+        if stacked is not None:
+            _, view = with_columns(self.estimator, AssistedView(view, stacked))
         total = 0.0
         for model, coefficient in self._involved(rounds, coefficients):
             with self._naming_errors("predicting"):
@@ -296,18 +291,18 @@ class LocalOrganization:
         return total
 
     def _summed(self, rounds, coefficients):
-        """The weighted sum of one's models of these rounds, merged once for many calls."""
+        """Return the weighted sum of the models of these rounds, merged for many calls."""
         key = tuple(rounds), tuple(coefficients)
         if key not in self._merged:
             involved = self._involved(rounds, coefficients)
             models, shares = zip(*involved, strict=True) if involved else ((), ())
-            if len(self._merged) >= MERGED_SUMS:
+            if len(self._merged) >= MAX_MERGED_SUMS:
                 self._merged = {}
             self._merged[key] = weighted_sum(models, shares, self._checked)
         return self._merged[key]
 
     def _involved(self, rounds, coefficients):
-        """Models with coefficients other than 0, of rounds that one took part in."""
+        """Return the models with coefficients other than 0 of rounds with a model."""
         return [
             (self.models[number], coefficient)
             for number, coefficient in zip(rounds, coefficients, strict=True)
@@ -315,16 +310,16 @@ class LocalOrganization:
         ]
 
     def __getstate__(self):
-        return {**self.__dict__, "_merged": {}}  # made anew of the models
+        return {**self.__dict__, "_merged": {}}  # can be derived from the models
 
-    def take_over(self, other):
-        """Have the models that the organization had before."""
+    def inherit(self, other):
+        """Take over the models that the organization had in the fit before."""
         self.models, self._merged = dict(other.models), {}
 
     def release(self, n_rounds):
-        """Let go of the training rows, and of rounds from `n_rounds` on."""
+        """Forget the training rows, and the models of rounds from `n_rounds` on."""
         self._learner = self._rows = None
-        self._partitions, self._merged = {}, {}
+        self._divisions, self._merged = OrderedDict(), {}
         self.models = {t: model for t, model in self.models.items() if t < n_rounds}
 
     def _view(self, X):
@@ -332,7 +327,7 @@ class LocalOrganization:
         if isinstance(X, np.ndarray) and np.array_equal(
             self.columns, np.arange(first, last + 1)
         ):
-            view = X[:, first : last + 1]  # no copy, and so not to be written to
+            view = X[:, first : last + 1]  # not a copy, so it must not be written to
             view.flags.writeable = False
             return view
         view = _safe_indexing(X, self.columns, axis=1)
@@ -341,7 +336,7 @@ class LocalOrganization:
 
     @contextmanager
     def _naming_errors(self, task):
-        """Say in the notes of an error whose it is."""
+        """Add the organization's name to the notes of an error."""
         try:
             yield
         except Exception as error:
@@ -349,7 +344,7 @@ class LocalOrganization:
             raise
 
     def _checked(self, prediction, shape):
-        """Refuse predictions that would spoil everybody's model."""
+        """Return a prediction; refuse one that would spoil the model of all."""
         if prediction.shape != shape:
             raise ValueError(
                 f"Organization {self.name!r} returned predictions of shape "
@@ -367,5 +362,5 @@ class LocalOrganization:
 
 
 def derived_seeds(count, *entropy):
-    """Integer seeds that depend on all of `entropy`; more of them begin with the same."""
+    """Return integer seeds that depend on `entropy`; the first ones not on `count`."""
     return np.random.SeedSequence(entropy).generate_state(count).tolist()

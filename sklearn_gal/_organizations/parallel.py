@@ -1,4 +1,4 @@
-"""Organizations side by side: in threads, or where the user's joblib backend works."""
+"""Local fits side by side: in threads, or where the user's joblib backend works."""
 
 import sys
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -10,29 +10,34 @@ from joblib.parallel import get_active_backend
 from sklearn import config_context, get_config
 from sklearn.utils.parallel import Parallel, delayed
 
+from .._contract import Fitted
 
-class SideBySide:
-    """Has all organizations fit a round at once.
+
+class LocalFits:
+    """Has all participants fit a round, side by side.
 
     Parameters
     ----------
+    participants : Participants
+        Organizations to fit. If all of them allow it, they fit in other processes where
+        the user has chosen a joblib backend with processes or a cluster.
     n_jobs : int or None
-        How many at once.
-    organizations : list
-        Who they are. If all of them may, their fits take place in other processes where
-        the joblib backend that the user chose has processes or a cluster.
+        How many fit at the same time.
     """
 
-    def __init__(self, n_jobs, organizations):
-        may_travel = all(getattr(each, "may_travel", False) for each in organizations)
+    def __init__(self, participants, n_jobs):
+        self._participants = participants
+        in_processes = all(each.runs_in_processes for each in participants)
         backend, _ = get_active_backend(prefer="threads")
         shares_memory = getattr(backend, "supports_sharedmem", False)
-        self._travels = may_travel and not shares_memory and not _within_a_worker(backend)
-        if self._travels:
+        self.uses_processes = (
+            in_processes and not shares_memory and not _within_a_worker(backend)
+        )
+        if self.uses_processes:
             self._pool = Parallel(n_jobs=n_jobs, prefer="threads")
         else:
             self._pool = Threads(n_jobs)
-        self._fitted: Any = None
+        self._values: Any = None
 
     def __enter__(self):
         self._pool.__enter__()
@@ -41,39 +46,46 @@ class SideBySide:
     def __exit__(self, *error):
         self._pool.__exit__(*error)
 
-    def fit_round(self, calls):
-        """Fitted values (n_samples, M, n_outputs) of organizations, given their arguments.
+    def __call__(self, requests):
+        """Return what the participants have fitted to their requests.
 
-        The array is the same in every round: memory that is had anew is slower to write.
+        The output buffer is reused in every round because writing to freshly allocated
+        memory is slower.
         """
-        if self._fitted is None:
-            _, (*_, residual, _) = calls[0]
-            self._fitted = np.empty((len(calls), *residual.shape))
-        (self._fit_elsewhere if self._travels else self._fit_here)(calls)
-        return np.moveaxis(self._fitted, 0, 1)
+        if self._values is None:
+            self._values = np.empty((len(requests), *requests[0].residual.shape))
+        fit = self._fit_in_workers if self.uses_processes else self._fit_here
+        fit(requests)
+        took_part = np.ones(len(requests), dtype=bool)
+        for j, participant in enumerate(self._participants):
+            if participant.may_abstain:
+                took_part[j] = not np.isnan(self._values[j]).all()
+                np.nan_to_num(self._values[j], copy=False)
+        self._participants.check_answers()
+        return Fitted(np.moveaxis(self._values, 0, 1), took_part)
 
-    def _fit_here(self, calls):
-        def fit(call, fitted):
-            organization, arguments = call
-            fitted[...] = organization.fit_round(*arguments)
+    def _fit_here(self, requests):
+        def fit(participant, request, values):
+            values[...] = participant.fit_round(request)
 
-        self._pool.map(fit, calls, self._fitted)
+        self._pool.map(fit, self._participants, requests, self._values)
 
-    def _fit_elsewhere(self, calls):
+    def _fit_in_workers(self, requests):
         answers = self._pool(
-            delayed(_fit_there)(each.travelling(args[2]), *args) for each, args in calls
+            delayed(_fit_in_worker)(participant.for_worker(), request)
+            for participant, request in zip(self._participants, requests, strict=True)
         )
-        for m, (models, fitted) in enumerate(answers):
-            organization, _ = calls[m]
-            organization.models.update(models)
-            self._fitted[m] = fitted
+        pairs = zip(self._participants, answers, strict=True)
+        for j, (participant, (models, values)) in enumerate(pairs):
+            participant.models.update(models)
+            self._values[j] = values
 
 
 class Threads:
-    """As many threads as joblib would have, in which estimators find the same settings.
+    """As many threads as joblib would start, with the same settings for estimators in them.
 
-    joblib's own are asked every 10 ms whether they are done, which is as long as a round of
-    small models takes. One after the other takes no thread at all.
+    joblib polls its threads every 10 ms, which is as long as a round of small models takes.
+    A single job runs without a thread.
     """
 
     def __init__(self, n_jobs):
@@ -88,11 +100,11 @@ class Threads:
         return self
 
     def __exit__(self, error, *_):
-        if self._executor is not None:  # after an error nobody waits for the others
+        if self._executor is not None:  # an error is raised without waiting for the others
             self._executor.shutdown(wait=error is None, cancel_futures=True)
 
     def map(self, function, *arguments):
-        """What the function returns for each of the arguments, as a list."""
+        """Return what the function returns for each of the arguments, as a list."""
         if self._executor is None:
             return list(map(function, *arguments))
         config = get_config()
@@ -110,14 +122,14 @@ class Threads:
         return [future.result() for future in futures]
 
 
-def _fit_there(organization, *arguments):
-    """The models of a round, which have to go back, and the fitted values."""
-    fitted = organization.fit_round(*arguments)
+def _fit_in_worker(organization, request):
+    """Fit a round in another process; return the models and the fitted values."""
+    fitted = organization.fit_round(request)
     return organization.models, fitted
 
 
 def _within_a_worker(backend):
-    """Whether this is a fit among others, of a search for instance, that backend makes."""
+    """Whether this fit is one of several that the backend runs, as in a search."""
     if getattr(backend, "nesting_level", 0):
         return True
     distributed = sys.modules.get("distributed")

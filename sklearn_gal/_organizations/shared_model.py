@@ -9,7 +9,7 @@ from sklearn.utils import _safe_indexing
 from .._learners.base import Seeds, as_outputs, predict_held_out
 from .local import LocalOrganization
 
-# As many rows tell whether an estimator takes several outputs
+# The number of rows on which it is tried whether an estimator takes several outputs
 PROBED_ROWS = 20
 
 
@@ -38,12 +38,12 @@ class Head(RegressorMixin, BaseEstimator):
         return True
 
     def predict(self, X):
-        """Predictions of the round, of shape (n_samples,) or (n_samples, n_outputs)."""
+        """Return the predictions, of shape (n_samples,) or (n_samples, n_outputs)."""
         prediction = self.of(as_outputs(self.estimator.predict(X)))
         return prediction[:, 0] if self.n_outputs == 1 else prediction
 
     def of(self, outputs):
-        """The part of all heads' outputs that is this one's."""
+        """Return the part of the outputs of all heads that belongs to this head."""
         first = self.position * self.n_outputs
         return self.scale * outputs[:, first : first + self.n_outputs]
 
@@ -53,11 +53,13 @@ class SharingOrganization(LocalOrganization):
 
     Parameters
     ----------
-    keeps_residuals : bool
+    *arguments : tuple
+        Those of `LocalOrganization`.
+    keeps_residuals : bool, default=False
         Whether to remember the residuals after the fit, to continue it.
     """
 
-    may_travel = False  # the residuals of all rounds are here
+    runs_in_processes = False  # the residuals of all rounds are in this process
 
     def __init__(self, *arguments, keeps_residuals=False):
         super().__init__(*arguments)
@@ -65,18 +67,24 @@ class SharingOrganization(LocalOrganization):
         self._residuals = {}
         self._fitted = None
 
-    def understudy(self):
-        """Oneself again, without models and residuals."""
-        understudy = super().understudy()
-        understudy._residuals, understudy._fitted = {}, None
-        return understudy
+    def stand_in(self):
+        """Return a copy without models and residuals."""
+        stand_in = super().stand_in()
+        stand_in._residuals, stand_in._fitted = {}, None
+        return stand_in
 
     def prepare(self, X, fit_params):
-        """Take one's columns, and try whether the estimator takes several outputs."""
+        """Take the organization's columns; check that its estimator takes several outputs.
+
+        Raises
+        ------
+        ValueError
+            If the estimator takes one output at a time.
+        """
         super().prepare(X, fit_params)
         if self._learner is None or self._learner.multi_output:
             return
-        # not every regressor that does says so in its tags
+        # not every regressor that takes several outputs says so in its tags
         rows = slice(0, PROBED_ROWS)
         view, target = _safe_indexing(self._learner.view, rows), np.eye(PROBED_ROWS, 2)
         try:
@@ -85,7 +93,7 @@ class SharingOrganization(LocalOrganization):
                 estimator = Seeds(self.estimator).clone(0)
                 answer = estimator.fit(view, target[: view.shape[0]]).predict(view)
             reason = None
-        except Exception as error:  # whatever it raises, it cannot do it
+        except Exception as error:  # any error means that it does not take them
             answer, reason = None, error
         if np.shape(answer) != (view.shape[0], 2):
             raise ValueError(
@@ -97,54 +105,53 @@ class SharingOrganization(LocalOrganization):
             ) from reason
         self._learner.multi_output = True
 
-    def _fit_rows(self, round_number, seed, folds, partition, residual, assistance):
-        self._residuals[round_number] = residual
+    def _fit_rows(self, request, folds, residual, stacked):
+        self._residuals[request.number] = residual
         rounds = sorted(self._residuals)
-        # the residuals of later rounds are smaller, and would not be heard
+        # without scales, earlier and larger residuals would dominate the later ones
         scales = [np.sqrt(np.mean(self._residuals[t] ** 2)) or 1.0 for t in rounds]
         target = np.hstack(
             [self._residuals[t] / scale for t, scale in zip(rounds, scales, strict=True)]
         )
-        arguments = round_number, seed, folds, partition, target, assistance
-        self._fitted = super()._fit_rows(*arguments)
-        shared, n_outputs = self.models[round_number], residual.shape[1]
+        self._fitted = super()._fit_rows(request, folds, target, stacked)
+        shared, n_outputs = self.models[request.number], residual.shape[1]
         for position, (t, scale) in enumerate(zip(rounds, scales, strict=True)):
             self.models[t] = Head(shared, position, scale, n_outputs)
-        return self.models[round_number].of(self._fitted)
+        return self.models[request.number].of(self._fitted)
 
     @property
-    def has_refitted(self):
+    def revises(self):
         """Whether the model has been fitted since the rows were prepared."""
         return self._fitted is not None
 
-    def refitted(self, round_number, shape):
-        """Fitted values of a round by the model of the last one; NaN in absent rows."""
+    def revised(self, number, shape):
+        """Return the fitted values of a round by the latest model; NaN in absent rows."""
         fitted = np.full(shape, np.nan)
-        head = self.models.get(round_number)
+        head = self.models.get(number)
         if head is not None:
-            fitted[slice(None) if self._rows is None else self._rows] = head.of(
-                self._fitted
-            )
+            rows = slice(None) if self._rows is None else self._rows
+            fitted[rows] = head.of(self._fitted)
         return fitted
 
-    def _predict_rows(self, X, rounds, coefficients, assistance, folds):
-        heads = [self.models.get(t) for t in rounds]
-        asked = [
-            (head, coefficient)
-            for head, coefficient in zip(heads, coefficients, strict=True)
-            if head is not None and coefficient != 0
-        ]
-        if not asked:
+    def _predict_rows(self, X, rounds, coefficients, stacked, folds):
+        involved = self._involved(rounds, coefficients)
+        if not involved:
             return 0.0
         with self._naming_errors("predicting"):
-            shared = asked[0][0].estimator
+            shared = involved[0][0].estimator
             outputs = predict_held_out(shared, self._view(X), folds)
             self._checked(outputs, (X.shape[0], *outputs.shape[1:]))
-        return sum(coefficient * head.of(outputs) for head, coefficient in asked)
+        return sum(coefficient * head.of(outputs) for head, coefficient in involved)
 
-    def take_over(self, other):
-        """Have the models that the organization had before, and its residuals."""
-        super().take_over(other)
+    def inherit(self, other):
+        """Take over the models and residuals that the organization had in the fit before.
+
+        Raises
+        ------
+        ValueError
+            If the residuals were not kept.
+        """
+        super().inherit(other)
         self._residuals = dict(getattr(other, "_residuals", {}))
         if other.models.keys() != self._residuals.keys():
             raise ValueError(
@@ -154,7 +161,7 @@ class SharingOrganization(LocalOrganization):
             )
 
     def release(self, n_rounds):
-        """Let go of the training rows, and of rounds from `n_rounds` on."""
+        """Forget the training rows, and rounds from `n_rounds` on."""
         super().release(n_rounds)
         keeps = n_rounds if self._keeps_residuals else 0
         self._residuals = {t: r for t, r in self._residuals.items() if t < keeps}

@@ -7,14 +7,9 @@ a :class:`Federation`. Every other organization runs an :class:`OrganizationServ
 from ._config import read_federation
 from ._display import CommunicationDisplay
 from ._estimators import FederatedGALClassifier, FederatedGALRegressor
-from ._remote import (
-    Federation,
-    LocalChannel,
-    MissingRows,
-    OrganizationError,
-    OrganizationWarning,
-)
+from ._federation import Federation, LocalChannel
 from ._service import OrganizationService
+from ._session import MissingRows, OrganizationError, OrganizationWarning
 
 
 def connect(kit, organizations=None, timeout=120.0):

@@ -3,8 +3,12 @@
 from pathlib import Path
 
 import joblib
+import numpy as np
 
-from ._service import DiskModels, write_atomically
+from .._method.observers import Observer
+from ._models import DiskModels, write_atomically
+from ._participants import is_remote
+from ._session import OrganizationError
 
 _STATE = "fit.joblib"
 # Parameters that change how a fit runs, but not what it gives.
@@ -12,14 +16,14 @@ _INCIDENTAL = ("federation", "checkpoint", "deadline", "on_failure", "n_jobs", "
 
 
 class Checkpoint:
-    """Where a fit stands, in a folder of the label holder.
+    """The state of a fit, in a folder of the label holder.
 
     Parameters
     ----------
     folder : path-like
         The folder; created, readable for its owner only, if it does not exist.
     fingerprint : str
-        Of the data and parameters of the fit; a fit of something else starts anew.
+        Of the data and parameters of the fit; another fit does not use what is saved.
     """
 
     def __init__(self, folder, fingerprint):
@@ -28,7 +32,7 @@ class Checkpoint:
         self._fingerprint = fingerprint
 
     def load(self):
-        """State of the fit after its last finished round; empty if there is none."""
+        """Return the state that was saved last; empty if there is none."""
         path = self._folder / _STATE
         if not path.exists():
             return {}
@@ -41,12 +45,78 @@ class Checkpoint:
         write_atomically(self._folder / _STATE, state)
 
     def models(self, fit_id, name):
-        """The models of an own organization, by round."""
+        """Return the models of one of the label holder's organizations, by round."""
         return DiskModels(self._folder / fit_id / name)
 
 
+class SavesRounds(Observer):
+    """Saves a fit before its first round and after each round that is kept.
+
+    The last round is not saved: it is fitted again when the fit is resumed, so that the
+    reason for the end is found again.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        Where to save.
+    saved : dict
+        What was saved by a fit that was interrupted; it is restored before the first round.
+    """
+
+    def __init__(self, checkpoint, saved):
+        self._checkpoint = checkpoint
+        self._saved = saved
+
+    def begin(self, descent):
+        """Continue where the fit was interrupted."""
+        if self._saved:
+            self._restore(descent)
+        self.after_round(descent)
+
+    def _restore(self, descent):
+        saved, participants = self._saved, descent.model.participants
+        descent.model.rounds.extend(saved["rounds"])
+        for raw, (present, snapshot) in zip(descent.raws, saved["raws"], strict=True):
+            if not np.array_equal(present, raw.rows.present):
+                raise OrganizationError(
+                    "The organizations have other rows than when the fit began: resume "
+                    "when all of them answer, or fit without the checkpoint."
+                )
+            raw.restore(snapshot)
+        descent.disclosure.restore(saved["disclosure"])
+        for each in participants:
+            if is_remote(each):
+                each.left_out = set(saved["left_out"][each.name])
+                each.n_outputs = descent.train.own.shape[1]
+            else:
+                models = self._checkpoint.models(saved["fit_id"], each.name)
+                each.models = {
+                    number: models[number] for number in range(len(saved["rounds"]))
+                }
+
+    def after_round(self, descent):
+        """Save the fit."""
+        participants = descent.model.participants
+        session, n_rounds = participants.session, len(descent.model.rounds)
+        for each in participants:
+            if not is_remote(each):
+                models = self._checkpoint.models(session.fit_id, each.name)
+                for number in range(n_rounds - 1, -1, -1):
+                    if number in models:
+                        break
+                    models[number] = each.models[number]
+        self._checkpoint.save(
+            fit_id=session.fit_id,
+            rounds=list(descent.model.rounds),
+            raws=[(raw.rows.present, raw.snapshot()) for raw in descent.raws],
+            disclosure=descent.disclosure.snapshot(),
+            left_out={each.name: sorted(each.left_out) for each in participants.remote},
+            calls=session.calls,
+        )
+
+
 def fingerprint(model, X, y, sample_weight):
-    """A hash of all that the result of a fit depends on.
+    """Return a hash of all that the result of a fit depends on.
 
     Raises
     ------

@@ -7,31 +7,28 @@ the text of the error stays in the log of the organization.
 
 import hashlib
 import logging
-import os
 import re
 import shutil
 import threading
 from collections import OrderedDict
-from collections.abc import MutableMapping
 from pathlib import Path
 
-import joblib
 import numpy as np
 from sklearn.utils import _safe_indexing
 
+from .._contract import NO_FOLD, Folds, Request
 from .._learners.base import weight_parameter
 from .._organizations.columns import check_organizations
-from .._organizations.local import NO_FOLD, LocalOrganization, default_estimator
+from .._organizations.local import LocalOrganization, default_estimator
 from .._organizations.missing import missing_rows
 from . import _wire
 from ._keys import DIGEST_SIZE, KeyIndex, as_text, check_secret, digests
+from ._models import DiskModels
 
 log = logging.getLogger("sklearn_gal.federated")
 
 _FIT_ID = re.compile(r"[0-9a-f]{32}")
 MAX_ROUNDS = 100_000
-# Number of models read from the disk that a fit keeps in memory.
-_MODELS_IN_MEMORY = 256
 
 
 class RequestRefused(ValueError):
@@ -367,13 +364,14 @@ class ServedFit:
             and 0 <= folds.max() < self._n_rows
         ):
             raise RequestRefused("folds must have one valid number per row")
-        digest = hashlib.sha256(residual.tobytes())
-        digest.update(b"" if folds is None else folds.tobytes())
-        request = (number, seed, digest.digest())
-        if self._latest is None or self._latest[0] != request:
-            folds = None if folds is None else folds.astype(np.intp)
-            fitted = self._local.fit_round(number, seed, folds, residual)
-            self._latest = request, np.asarray(fitted, dtype=np.float64)
+        division = b"" if folds is None else hashlib.sha256(folds.tobytes()).digest()
+        asked = (number, seed, division, hashlib.sha256(residual.tobytes()).digest())
+        if self._latest is None or self._latest[0] != asked:
+            if folds is not None:
+                recurs = (folds != NO_FOLD).all()
+                folds = Folds(folds.astype(np.intp), division if recurs else None)
+            fitted = self._local.fit_round(Request(number, seed, folds, residual))
+            self._latest = asked, np.asarray(fitted, dtype=np.float64)
         return self._latest[1]
 
     def predict(self, view, present, rounds, coefficients, folds):
@@ -399,61 +397,6 @@ class ServedFit:
         """Release the training rows, and delete the models of rounds from `n_rounds` on."""
         self._local.release(n_rounds)
         self._n_rows = self._latest = None
-
-
-class DiskModels(MutableMapping):
-    """Models by round number, each in a file; those read last stay in memory."""
-
-    def __init__(self, folder):
-        self._folder = folder
-        self._read = OrderedDict()
-
-    def __setitem__(self, number, model):
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._read.pop(number, None)
-        write_atomically(self._path(number), model)
-
-    def __getitem__(self, number):
-        if number not in self._read:
-            if not self._path(number).exists():
-                raise KeyError(number)
-            self._read[number] = joblib.load(self._path(number))
-        self._read.move_to_end(number)
-        while len(self._read) > _MODELS_IN_MEMORY:
-            self._read.popitem(last=False)
-        return self._read[number]
-
-    def __delitem__(self, number):
-        self._read.pop(number, None)
-        self._path(number).unlink()
-
-    def __iter__(self):
-        paths = self._folder.glob("round-*.joblib")
-        return iter(sorted(int(path.stem.removeprefix("round-")) for path in paths))
-
-    def __len__(self):
-        return sum(1 for _ in self)
-
-    def __contains__(self, number):
-        return self._path(number).exists()
-
-    def cut(self, n_rounds):
-        """Delete the rounds from `n_rounds` on."""
-        for number in [number for number in self if number >= n_rounds]:
-            del self[number]
-
-    def _path(self, number):
-        return self._folder / f"round-{number:06d}.joblib"
-
-
-def write_atomically(path, content):
-    """Write `content` to a file such that it never exists in part."""
-    partial = path.with_name(f".{path.name}.part")
-    with open(partial, "wb") as file:
-        joblib.dump(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 def _own_table(name, table, key, columns):

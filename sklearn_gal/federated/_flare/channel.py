@@ -13,7 +13,7 @@ from pathlib import Path
 from nvflare.fuel.flare_api.flare_api import new_secure_session
 
 from .._config import read_federation
-from .._remote import OrganizationWarning
+from .._session import OrganizationWarning
 from .jobs import write_job
 from .relay import (
     LOOPBACK,

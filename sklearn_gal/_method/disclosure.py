@@ -1,0 +1,166 @@
+"""What each participant is shown in a round."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from .._contract import Fitted, Request
+
+
+class Disclosure:
+    """Shows every participant the exact residual of the rows' own patterns.
+
+    A subclass may give a participant a gate: a function that multiplies the residual before
+    the participant sees it, and what it fits afterwards. The wrappers of this module change
+    what some of the participants see.
+
+    Parameters
+    ----------
+    train : RawPredictions
+        Training rows.
+    participants : Participants
+        Whom to show it.
+    seeds : callable
+        ``seeds(number)`` returns the seeds of the participants in a round.
+    """
+
+    def __init__(self, train, participants, seeds):
+        self.train = train
+        self.participants = participants
+        self.seeds = seeds
+
+    def gate(self, number, participant) -> Callable | None:
+        """Return the function of X, (n_samples,), that is the gate of a participant."""
+        return None
+
+    def requests(self, number, residuals, folds) -> list[Request]:
+        """Return what every participant is asked to fit.
+
+        Parameters
+        ----------
+        number : int
+            The round.
+        residuals : Residuals
+            Pseudo-residuals of the training rows.
+        folds : Folds or None
+            Folds of the round.
+        """
+        requests = []
+        for participant, seed in enumerate(self.seeds(number)):
+            gate = self.gate(number, participant)
+            residual = residuals.own
+            if gate is not None:
+                residual = residual * gate(self.train.rows.X)[:, None]
+            requests.append(Request(number, seed, folds, residual, gate=gate))
+        return requests
+
+    def snapshot(self):
+        """Return what has changed since the first round, for `restore`; here nothing."""
+
+    def restore(self, snapshot):
+        """Go back to a snapshot."""
+
+
+class DisclosureWrapper:
+    """Changes what another disclosure shows.
+
+    Parameters
+    ----------
+    inner : Disclosure or DisclosureWrapper
+        What is shown otherwise.
+    """
+
+    def __init__(self, inner):
+        self._inner = inner
+
+    def snapshot(self):
+        """Return what has changed since the first round, for `restore`."""
+        return self._inner.snapshot()
+
+    def restore(self, snapshot):
+        """Go back to a snapshot."""
+        self._inner.restore(snapshot)
+
+
+class Perturbed(DisclosureWrapper):
+    """Shows the assistors a perturbed residual, and the label holder the exact one.
+
+    Parameters
+    ----------
+    inner : Disclosure
+        What is shown otherwise.
+    broadcast : Broadcast
+        ``broadcast(residual)`` returns what the assistors receive. Assistors that are to be
+        shown the same residual receive the same perturbed one.
+    assists : ndarray of bool of shape (n_participants,)
+        Which participants are assistors.
+    """
+
+    def __init__(self, inner, broadcast, assists):
+        super().__init__(inner)
+        self._broadcast = broadcast
+        self._assists = assists
+
+    def requests(self, number, residuals, folds):
+        """Return what every participant is asked to fit."""
+        requests = self._inner.requests(number, residuals, folds)
+        perturbed: dict = {}
+        for participant in np.flatnonzero(self._assists):
+            request = requests[participant]
+            if id(request.residual) not in perturbed:
+                perturbed[id(request.residual)] = self._broadcast(request.residual)
+            shown = perturbed[id(request.residual)]
+            requests[participant] = replace(request, residual=shown)
+        return requests
+
+    def snapshot(self):
+        """Return the position of the noise, with what the inner disclosure returns."""
+        return self._broadcast.n_rounds, super().snapshot()
+
+    def restore(self, snapshot):
+        """Go back to a snapshot."""
+        self._broadcast.n_rounds, inner = snapshot
+        super().restore(inner)
+
+
+class Alone(DisclosureWrapper):
+    """Shows the label holder's stand-in the residual that the label holder alone has left.
+
+    Parameters
+    ----------
+    inner : Disclosure
+        What is shown otherwise.
+    pattern : int
+        Position of the pattern of the stand-in, which is the first participant.
+    """
+
+    def __init__(self, inner, pattern):
+        super().__init__(inner)
+        self._pattern = pattern
+
+    def requests(self, number, residuals, folds):
+        """Return what every participant is asked to fit."""
+        stand_in, *others = self._inner.requests(number, residuals, folds)
+        return [replace(stand_in, residual=residuals.of_pattern[self._pattern]), *others]
+
+
+def times_gates(fitted, gates, X):
+    """Return fitted values of participants, multiplied by their gates.
+
+    Parameters
+    ----------
+    fitted : Fitted
+        Fitted values.
+    gates : list of callable or None
+        The gate of every participant.
+    X : table
+        The rows.
+    """
+    if not any(gates):
+        return fitted
+    values = fitted.values.copy()
+    for participant, gate in enumerate(gates):
+        if gate is not None:
+            values[:, participant] *= gate(X)[:, None]
+    return Fitted(values, fitted.took_part)
