@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
-from ._learners.base import read
+from ._learners import to_estimator
 from ._method.model import AdditiveModel
 from ._warm_start import FitState
 from .privacy import composed_epsilon
@@ -105,7 +105,7 @@ class FittedAttributes:
         check_is_fitted(self)
         return [
             [
-                read(each.models.get(number))
+                to_estimator(each.models.get(number))
                 for each in self._model.participants.organizations
             ]
             for number in range(self.n_iter_)

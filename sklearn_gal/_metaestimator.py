@@ -13,7 +13,7 @@ from sklearn.utils.metadata_routing import (
     process_routing,
 )
 
-from ._learners.base import weight_parameter
+from ._learners import weight_parameter
 from ._organizations.local import SOLE_ORGANIZATION, default_estimator
 
 # Key of the splitter in the routing. Names of organizations do not contain "__".

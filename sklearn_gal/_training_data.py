@@ -8,7 +8,7 @@ import joblib
 import numpy as np
 from sklearn.utils import _safe_indexing
 
-from ._learners.base import take_rows
+from ._learners import take_rows
 from ._method.folds import VALIDATION, draw_part
 
 

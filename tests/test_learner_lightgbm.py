@@ -11,17 +11,17 @@ from scipy import sparse
 from sklearn.base import clone
 
 from sklearn_gal import GALRegressor
-from sklearn_gal._learners import boosted
-from sklearn_gal._learners.base import (
+from sklearn_gal._learners import (
     IN_SAMPLE,
-    Learner,
     OutputRegressors,
-    Seeds,
+    SeededClones,
     Split,
-    read,
+    boosted,
+    make_learner,
+    to_estimator,
 )
+from sklearn_gal._learners.base import Learner
 from sklearn_gal._learners.boosted import BoosterLearner
-from sklearn_gal._learners.registry import make_learner
 
 N = 400
 SPLITS = {
@@ -63,7 +63,7 @@ SETTINGS = [
 
 
 # Data kinds with fitted values that need no prediction
-READ_OFF = {
+PREDICTED_FROM_BINS = {
     "dense",
     "fortran",
     "columns of a larger array",
@@ -80,7 +80,7 @@ def views(rng):
     rare = X * (rng.random(X.shape) < 0.1)
     missing = np.where(rng.random(X.shape) < 0.2, np.nan, X)
     late = X.copy()
-    late[1::2, :2] = np.nan  # missing only where the fold is judged
+    late[1::2, :2] = np.nan  # missing only in the rows that the fold predicts
     frame = pd.DataFrame(X, columns=list("abcde"))
     return {
         "dense": X,
@@ -108,13 +108,13 @@ def views(rng):
 def fit(learner, residual, split, seed):
     """The fitted estimator and its fitted values."""
     model, fitted = learner.fit(residual, split, seed)
-    return read(model), fitted
+    return to_estimator(model), fitted
 
 
 def expected(estimator, view, residual, split, seed, params):
     """What clone and fit gives."""
     learner = Learner(estimator, view, params)
-    learner.seeds = Seeds(estimator)
+    learner.seeds = SeededClones(estimator)
     return fit(learner, residual, split, seed)
 
 
@@ -132,7 +132,7 @@ def assert_same(learner, estimator, view, residual, split, params):
         with_seeds = getattr(learner, "_rewinds", False) is False
         assert boosters(model, with_seeds) == boosters(other, with_seeds)
         assert_array_equal(fitted, predicted)
-        assert_array_equal(learner.predict(model, split.judged), predicted)
+        assert_array_equal(learner.predict(model, split.predict_rows), predicted)
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
@@ -163,8 +163,8 @@ def test_data_kinds(rng, kind, split, weighted, n_outputs):
     learner = make_learner(estimator, view, params)
     assert isinstance(learner, BoosterLearner)
     assert_same(learner, estimator, view, residual, SPLITS[split], params)
-    reads_off = kind in READ_OFF or (kind, split) == ("missing later", "fold")
-    assert learner._binned[SPLITS[split].key].reads_off == reads_off
+    from_bins = kind in PREDICTED_FROM_BINS or (kind, split) == ("missing later", "fold")
+    assert learner._binned[SPLITS[split].key].predicts_from_bins == from_bins
 
 
 def test_constant_residuals(rng):
@@ -175,7 +175,7 @@ def test_constant_residuals(rng):
 
 
 def test_many_rows(rng, monkeypatch):
-    monkeypatch.setattr(boosted, "BINNED_ONCE_FROM", np.inf)
+    monkeypatch.setattr(boosted, "MIN_ROWS_SHARED_BINS", np.inf)
     view = rng.normal(size=(20_000, 3))
     residual = view[:, :1] + rng.normal(size=(20_000, 1))
     estimator = LGBMRegressor(n_estimators=2, verbosity=-1)
@@ -252,13 +252,13 @@ def test_the_model_is_an_ordinary_one(rng, kind):
     assert "max_bin" not in model.get_params()
 
 
-def test_models_are_read_when_they_are_wanted(rng, monkeypatch):
+def test_models_become_estimators_on_first_use(rng, monkeypatch):
     X = rng.normal(size=(N, 4))
     y = X @ [1.0, 2.0, 3.0, 4.0]
     held = [("a", None, [0, 1]), ("b", None, [2, 3])]
     model = GALRegressor(held, max_iter=3, random_state=0)
     with monkeypatch.context() as patch:
-        patch.setattr("sklearn_gal._learners.models.WrittenBooster.read", None)
+        patch.setattr("sklearn_gal._learners.boosted_models.LazyBooster.to_estimator", None)
         predicted = model.fit(X, y).predict(X)
         stored = pickle.dumps(model)
     rounds = model.estimators_
@@ -306,7 +306,7 @@ def test_a_single_tree_needs_no_new_booster(rng, monkeypatch):
     assert not np.allclose(models[1].predict(view), before)
     assert boosters(models[2]) == boosters(models[0])
     assert_array_equal(fit(learner, 0 * residual, SPLITS["fold"], 0)[0].predict(view), 0)
-    # a tree without a split cannot be taken away: what follows starts anew
+    # a tree without a split cannot be taken away: the next fit makes a new booster
     assert_same(learner, estimator, view, residual, SPLITS["fold"], {})
     assert_array_equal(models[0].predict(view), before)
 
@@ -332,7 +332,7 @@ def test_residuals_beyond_float32(rng, bad):
 class TestManyRows:
     @pytest.fixture(autouse=True)
     def few_are_many(self, monkeypatch):
-        monkeypatch.setattr(boosted, "BINNED_ONCE_FROM", N)
+        monkeypatch.setattr(boosted, "MIN_ROWS_SHARED_BINS", N)
 
     @pytest.mark.parametrize("weighted", [False, True])
     @pytest.mark.parametrize("split", ["fold", "overlapping"])
@@ -347,7 +347,7 @@ class TestManyRows:
         settings = {"num_leaves": 7, "verbosity": -1, "num_threads": 1}
         booster = train(settings, everything.subset(split.rows), num_boost_round=4)
         assert_array_equal(model.predict(view), booster.predict(view))
-        assert_array_equal(fitted[:, 0], model.predict(view)[split.judged])
+        assert_array_equal(fitted[:, 0], model.predict(view)[split.predict_rows])
 
     def test_few_values_are_binned_alike(self, rng):
         view, residual = rng.integers(9, size=(N, 4)), rng.normal(size=(N, 2))
@@ -376,7 +376,7 @@ class TestManyRows:
         learner.forget((0, 0))
         fit(learner, residual, folds[0], 0)
         assert len(cuts) == 4
-        monkeypatch.setattr(boosted, "KEPT_BYTES", 0)
+        monkeypatch.setattr(boosted, "MAX_CACHED_BYTES", 0)
         for partition in range(20):
             order = rng.permutation(N)
             some, others = np.sort(order[:200]), np.sort(order[200:])
@@ -386,10 +386,10 @@ class TestManyRows:
         ]
         assert 0 < sum(kept) * (4 + 8) <= view.nbytes / 2
 
-    @pytest.mark.parametrize("judged", [np.arange(0, N, 3), np.arange(0), None])
-    def test_splits_without_a_key(self, rng, judged):
+    @pytest.mark.parametrize("predict_rows", [np.arange(0, N, 3), np.arange(0), None])
+    def test_splits_without_a_key(self, rng, predict_rows):
         view, residual = rng.normal(size=(N, 4)), rng.normal(size=(N, 1))
         learner = make_learner(LGBMRegressor(n_jobs=1, verbosity=-1), view, {})
-        model, fitted = fit(learner, residual, Split(np.arange(50, N), judged), 0)
-        rows = slice(None) if judged is None else judged
+        model, fitted = fit(learner, residual, Split(np.arange(50, N), predict_rows), 0)
+        rows = slice(None) if predict_rows is None else predict_rows
         assert_array_equal(fitted[:, 0], model.predict(view)[rows])

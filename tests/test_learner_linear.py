@@ -6,9 +6,15 @@ from scipy import sparse
 from sklearn.linear_model import Lasso, LinearRegression, Ridge
 
 from sklearn_gal import GALRegressor
-from sklearn_gal._learners.base import IN_SAMPLE, Learner, Split, read, take_rows
+from sklearn_gal._learners import (
+    IN_SAMPLE,
+    Split,
+    make_learner,
+    take_rows,
+    to_estimator,
+)
+from sklearn_gal._learners.base import Learner
 from sklearn_gal._learners.linear import LeastSquaresLearner, RidgeLearner
-from sklearn_gal._learners.registry import make_learner
 from sklearn_gal._learners.views import append_columns
 
 SOME = Split(np.arange(10, 60), np.arange(60, 80), "some")
@@ -35,7 +41,7 @@ def test_ridge_learner_equals_ridge(
     learner = make_learner(estimator, view[kind], params)
     assert isinstance(learner, RidgeLearner)
     rows = slice(None) if split.rows is None else split.rows
-    judged = slice(None) if split.judged is None else split.judged
+    predicted = slice(None) if split.predict_rows is None else split.predict_rows
     for target in (residual, residual**2):  # the second finds the columns factored
         model, fitted = learner.fit(target, split, 0)
         expected = Ridge(alpha=alpha, fit_intercept=fit_intercept, solver="svd")
@@ -45,8 +51,8 @@ def test_ridge_learner_equals_ridge(
         assert_allclose(model.coef_, expected.coef_, rtol=1e-7, atol=1e-9)
         assert_allclose(model.intercept_, expected.intercept_, rtol=1e-7, atol=1e-9)
         assert_allclose(model.predict(view[kind]), expected.predict(X))
-        assert_allclose(fitted, np.reshape(expected.predict(X[judged]), fitted.shape))
-        assert fitted.shape == target[judged].shape
+        assert_allclose(fitted, np.reshape(expected.predict(X[predicted]), fitted.shape))
+        assert fitted.shape == target[predicted].shape
 
 
 @pytest.mark.parametrize(
@@ -55,7 +61,7 @@ def test_ridge_learner_equals_ridge(
 )
 @pytest.mark.parametrize("kind", ["array", "float32", "sparse", "frame"])
 @pytest.mark.parametrize("weighted", [True, False])
-def test_columns_of_others_are_like_ones_own(data, rng, estimator, kind, weighted):
+def test_columns_of_others_are_like_own_columns(data, rng, estimator, kind, weighted):
     X, residual, weight = data
     views = {
         "array": X,
@@ -66,17 +72,17 @@ def test_columns_of_others_are_like_ones_own(data, rng, estimator, kind, weighte
     view, params = views[kind], {"sample_weight": weight} if weighted else {}
     learner = make_learner(estimator, view, params)
     for columns in rng.normal(3, size=(2, 80, 3)):
-        assisted = learner.with_assistance(columns)
+        stacked = learner.with_stacked(columns)
         direct = make_learner(estimator, append_columns(view, columns), params)
         for split in (IN_SAMPLE, SOME):
-            model, fitted = assisted.fit(residual, split, 0)
+            model, fitted = stacked.fit(residual, split, 0)
             expected, predicted = direct.fit(residual, split, 0)
-            model, expected = read(model), read(expected)
+            model, expected = to_estimator(model), to_estimator(expected)
             assert_allclose(model.coef_, expected.coef_, rtol=1e-8, atol=1e-10)
             assert_allclose(model.intercept_, expected.intercept_, rtol=1e-8, atol=1e-10)
             assert_allclose(fitted, predicted)
-            judged = slice(None) if split.judged is None else split.judged
-            assert_allclose(model.predict(assisted.view)[judged], fitted)
+            predicted = slice(None) if split.predict_rows is None else split.predict_rows
+            assert_allclose(model.predict(stacked.view)[predicted], fitted)
             assert vars(model).keys() == vars(expected).keys()
 
 

@@ -28,17 +28,17 @@ from sklearn.tree import DecisionTreeRegressor
 
 from _helpers import equal_parts
 from sklearn_gal import GALRegressor
-from sklearn_gal._learners import pipeline as module
-from sklearn_gal._learners.base import (
+from sklearn_gal._learners import (
     IN_SAMPLE,
-    Learner,
     OutputRegressors,
     Split,
+    StackedView,
     as_outputs,
+    make_learner,
 )
+from sklearn_gal._learners import pipeline as module
+from sklearn_gal._learners.base import Learner
 from sklearn_gal._learners.pipeline import PipelineLearner
-from sklearn_gal._learners.registry import make_learner
-from sklearn_gal._learners.views import AssistedView
 
 N = 120
 SPLITS = {
@@ -167,7 +167,7 @@ def test_transformers_are_fitted_once_for_a_key(rng, monkeypatch):
 
 
 def test_large_transformed_columns_are_not_kept(rng, monkeypatch):
-    monkeypatch.setattr(module, "MAX_KEPT_BYTES", N * 2 * 8)
+    monkeypatch.setattr(module, "MAX_CACHED_BYTES", N * 2 * 8)
     estimator, view = PIPELINES["scaled ridge"], rng.normal(size=(N, 2))
     residual = rng.normal(size=(N, 1))
     learner = make_learner(estimator, view, {})
@@ -216,25 +216,25 @@ def test_a_fit_of_the_estimator_is_the_same(diabetes):
 class TestManyRows:
     @pytest.fixture(autouse=True)
     def few_are_many(self, monkeypatch):
-        monkeypatch.setattr(module, "TRANSFORMED_ONCE_FROM", N)
+        monkeypatch.setattr(module, "MIN_ROWS_SHARED_TRANSFORMERS", N)
 
     @pytest.mark.parametrize("name", PIPELINES)
     @pytest.mark.parametrize("key", [(0, 0), None])
-    @pytest.mark.parametrize("assisted", [False, True])
-    def test_transformers_are_those_of_all_rows(self, rng, name, key, assisted):
+    @pytest.mark.parametrize("stacked", [False, True])
+    def test_transformers_are_those_of_all_rows(self, rng, name, key, stacked):
         estimator, view = PIPELINES[name], rng.normal(size=(N, 4)) * [1, 10, 1, 1]
         residual, columns = rng.normal(size=(N, 2)), rng.normal(size=(N, 3))
-        split = Split(SPLITS["fold"].rows, SPLITS["fold"].judged, key)
+        split = Split(SPLITS["fold"].rows, SPLITS["fold"].predict_rows, key)
         learner, whole = make_learner(estimator, view, {}), view
-        if assisted:
-            learner, whole = learner.with_assistance(columns), AssistedView(view, columns)
+        if stacked:
+            learner, whole = learner.with_stacked(columns), StackedView(view, columns)
         fits = [learner.fit(residual, split, 0) for _ in range(2)]
         model, fitted = fits[0]
-        held_out = whole.take(split.judged) if assisted else whole[split.judged]
+        held_out = whole.take(split.predict_rows) if stacked else whole[split.predict_rows]
         assert_allclose(fitted, as_outputs(model.predict(held_out)))
-        assert_allclose(learner.predict(model, split.judged), fitted)
+        assert_allclose(learner.predict(model, split.predict_rows), fitted)
         transformers = [
-            next(each.pipeline_ if assisted else each for each in models_of(model))[0]
+            next(each.pipeline_ if stacked else each for each in models_of(model))[0]
             for model, _ in fits
         ]
         assert transformers[0] is transformers[1]

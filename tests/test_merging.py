@@ -24,8 +24,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVR
 
 from sklearn_gal import GALClassifier, GALRegressor
-from sklearn_gal._learners.base import FoldRegressors, OutputRegressors
-from sklearn_gal._learners.summed import LINEAR, weighted_sum
+from sklearn_gal._learners import FoldRegressors, OutputRegressors, weighted_sum
+from sklearn_gal._learners.linear import LINEAR
 
 N = 120
 COEFFICIENTS = [0.5, -2.0, 1e-3, 3.0]
@@ -89,7 +89,7 @@ def test_boosters_become_one(rng, kind, wrapped):
         models = [FoldRegressors(models[i : i + 2]) for i in range(0, len(models), 2)]
     coefficients = COEFFICIENTS[: len(models)] * (len(models) // 4 or 1)
     merged = weighted_sum(models, coefficients, same)
-    assert len(merged._parts) == (2 if "outputs" in wrapped else 1)
+    assert len(merged.terms) == (2 if "outputs" in wrapped else 1)
     assert_allclose(merged(view), expected(models, coefficients, view), atol=1e-13)
     assert_allclose(merged(view[:1]), expected(models, coefficients, view[:1]), atol=1e-13)
 
@@ -101,7 +101,7 @@ def test_settings_of_boosters(rng, kind):
     merged = weighted_sum(models, COEFFICIENTS, same)
     assert_allclose(merged(view), expected(models, COEFFICIENTS, view), atol=1e-12)
     one = kind in {"trees", "stumps", "no average", "mae", "quantile", "dart"}
-    assert len(merged._parts) == (1 if one else 4)
+    assert len(merged.terms) == (1 if one else 4)
 
 
 def test_boosters_that_stopped_early(rng):
@@ -156,7 +156,7 @@ def test_linear_models_become_one(rng, estimator, kind):
     models = [clone(estimator).fit(view, y) for y in rng.normal(size=(4, N))]
     merged = weighted_sum([FoldRegressors(models[:2]), *models[2:]], COEFFICIENTS[:3], same)
     assert type(estimator) in LINEAR
-    assert len(merged._parts) == 1
+    assert len(merged.terms) == 1
     shares = [0.25, 0.25, -2.0, 1e-3]
     assert_allclose(merged(view), expected(models, shares, view), atol=1e-12)
 
@@ -203,14 +203,14 @@ def test_pipelines_share_their_transformers(rng, monkeypatch):
     assert len(calls) == 1
 
 
-def test_other_pipelines_are_asked_one_by_one(rng):
+def test_other_pipelines_predict_one_by_one(rng):
     class Scaler(StandardScaler):
         pass
 
     view, y = rng.normal(size=(N, 3)), rng.normal(size=(N, 4))
     models = [make_pipeline(Scaler(), Ridge()).fit(view, t) for t in y.T]
     merged = weighted_sum(models, COEFFICIENTS, same)
-    assert len(merged._parts) == 4
+    assert len(merged.terms) == 4
     assert_allclose(merged(view), expected(models, COEFFICIENTS, view))
 
 
@@ -225,7 +225,7 @@ def test_pipelines_that_transform_alike_are_one(rng):
     other = [make_pipeline(StandardScaler(), Ridge()).fit(view[:9], t[:9]) for t in y.T]
     models.append(OutputRegressors(other))
     merged = weighted_sum(models, [1.0, 2.0, 3.0], same)
-    assert len(merged._parts) == 2
+    assert len(merged.terms) == 2
     assert_allclose(merged(view), expected(models, [1.0, 2.0, 3.0], view))
     # one output alone
     alone = weighted_sum(

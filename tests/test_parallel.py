@@ -18,8 +18,8 @@ from sklearn.svm import SVR
 
 from _helpers import equal_parts
 from sklearn_gal import GALClassifier, GALRegressor
-from sklearn_gal._learners.base import _VISITORS, IN_SAMPLE
-from sklearn_gal._learners.registry import make_learner
+from sklearn_gal._learners import IN_SAMPLE, make_learner
+from sklearn_gal._learners.worker_cache import _WORKER_CACHE
 from sklearn_gal._organizations.local import LocalOrganization
 from sklearn_gal._organizations.parallel import LocalFits, Threads
 from sklearn_gal._organizations.shared_model import SharingOrganization
@@ -77,8 +77,10 @@ def test_fits_take_place_on_the_cluster(cluster, wine):
     held = [("a", None, slice(0, 6)), ("b", Ridge(), slice(6, 13))]
     with parallel_config(backend="dask"):
         GALClassifier(held, max_iter=3, random_state=0).fit(X, y)
-    visitors = cluster.run(lambda: len(__import__("sklearn_gal")._learners.base._VISITORS))
-    assert sum(visitors.values()) > 0
+    n_cached = cluster.run(
+        lambda: len(__import__("sklearn_gal")._learners.worker_cache._WORKER_CACHE)
+    )
+    assert sum(n_cached.values()) > 0
 
 
 @pytest.mark.filterwarnings("default")
@@ -188,7 +190,7 @@ def test_an_error_does_not_wait_for_calls_that_still_run():
 
 
 @pytest.mark.parametrize("estimator", [each for _, each, _ in HELD[:3]])
-def test_a_copy_in_another_process_finds_what_was_kept(rng, estimator):
+def test_a_copy_in_another_process_finds_what_is_cached(rng, estimator):
     X, residual = rng.normal(size=(60, 3)), rng.normal(size=(60, 1))
     learner = make_learner(estimator, X, {})
     model, fitted = learner.fit(residual, IN_SAMPLE, 0)
@@ -198,14 +200,14 @@ def test_a_copy_in_another_process_finds_what_was_kept(rng, estimator):
     assert restore(*arguments) is there
     assert_array_equal(there.fit(residual, IN_SAMPLE, 0)[1], fitted)
     assert_array_equal(there.predict(model, None), learner.predict(model, None))
-    assert list(_VISITORS)[-1] == learner.token
-    _VISITORS.clear()
+    assert list(_WORKER_CACHE)[-1] == learner.cache_key
+    _WORKER_CACHE.clear()
 
 
-def test_few_visitors_stay(rng, monkeypatch):
-    monkeypatch.setattr("sklearn_gal._learners.base.MAX_VISITORS", 2)
+def test_few_learners_are_cached(rng, monkeypatch):
+    monkeypatch.setattr("sklearn_gal._learners.worker_cache.MAX_CACHED_LEARNERS", 2)
     for _ in range(4):
         restore, arguments = make_learner(Ridge(), np.eye(3), {}).__reduce__()
         restore(*arguments)
-    assert len(_VISITORS) == 2
-    _VISITORS.clear()
+    assert len(_WORKER_CACHE) == 2
+    _WORKER_CACHE.clear()

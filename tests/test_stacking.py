@@ -17,16 +17,16 @@ from sklearn.tree import DecisionTreeRegressor
 
 from _helpers import Recorder, equal_parts, raw_prediction
 from sklearn_gal import GALClassifier, GALRegressor
-from sklearn_gal._learners.base import IN_SAMPLE, Split, read
-from sklearn_gal._learners.registry import make_learner
-from sklearn_gal._learners.views import (
-    RECENT_COLUMNS,
-    Assistance,
-    AssistedView,
-    StackedPipeline,
-    append_columns,
+from sklearn_gal._learners import (
+    IN_SAMPLE,
+    Split,
+    StackedView,
+    make_learner,
+    to_estimator,
     with_columns,
 )
+from sklearn_gal._learners.views import StackedPipeline, append_columns
+from sklearn_gal._method.stacked import RECENT_COLUMNS, StackedColumns
 from sklearn_gal.privacy import LaplaceMechanism
 
 
@@ -238,7 +238,7 @@ def test_what_everybody_sees_is_not_perturbed(rng):
 
 def test_no_training_rows_stay(rng):
     X = rng.normal(size=(50, 2))
-    view = AssistedView(X, rng.normal(size=(50, 3)))
+    view = StackedView(X, rng.normal(size=(50, 3)))
     own = make_pipeline(StandardScaler(), Ridge())
     model = StackedPipeline(own).fit(view, X[:, 0])
     assert model.pipeline_.named_steps["assistance"].columns is None
@@ -247,11 +247,11 @@ def test_no_training_rows_stay(rng):
 
 
 def test_columns_of_the_assistance(rng):
-    assistance = Assistance((5, 3, 1), [1], 2.0)
+    assistance = StackedColumns((5, 3, 1), [1], 2.0)
     shape = (5, 2 * (1 + RECENT_COLUMNS // 2))
     assert_array_equal(assistance.columns(1), np.zeros(shape))
     assert assistance.columns(0) is None
-    many = Assistance((5, 9, 1), [0], 1.0)  # so many that the latest would be too many
+    many = StackedColumns((5, 9, 1), [0], 1.0)  # so many that the latest would be too many
     assert many.columns(0).shape == (5, 8)
     fitted = rng.normal(size=(5, 3, 1))
     assistance.add(fitted, np.array([0.5, 1.0, 0.0]))
@@ -266,7 +266,7 @@ def test_columns_of_the_assistance(rng):
 
 
 def test_columns_stay_for_longer_and_longer(rng):
-    assistance, changed = Assistance((5, 2, 1), [0], 1.0), []
+    assistance, changed = StackedColumns((5, 2, 1), [0], 1.0), []
     for number in range(1, 41):
         before = assistance.columns(0)
         assistance.add(rng.normal(size=(5, 2, 1)), np.ones(2))
@@ -287,20 +287,20 @@ def test_the_learner_stays_with_the_columns(rng, estimator):
     view, columns = rng.normal(size=(200, 2)), rng.normal(size=(200, 3))
     residual = view[:, :1] * columns[:, :1] + rng.normal(size=(200, 1))
     learner = make_learner(estimator, view, {})
-    assisted = learner.with_assistance(columns)
-    assert learner.with_assistance(columns) is assisted
-    own, both = with_columns(estimator, AssistedView(view, columns))
+    with_stacked = learner.with_stacked(columns)
+    assert learner.with_stacked(columns) is with_stacked
+    own, both = with_columns(estimator, StackedView(view, columns))
     split = Split(np.arange(0, 200, 2), np.arange(1, 200, 2), (0, 0))
     for each in (IN_SAMPLE, split):
-        model, fitted = assisted.fit(residual, each, 0)
-        assert_allclose(fitted, assisted.predict(model, each.judged))
+        model, fitted = with_stacked.fit(residual, each, 0)
+        assert_allclose(fitted, with_stacked.predict(model, each.predict_rows))
         if each is IN_SAMPLE:
             expected = clone(own).fit(both, residual[:, 0]).predict(both)
             error = np.sqrt(np.mean((fitted[:, 0] - expected) ** 2))
             assert error < 0.1 * residual.std()  # the bins are coarser
-    other = learner.with_assistance(-columns)
-    model = read(other.fit(residual, IN_SAMPLE, 0)[0])
-    _, both = with_columns(estimator, AssistedView(view, -columns))
+    other = learner.with_stacked(-columns)
+    model = to_estimator(other.fit(residual, IN_SAMPLE, 0)[0])
+    _, both = with_columns(estimator, StackedView(view, -columns))
     assert_allclose(other.predict(model, None)[:, 0], model.predict(both))
 
 

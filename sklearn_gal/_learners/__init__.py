@@ -1,1 +1,104 @@
-"""Fitting one organization's estimator to one residual after the other."""
+"""Fitting one organization's estimator to one residual after the other.
+
+`LEARNERS` is the registry. A learner for the estimators of another library is a module with
+a subclass of `Learner` and its name in this tuple.
+"""
+
+from .base import IN_SAMPLE, Learner, Split, take_rows, weight_parameter
+from .boosted import BoosterLearner
+from .boosted_columns import check_readable_by_lightgbm
+from .linear import LeastSquaresLearner, RidgeLearner
+from .models import (
+    FoldRegressors,
+    OutputRegressors,
+    as_outputs,
+    predict_held_out,
+    terms_of,
+    to_estimator,
+)
+from .pipeline import PipelineLearner
+from .seeds import SeededClones
+from .summed import WeightedSum
+from .views import StackedView, column_major, with_columns
+
+__all__ = [
+    "IN_SAMPLE",
+    "LEARNERS",
+    "FoldRegressors",
+    "OutputRegressors",
+    "SeededClones",
+    "Split",
+    "StackedView",
+    "as_outputs",
+    "column_major",
+    "depends_on_memory_layout",
+    "make_learner",
+    "predict_held_out",
+    "take_rows",
+    "to_estimator",
+    "weight_parameter",
+    "weighted_sum",
+    "with_columns",
+]
+
+# The first that takes an estimator fits it; all merge models for prediction, in this order.
+LEARNERS = (RidgeLearner, LeastSquaresLearner, BoosterLearner, PipelineLearner, Learner)
+
+
+def _learner_class(estimator, view, fit_params):
+    return next(each for each in LEARNERS if each.takes(estimator, view, fit_params))
+
+
+def make_learner(estimator, view, fit_params):
+    """The fastest learner that gives the same models as clone and fit.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Regressor, or pipeline that ends in one.
+    view : array-like, sparse matrix or dataframe of shape (n_samples, n_columns)
+        The organization's columns of the training rows.
+    fit_params : dict
+        Parameters of `fit`.
+
+    Returns
+    -------
+    learner : Learner
+        Fits the estimator to residuals of these rows.
+
+    Raises
+    ------
+    ValueError
+        If the estimator passes a dataframe to LightGBM that it cannot read.
+    """
+    check_readable_by_lightgbm(estimator, view)
+    learner = _learner_class(estimator, view, fit_params)
+    return learner(estimator, view, fit_params, make_learner)
+
+
+def depends_on_memory_layout(estimator, view, fit_params):
+    """Whether a fit depends, in its last bits, on the view's memory layout."""
+    return _learner_class(estimator, view, fit_params).sums_columns
+
+
+def weighted_sum(models, coefficients, check):
+    """A function of a view for the weighted sum of the predictions of fitted models.
+
+    Parameters
+    ----------
+    models : list
+        Fitted local models of one organization.
+    coefficients : list of float
+        One per model.
+    check : callable
+        Called with a prediction and its expected shape; raises an error if the prediction
+        cannot be used.
+
+    Returns
+    -------
+    predict : callable
+        Returns the sum, (n_samples, n_outputs), for a view; 0.0 without models.
+    """
+    pairs = zip(models, coefficients, strict=True)
+    terms = [term for pair in pairs for term in terms_of(*pair)]
+    return WeightedSum(terms, LEARNERS, check)

@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 from lightgbm import Booster, Dataset, LGBMRegressor
 from scipy import sparse
-from sklearn.pipeline import Pipeline
 
-from .base import IN_SAMPLE, Learner, OutputRegressors
-from .models import WrittenBooster
+from .base import IN_SAMPLE, Learner
+from .boosted_columns import is_plain, mode_counts, never_bundled
+from .boosted_models import LazyBooster, merge_boosters
+from .models import OutputRegressors
 from .views import append_columns
 
-# What the constructor sets where nothing is said
+# Defaults of the constructor
 DEFAULTS = LGBMRegressor().get_params()
-# Objectives that take any real number for a label. The others refuse most residuals, in
-# LightGBM's own words when it is called the plain way.
+# Objectives that take any real number for a label. The others refuse most residuals; clone
+# and fit shows LightGBM's error message.
 OBJECTIVES = {
     None,
     "fair",
@@ -34,7 +35,8 @@ OBJECTIVES = {
     "regression_l2",
     "rmse",
 }
-# Parameters beside those of the constructor with which the trees are known to be the same.
+# Parameters in addition to those of the constructor, for which a test shows that the trees
+# are the same.
 OTHER_PARAMETERS = {
     "alpha",
     "bagging_seed",
@@ -70,22 +72,28 @@ OTHER_PARAMETERS = {
     "verbosity",
     "zero_as_missing",
 }
-# From so many rows on, part of them is cut from columns that are binned with all rows.
-BINNED_ONCE_FROM = 1_000
-# Parts that come again are kept up to so many bytes, or half of what the columns take.
-KEPT_BYTES = 16 * 2**20
-# Columns that assistors have sent have so many bins at most.
-ASSISTANCE_BINS = 31
-# Up to so many rows a booster of a single tree is rewound, and not made anew.
-REWOUND_UP_TO = 5_000
-# Objectives whose gradients LightGBM takes from the labels as they are now.
+# From this number of rows on, parts are cut from columns that are binned with all rows.
+MIN_ROWS_SHARED_BINS = 1_000
+# Cut parts that are used again are cached up to this size, or half the size of the columns.
+MAX_CACHED_BYTES = 16 * 2**20
+# Maximal number of bins of columns that assistors have sent
+STACKED_BINS = 31
+# Up to this number of rows, a booster of a single tree is rewound instead of replaced.
+MAX_REWOUND_ROWS = 5_000
+# Objectives whose gradients LightGBM computes from the present labels
 SQUARED_ERROR = {None, "l2", "mean_squared_error", "mse", "regression", "regression_l2"}
-# Parameters that leave no trace of a tree in a booster that is rewound.
-WITHOUT_TRACE = {"data_random_seed", "max_bin", "min_data_in_bin", "verbose", "verbosity"}
-# From few rows no bag can be drawn.
+# Parameters with which rewinding removes all effects of a tree from a booster
+REWINDABLE_PARAMETERS = {
+    "data_random_seed",
+    "max_bin",
+    "min_data_in_bin",
+    "verbose",
+    "verbosity",
+}
+# A fit to a few rows only might not be able to draw a bag.
 _TEMPLATE_ROWS = 1000
-# What training is done with and a model need not show: see `BoosterLearner._train`.
-_RECORDED = re.compile(r"\[(metric|force_col_wise): [^]]*]")
+# Parameters that training sets, and that the text of a model shows as the user gave them
+_SET_BY_TRAINING = re.compile(r"\[(metric|force_col_wise): [^]]*]")
 
 
 @dataclass
@@ -96,28 +104,31 @@ class Binned:
     ----------
     train : Dataset
         Rows to fit to.
-    judged : Dataset or None, default=None
-        Rows whose fitted values are wanted; None: the rows of `train`.
-    reads_off : bool, default=False
-        Whether binned rows go to the same leaves as the rows themselves.
+    predict : Dataset or None, default=None
+        Rows to predict; None: the rows of `train`.
+    predicts_from_bins : bool, default=False
+        Whether binned rows reach the same leaves as the rows themselves, so that fitted
+        values need no prediction.
     booster : Booster or None, default=None
         The booster of these rows before its first tree, if it can be rewound.
     """
 
     train: Dataset
-    judged: Dataset | None = None
-    reads_off: bool = False
+    predict: Dataset | None = None
+    predicts_from_bins: bool = False
     booster: Booster | None = None
 
 
 class BoosterLearner(Learner):
     """`LGBMRegressor` on columns that are binned once for all fits to the same rows.
 
-    The trees are bit-identical to those of clone and fit, and fitted values are read off
-    the trained booster where they are those that `predict` would give. Of many rows, a fit
-    to part of them takes its bins from all of them, as `lightgbm.cv` does: its trees are
-    those of `lightgbm.train` on a `Dataset.subset`.
+    The trees are bit-identical to those of clone and fit. Fitted values are copied from
+    the trained booster where they are equal to what `predict` would return. With many
+    rows, a fit to part of them uses the bins of all rows, as `lightgbm.cv` does: its trees
+    are those of `lightgbm.train` on a `Dataset.subset`.
     """
+
+    sums_columns = False
 
     @classmethod
     def takes(cls, estimator, view, fit_params):
@@ -129,7 +140,7 @@ class BoosterLearner(Learner):
         params = estimator.get_params()
         objective, seed = params["objective"], params["random_state"]
         return (
-            _is_plain(view)
+            is_plain(view)
             and params.keys() - DEFAULTS.keys() <= OTHER_PARAMETERS
             and params["boosting_type"] == "gbdt"
             and (objective is None or isinstance(objective, str))
@@ -139,83 +150,80 @@ class BoosterLearner(Learner):
             and isinstance(params["n_estimators"], Integral)
         )
 
-    def __init__(self, estimator, view, fit_params):
-        super().__init__(estimator, view, fit_params)
+    @staticmethod
+    def merge(terms, sum_terms):
+        """Merge boosters into one per output, with the trees of all."""
+        return merge_boosters(terms)
+
+    def __init__(self, estimator, view, fit_params, make_learner=None):
+        super().__init__(estimator, view, fit_params, make_learner)
         settings = self.seeds.estimator.get_params()
         if settings["subsample_for_bin"] < view.shape[0] and self.seeds.names:
-            # bins come from a sample of the rows, which shall not change with the round
+            # the bins come from a sample of the rows, which must be the same in all rounds
             settings.setdefault("data_random_seed", 1)
             self.seeds.estimator.set_params(data_random_seed=settings["data_random_seed"])
         self._settings = settings
         self._template: Any = None
-        self._parameters: dict = {}
-        self._repeats: Any = None
+        self._user_parameters: dict = {}
+        self._mode_counts: Any = None
         self._binned: dict = {}
         self._parts: dict = {}
-        self._binned_once_from = BINNED_ONCE_FROM
+        self._min_rows_shared_bins = MIN_ROWS_SHARED_BINS
         self._binning: dict = {}
 
     def fit(self, residual, split, seed):
-        """Fit to `residual` (n_samples, n_outputs) as `split` says.
-
-        Returns the fitted model and its predictions for the rows to be judged.
-        """
+        """Fit to a residual; see `Learner.fit`."""
         labels = residual if split.rows is None else residual[split.rows]
         labels = np.ascontiguousarray(labels.T, dtype=np.float32)
-        cut = split.rows is not None and len(residual) >= self._binned_once_from
-        lone = split.key is None and not cut
-        if lone or labels.shape[1] < 2 or not np.isfinite(labels).all():
+        shares_bins = split.rows is not None and len(residual) >= self._min_rows_shared_bins
+        used_once = split.key is None and not shares_bins
+        if used_once or labels.shape[1] < 2 or not np.isfinite(labels).all():
             return super().fit(residual, split, seed)
         if self._template is None:
             self._make_template()
-        key = IN_SAMPLE.key if cut else split.key
-        if key not in self._binned:
-            self._binned[key] = self._bin(IN_SAMPLE if cut else split)
-        binned = self._binned[key]
-        if cut:
-            binned = self._cut_binned(binned, split)
-        # where nothing is random a booster can be rewound if its seeds stay
-        settings = self._seeds_of_all if self._rewinds else self.seeds.settings(seed)
+        binned = self._binned_rows(split, shares_bins)
+        # without random numbers the seeds can stay, so that the booster can be rewound
+        settings = self._fixed_seeds if self._rewinds else self.seeds.settings(seed)
         models, fitted = [], []
         for label in labels:
             text, values = self._train(binned, label, settings)
-            models.append(WrittenBooster(text, settings, self._template))
+            models.append(LazyBooster(text, settings, self._template))
             fitted.append(values)
         model = models[0] if len(models) == 1 else OutputRegressors(models)
-        if any(values is None for values in fitted):
-            return model, self._judge(model, split, len(models))
+        if not binned.predicts_from_bins:
+            return model, self._predict_split(model, split, len(models))
         return model, np.stack(fitted, axis=1) if len(fitted) > 1 else fitted[0][:, None]
 
-    def _assisted_by(self, columns):
-        """Of however many rows, the columns are binned once for all folds."""
-        learner = self._assistance and self._assistance[1]
+    def _with_stacked(self, columns):
+        """The columns are binned once for all folds, with any number of rows."""
+        learner = self._stacked and self._stacked[1]
         if learner is None:
             learner = BoosterLearner(self.estimator, self.view, self.fit_params)
-            if self._repeats is None:
-                self._repeats = _most_repeated(self.view)
-            learner._repeats, learner._binned_once_from = self._repeats, 0
+            if self._mode_counts is None:
+                self._mode_counts = mode_counts(self.view)
+            learner._mode_counts, learner._min_rows_shared_bins = self._mode_counts, 0
             n_own, most = self.view.shape[1], self._settings.get("max_bin", 255)
-            bins = [most] * n_own + [min(most, ASSISTANCE_BINS)] * columns.shape[1]
-            # without bundles every binned row goes to the leaf of the row itself
+            bins = [most] * n_own + [min(most, STACKED_BINS)] * columns.shape[1]
+            # without bundles every binned row reaches the same leaf as the row itself
             learner._binning = {"enable_bundle": False, "max_bin_by_feature": bins}
         learner.view = append_columns(self.view, columns)
         learner._binned, learner._parts = {}, {}
         return learner
 
     def forget(self, key):
-        """Let go of the binned columns of the splits with this key."""
+        """Discard the binned columns of the splits with this key."""
         self._binned.pop(key, None)
-        self._parts.pop(_partition_of(key), None)
+        self._parts.pop(_folds_key(key), None)
 
     def _make_template(self):
-        """What a fit leaves beside its trees, and the parameters of training."""
+        """Fit the model that every round copies, and find the training parameters."""
         some = np.arange(min(_TEMPLATE_ROWS, self.view.shape[0]))
         template = self.seeds.clone(0).fit(self._cut(some), np.zeros(len(some)))
         booster = template.booster_
         params = booster.params
-        recorded = booster.model_to_string().partition("\nparameters:")[2]
-        self._recorded = {m[1]: m[0] for m in _RECORDED.finditer(recorded)}
-        # defaults are LightGBM's own, and passed on for nothing
+        parameters = booster.model_to_string().partition("\nparameters:")[2]
+        self._shown = {m[1]: m[0] for m in _SET_BY_TRAINING.finditer(parameters)}
+        # LightGBM has the same defaults: passing them on takes time without any effect
         self._training = {
             name: value
             for name, value in params.items()
@@ -224,61 +232,72 @@ class BoosterLearner(Learner):
             or value != DEFAULTS[name]
         }
         self._training["metric"] = "None"
-        own_choice = {"force_col_wise", "force_row_wise"} & params.keys()
-        if not own_choice and params["num_threads"] == 1 and _is_dense(self.view):
-            # With one thread both ways add the same numbers in the same order; without
-            # being told LightGBM tries both, which takes longer than growing a tree.
+        user_chose = {"force_col_wise", "force_row_wise"} & params.keys()
+        is_dense = not sparse.issparse(self.view)
+        if not user_chose and params["num_threads"] == 1 and is_dense:
+            # With one thread both ways add the same numbers in the same order. By default
+            # LightGBM tries both, which takes longer than growing a tree.
             self._training["force_col_wise"] = True
         self._template = template
-        self._seeds_of_all = self.seeds.settings(0)
-        # what one tree adds to the values can be taken away again to the last bit
+        self._fixed_seeds = self.seeds.settings(0)
+        # the values that a single tree adds can be subtracted to the last bit
         self._rewinds = (
             self._settings["n_estimators"] == 1
             and self._settings["objective"] in SQUARED_ERROR
             and self._settings["colsample_bytree"] == 1
             and self._settings["subsample_freq"] == 0
-            and self._settings.keys() - DEFAULTS.keys() <= WITHOUT_TRACE
+            and self._settings.keys() - DEFAULTS.keys() <= REWINDABLE_PARAMETERS
         )
         if self._rewinds:
-            template.set_params(**self._seeds_of_all)
+            template.set_params(**self._fixed_seeds)
+
+    def _binned_rows(self, split, shares_bins):
+        """The binned rows of a split, with bins of all rows if it shares them."""
+        source = IN_SAMPLE if shares_bins else split
+        if source.key not in self._binned:
+            self._binned[source.key] = self._bin(source)
+        binned = self._binned[source.key]
+        return self._cut_binned(binned, split) if shares_bins else binned
 
     def _bin(self, split):
-        """The columns binned: of the rows to fit to and, in these bins, those to judge."""
+        """Bin the rows to fit to and, in the same bins, the rows to predict."""
         view = self.view if split.rows is None else self._cut(split.rows)
         weight = self.fit_params.get("sample_weight")
         if weight is not None and split.rows is not None:
             weight = np.asarray(weight)[split.rows]
         params = {**self._training, **self._binning}
         train = Dataset(view, weight=weight, params=params).construct()  # labels are zeros
-        train.label = train.weight = None  # LightGBM has its own
-        if _judges_nobody(split) or not self._reads_off(view):
+        train.label = train.weight = None  # LightGBM has copied them
+        if split.predicts_nothing or not self._predicts_from_bins(view):
             return Binned(train)
-        judged = None
-        if split.rows is not None or split.judged is not None:
-            view = self.view if split.judged is None else self._cut(split.judged)
-            judged = Dataset(view, reference=train, params=dict(params)).construct()
-            judged.label = None
-        return Binned(train, judged, True)
+        predict = None
+        if split.rows is not None or split.predict_rows is not None:
+            rows = split.predict_rows
+            view = self.view if rows is None else self._cut(rows)
+            predict = Dataset(view, reference=train, params=dict(params)).construct()
+            predict.label = None
+        return Binned(train, predict, True)
 
     def _cut_binned(self, binned, split):
-        """Of all rows binned, those to fit to and those to judge."""
-        partition = _partition_of(split.key)
-        train = self._part(binned.train, split.rows, partition)
-        if _judges_nobody(split) or not binned.reads_off:
+        """Cut the rows to fit to and the rows to predict from all binned rows."""
+        key = _folds_key(split.key)
+        train = self._part(binned.train, split.rows, key)
+        if split.predicts_nothing or not binned.predicts_from_bins:
             return Binned(train)
-        judged = binned.train
-        if split.judged is not None:
-            judged = self._part(binned.train, split.judged, partition)
-        return Binned(train, judged, True)
+        predict = binned.train
+        if split.predict_rows is not None:
+            predict = self._part(binned.train, split.predict_rows, key)
+        return Binned(train, predict, True)
 
-    def _part(self, everything, rows, partition):
-        """Of binned rows a selection, whose numbers ascend.
+    def _part(self, everything, rows, folds_key):
+        """Cut binned rows, whose numbers ascend.
 
-        The rows that one fold of two is fitted to are those that the other is judged on.
+        The parts are cached for each division into folds. With two folds, the rows to fit
+        for one are the rows to predict for the other.
         """
         rows = np.ascontiguousarray(rows, dtype=np.int32)
-        known = self._parts.get(partition, [])
-        for part in known:
+        cached = self._parts.get(folds_key, [])
+        for part in cached:
             if np.array_equal(part.used_indices, rows):
                 return part
         part = everything.subset([], params={**self._training, **self._binning})
@@ -286,166 +305,87 @@ class BoosterLearner(Learner):
         part.used_indices = rows
         part.construct()
         part.label = part.weight = None
-        if partition is not None and self._may_keep(len(rows)):
-            self._parts[partition] = [*known, part]
+        if folds_key is not None and self._fits_in_cache(len(rows)):
+            self._parts[folds_key] = [*cached, part]
         return part
 
-    def _may_keep(self, n_more):
-        """Whether so many more binned rows, with number and label, are within bounds."""
+    def _fits_in_cache(self, n_more):
+        """Whether `n_more` binned rows, with numbers and labels, may be cached."""
         n_rows, n_columns = self.view.shape
         kept = [len(part.used_indices) for parts in self._parts.values() for part in parts]
         size = (sum(kept) + n_more) * (n_columns + 8)
-        return size <= max(KEPT_BYTES, 4 * n_rows * n_columns)
+        return size <= max(MAX_CACHED_BYTES, 4 * n_rows * n_columns)
 
-    def _reads_off(self, view):
-        """Whether binned rows go to the same leaves as the rows themselves.
+    def _predicts_from_bins(self, view):
+        """Whether binned rows reach the same leaves as the rows themselves.
 
-        Not so where categories are grouped, or where LightGBM bundles columns, which may
-        lose a value in ten thousand. It bundles two columns only if the rows outside their
-        most frequent bins are no more than all rows. A bin holds a single value, or about
-        a 255th of the rows and at most twice that.
+        They may not where LightGBM groups categories, or where it bundles columns, which
+        may change a value in ten thousand.
         """
         settings = self._settings
         unusual = {"max_bin", "min_data_in_bin", "zero_as_missing"} & settings.keys()
         if unusual or settings["subsample_for_bin"] < 10_000:
             return False
-        if self._repeats is None:
-            self._repeats = _most_repeated(self.view)
+        if self._mode_counts is None:
+            self._mode_counts = mode_counts(self.view)
         if self._binning:
-            return bool(np.isfinite(self._repeats).all())
-        # a value is no more frequent among some rows than among all
-        if _keeps_apart(self._repeats, view.shape[0]):
+            return bool(np.isfinite(self._mode_counts).all())
+        # a value is at most as frequent in some rows as in all
+        if never_bundled(self._mode_counts, view.shape[0]):
             return True
-        return view is not self.view and _keeps_apart(_most_repeated(view), view.shape[0])
+        return view is not self.view and never_bundled(mode_counts(view), view.shape[0])
 
     def _train(self, binned, label, settings):
         """The text of a booster trained as by `LGBMRegressor`, and its fitted values."""
         binned.train.set_field("label", label)
-        booster = self._untrained(binned, settings)
+        booster = self._booster_of(binned, settings)
         for _ in range(self._settings["n_estimators"]):
             ended = booster.update()
         text = booster.model_to_string()
         rewinds = binned.booster is not None
         fitted = None
-        if binned.reads_off:
-            if not (rewinds or ended):  # without an objective values are copied as they are
+        if binned.predicts_from_bins:
+            if not (rewinds or ended):  # an objective would make LightGBM convert values
                 booster.reset_parameter({"objective": "none"})
-            fitted = _values_of(booster, binned.judged)
+            fitted = _values_of(booster, binned.predict)
         if rewinds:
             booster.rollback_one_iter()
             if ended:  # a tree without a split stays
                 binned.booster = None
         trees, mark, parameters = text.partition("\nparameters:")
-        return trees + mark + self._as_given(parameters), fitted
+        return trees + mark + self._with_user_parameters(parameters), fitted
 
-    def _as_given(self, parameters):
+    def _with_user_parameters(self, parameters):
         """The parameters at the end of a text, as the organization gave them."""
-        if parameters not in self._parameters:
-            given = _RECORDED.sub(lambda match: self._recorded[match[1]], parameters)
-            self._parameters = {parameters: given}
-        return self._parameters[parameters]
+        if parameters not in self._user_parameters:
+            given = _SET_BY_TRAINING.sub(lambda match: self._shown[match[1]], parameters)
+            self._user_parameters = {parameters: given}
+        return self._user_parameters[parameters]
 
-    def _untrained(self, binned, settings):
+    def _booster_of(self, binned, settings):
         """A booster without trees for binned rows."""
         if binned.booster is not None:
             return binned.booster
         booster = Booster({**self._training, **settings}, binned.train)
-        if binned.judged is not None:
-            booster.add_valid(binned.judged, "judged")
-        if self._rewinds and binned.train.num_data() <= REWOUND_UP_TO:
+        if binned.predict is not None:
+            booster.add_valid(binned.predict, "predict")
+        if self._rewinds and binned.train.num_data() <= MAX_REWOUND_ROWS:
             binned.booster = booster
         return booster
 
 
-def _partition_of(key):
-    """The partition that a fold belongs to; None if it will not come again."""
+def _folds_key(key):
+    """The key of the division into folds that a fold belongs to."""
     return key[0] if isinstance(key, tuple) else key
 
 
-def _judges_nobody(split):
-    return split.judged is not None and len(split.judged) == 0
-
-
-def _values_of(booster, judged):
-    """Fitted values of the rows judged, or of those the booster was trained on."""
+def _values_of(booster, predict):
+    """Fitted values of the rows to predict (None: of those that the booster fitted)."""
     values = []
 
-    def read_off(fitted, _):
-        values.append(fitted.copy())  # the booster will use the array again
+    def copy_values(fitted, _):
+        values.append(fitted.copy())  # the booster will overwrite the array
         return "fitted values", 0.0, False
 
-    (booster.eval_train if judged is None else booster.eval_valid)(read_off)
+    (booster.eval_train if predict is None else booster.eval_valid)(copy_values)
     return values[0]
-
-
-def _most_repeated(view):
-    """How often the most frequent value of each column occurs; infinite if that is unknown.
-
-    Columns of one value are left out, as LightGBM does.
-    """
-    unknown = np.array([np.inf, np.inf])
-    if sparse.issparse(view):
-        return unknown
-    repeats = []
-    for j in range(view.shape[1]):
-        column = view.iloc[:, j] if _is_pandas(view) else view[:, j]
-        if not isinstance(column.dtype, np.dtype) or column.dtype.kind not in "fiub":
-            return unknown
-        column = np.sort(np.asarray(column))
-        starts = np.flatnonzero(np.append(True, column[1:] != column[:-1]))
-        n_missing = np.count_nonzero(np.isnan(column))
-        most = max(n_missing, np.diff(starts, append=len(column)).max())
-        if most < len(column):
-            repeats.append(most)
-    return np.array(repeats, dtype=float)
-
-
-def _keeps_apart(repeats, n_rows):
-    """Whether no two columns may share a bundle."""
-    shares = np.sort(repeats / n_rows)[-2:] + 2 * max(1 / 255, 3 / n_rows)
-    return len(shares) < 2 or shares.sum() < 0.9
-
-
-def _is_dense(view):
-    return not sparse.issparse(view)
-
-
-def _is_plain(view):
-    """Whether LightGBM reads the columns as they are."""
-    if isinstance(view, np.ndarray):
-        return view.dtype.kind in "fiub"
-    return sparse.isspmatrix_csr(view) or _is_pandas(view)
-
-
-def _is_pandas(view):
-    return type(view).__module__.partition(".")[0] == "pandas"
-
-
-def hands_frame_to_lightgbm(estimator):
-    """Whether the columns reach LightGBM as they are."""
-    if isinstance(estimator, Pipeline):
-        *transformers, (_, last) = estimator.steps
-        untouched = all(step in (None, "passthrough") for _, step in transformers)
-        return untouched and hands_frame_to_lightgbm(last)
-    if type(estimator).__module__.partition(".")[0] == "lightgbm":
-        return True
-    inner = [getattr(estimator, name, None) for name in ("estimator", "regressor")]
-    return any(hands_frame_to_lightgbm(each) for each in inner if each is not None)
-
-
-def check_readable_by_lightgbm(frame):
-    """Refuse column types that LightGBM does not read; from polars they abort Python."""
-    unreadable = []
-    for name, dtype in zip(frame.columns, frame.dtypes, strict=True):
-        if hasattr(dtype, "is_numeric"):  # polars
-            readable = dtype.is_numeric() or str(dtype) == "Boolean"
-        else:
-            readable = dtype.kind in "biuf" or dtype.name == "category"
-        if not readable:
-            unreadable.append(f"{name!r} ({dtype})")
-    if unreadable:
-        raise ValueError(
-            f"LightGBM cannot read the columns {', '.join(unreadable)}. Turn them into "
-            "numbers in a pipeline, e.g. strings by make_pipeline(OrdinalEncoder(), "
-            "LGBMRegressor()); categories of pandas (dtype 'category') it does read."
-        )

@@ -7,20 +7,47 @@ from uuid import uuid4
 import numpy as np
 from scipy import linalg, sparse
 from sklearn.base import clone
-from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.linear_model import (
+    BayesianRidge,
+    ElasticNet,
+    HuberRegressor,
+    Lasso,
+    LinearRegression,
+    QuantileRegressor,
+    Ridge,
+    RidgeCV,
+    SGDRegressor,
+)
+from sklearn.svm import LinearSVR
 from sklearn.utils import check_array
 
 from .base import Learner
+from .models import Term
 from .views import append_columns
+
+# Estimators that predict X @ coef_ + intercept_
+LINEAR = {
+    BayesianRidge,
+    ElasticNet,
+    HuberRegressor,
+    Lasso,
+    LinearRegression,
+    LinearSVR,
+    QuantileRegressor,
+    Ridge,
+    RidgeCV,
+    SGDRegressor,
+}
 
 
 class RidgeLearner(Learner):
-    """`Ridge` by the normal equations of centred columns: exact, on sparse views too.
+    """`Ridge` by the normal equations of centred columns, which are exact.
 
-    All outputs are solved at once; fits to all rows share one Cholesky factor.
+    All outputs are solved at once; fits to the same rows share one Cholesky factor. The
+    view may be sparse.
     """
 
-    # Beyond, the Gram matrix costs more than Ridge's own solvers.
+    # With more columns, the Gram matrix costs more than the solvers of Ridge.
     MAX_COLUMNS = 1000
 
     @classmethod
@@ -35,8 +62,17 @@ class RidgeLearner(Learner):
             and view.shape[1] <= min(cls.MAX_COLUMNS, view.shape[0])
         )
 
-    def __init__(self, estimator, view, fit_params):
-        super().__init__(estimator, view, fit_params)
+    @staticmethod
+    def merge(terms, sum_terms):
+        """Merge linear models that predict all outputs into one."""
+        linear = [term for term in terms if _is_linear(term)]
+        if not linear:
+            return terms
+        others = [term for term in terms if not _is_linear(term)]
+        return [*others, Term(None, _merged(linear), 1.0)]
+
+    def __init__(self, estimator, view, fit_params, make_learner=None):
+        super().__init__(estimator, view, fit_params, make_learner)
         self.matrix = check_array(
             view, accept_sparse="csr", dtype=np.float64, estimator=estimator
         )
@@ -45,7 +81,7 @@ class RidgeLearner(Learner):
         if estimator.fit_intercept is True and not sparse.issparse(self.matrix):
             self.shift = self.matrix.mean(axis=0)
             self.matrix = self.matrix - self.shift
-        # two rows tell whether the parameters are valid, in scikit-learn's own words
+        # if a parameter is invalid, a fit to two rows raises scikit-learn's error
         self._probe().fit(self.matrix[:2], np.zeros(min(2, self.matrix.shape[0])))
         weight = fit_params.get("sample_weight")
         self._weight = None if weight is None else np.asarray(weight, dtype=np.float64)
@@ -55,26 +91,23 @@ class RidgeLearner(Learner):
     def _probe(self):
         return clone(self.estimator).set_params(alpha=self.estimator.alpha or 1.0)
 
-    def _assisted_by(self, columns):
-        """One's own columns are checked and centred already."""
+    def _with_stacked(self, columns):
+        """The organization's columns are already checked and centred."""
         view = append_columns(self.view, columns)
         if sparse.issparse(view) or not self.takes(self.estimator, view, self.fit_params):
-            return super()._assisted_by(columns)
+            return super()._with_stacked(columns)
         learner = copy(self)
         shift = np.zeros(columns.shape[1])
         if self.estimator.fit_intercept is True:
             shift = columns.mean(axis=0)
-        learner.view, learner.token = view, uuid4().hex
-        learner._solvers, learner._assistance = {}, None
+        learner.view, learner.cache_key = view, uuid4().hex
+        learner._solvers, learner._stacked = {}, None
         learner.shift = np.append(self.shift, shift)
         learner.matrix = append_columns(self.matrix, columns - shift)
         return learner
 
     def fit(self, residual, split, seed):
-        """Fit to `residual` (n_samples, n_outputs) as `split` says.
-
-        Returns the fitted model and its predictions for the rows to be judged.
-        """
+        """Fit to a residual; see `Learner.fit`."""
         weight = self._weight_of(split)
         if split.key in self._solvers:
             centre, solve = self._solvers[split.key]
@@ -98,11 +131,12 @@ class RidgeLearner(Learner):
         intercept = offset - (centre + self.shift) @ coefficients
         fitted = self.matrix @ coefficients
         fitted += intercept + self.shift @ coefficients
-        judged = fitted if split.judged is None else fitted[split.judged]
-        return self._model(coefficients, intercept), judged
+        if split.predict_rows is not None:
+            fitted = fitted[split.predict_rows]
+        return self._model(coefficients, intercept), fitted
 
     def _weight_of(self, split):
-        """Weights of all rows, 0 outside the fit: cheaper than a copy of those inside."""
+        """Weights of all rows, 0 outside the fit: faster than copying the rows inside."""
         if split.rows is None:
             return self._weight
         weight = np.zeros(self.matrix.shape[0])
@@ -110,7 +144,7 @@ class RidgeLearner(Learner):
         return weight
 
     def forget(self, key):
-        """Let go of what is kept for the splits with this key."""
+        """Discard the factor that is cached for the splits with this key."""
         self._solvers.pop(key, None)
 
     def _factor(self, weight, centre):
@@ -124,7 +158,7 @@ class RidgeLearner(Learner):
         return lambda right: linalg.cho_solve(factor, right)
 
     def _gram(self, weight, centre):
-        """The Gram matrix of the columns less `centre`."""
+        """The Gram matrix of the columns minus `centre`."""
         matrix, total = self.matrix, self.matrix.shape[0]
         weighted = matrix
         if weight is not None:
@@ -156,12 +190,13 @@ class RidgeLearner(Learner):
 
 
 class LeastSquaresLearner(RidgeLearner):
-    """`LinearRegression` by the same normal equations, where they are well conditioned.
+    """`LinearRegression` by the same normal equations, if they are well conditioned.
 
-    Elsewhere, and on sparse views, where scikit-learn iterates, it is cloned and fitted.
+    Otherwise the estimator is cloned and fitted. So it is on sparse views, where
+    scikit-learn iterates.
     """
 
-    # The error of the coefficients is the rounding of a double times this.
+    # The relative error of the coefficients is at most about 1e-16 times this condition.
     MAX_CONDITION = 1e6
 
     @classmethod
@@ -195,5 +230,21 @@ class LeastSquaresLearner(RidgeLearner):
 def _mean(columns, weight):
     """Weighted mean over rows."""
     if weight is None:
-        return np.ravel(columns.mean(axis=0))  # of a sparse matrix, a matrix
+        return np.ravel(columns.mean(axis=0))  # the mean of a sparse matrix is a matrix
     return (weight @ columns) / weight.sum()
+
+
+def _is_linear(term):
+    return term.output is None and type(term.model) in LINEAR
+
+
+def _merged(terms):
+    """A linear model whose prediction is the sum of the terms."""
+    model = terms[0].model
+    merged = Ridge()
+    merged.coef_ = sum(share * np.atleast_2d(each.coef_) for _, each, share in terms)
+    merged.intercept_ = sum(share * np.ravel(each.intercept_) for _, each, share in terms)
+    for name in ("n_features_in_", "feature_names_in_"):
+        if hasattr(model, name):
+            setattr(merged, name, getattr(model, name))
+    return merged

@@ -1,61 +1,128 @@
-"""A fitted booster in LightGBM's own words, until somebody wants the estimator."""
+"""Containers of fitted models, and the predictions of what they contain."""
 
-from collections import OrderedDict, defaultdict
-from copy import copy
-from typing import Any
+from typing import Any, NamedTuple
 
-from lightgbm import Booster
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils import _safe_indexing
 
 
-class WrittenBooster:
-    """A fitted `LGBMRegressor` as the text of its trees.
-
-    A round leaves one for each organization, output and fold. Predictions merge the texts,
-    so that most are never read one by one, which takes as long as a third of growing a
-    small tree.
+class OutputRegressors(RegressorMixin, BaseEstimator):
+    """One fitted estimator per output, for estimators that take one output at a time.
 
     Parameters
     ----------
-    text : str
-        The model as `Booster.model_to_string` gives it.
-    settings : dict
-        Parameters that differ from those of `template`: seeds.
-    template : LGBMRegressor
-        Fitted to the same columns with the same parameters.
+    estimators : list
+        Fitted estimators, one per output.
     """
 
-    def __init__(self, text, settings, template):
-        self._text = text
-        self._settings = settings
-        self._template = template
-        self._estimator: Any = None
+    def __init__(self, estimators):
+        self.estimators = estimators
 
-    def model_to_string(self):
-        """The model as text, as `Booster.model_to_string` gives it."""
-        text = self._text
-        return self._estimator.booster_.model_to_string() if text is None else text
+    def __sklearn_is_fitted__(self):
+        return True
 
-    @property
-    def params(self):
-        """The booster's parameters of training."""
-        return {**self._template.booster_.params, **self._settings}
+    def predict(self, X):
+        """Predictions of shape (n_samples, n_outputs)."""
+        return np.column_stack([estimator.predict(X) for estimator in self.estimators])
 
-    def read(self):
-        """The estimator, the same one in every call; from now on it is the model."""
-        text = self._text
-        if text is not None:
-            self._estimator = self._made_of(text)
-            self._text = None  # after the other, for who reads at the same time
-        return self._estimator
 
-    def _made_of(self, text):
-        template = self._template
-        state = {**vars(template.booster_), "_handle": text}
-        booster = Booster.__new__(Booster)  # as one comes back from a pickle
-        booster.__setstate__(state)
-        booster.params = self.params
-        booster.best_score = defaultdict(OrderedDict)
-        estimator = copy(template)
-        estimator._other_params = dict(estimator._other_params)
-        estimator._Booster = booster
-        return estimator.set_params(**self._settings)
+class FoldRegressors(RegressorMixin, BaseEstimator):
+    """Fitted estimators of the folds of one cross-fitted round; predicts their mean.
+
+    Parameters
+    ----------
+    estimators : list
+        Fitted estimators, one per fold: the one at position k has not seen fold k.
+    """
+
+    def __init__(self, estimators):
+        self.estimators = estimators
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def predict(self, X):
+        """Mean prediction over folds."""
+        total = sum(estimator.predict(X) for estimator in self.estimators)
+        return total / len(self.estimators)
+
+
+class LazyModel:
+    """A fitted model that becomes an estimator on first use."""
+
+    def to_estimator(self):
+        """The fitted estimator, the same object in every call."""
+        raise NotImplementedError
+
+
+def to_estimator(model):
+    """A local model in which every `LazyModel` is replaced by its estimator."""
+    if isinstance(model, (OutputRegressors, FoldRegressors)):
+        model.estimators = [to_estimator(each) for each in model.estimators]
+    return model.to_estimator() if isinstance(model, LazyModel) else model
+
+
+class Term(NamedTuple):
+    """A model in a weighted sum of predictions.
+
+    Parameters
+    ----------
+    output : int or None
+        Output that the model predicts; None: it predicts all outputs.
+    model : object
+        Has `predict`, or is a `LazyModel`.
+    coefficient : float
+        Factor of its predictions.
+    """
+
+    output: int | None
+    model: Any
+    coefficient: float
+
+
+def terms_of(model, coefficient, output=None):
+    """The terms whose sum is `coefficient` times the prediction of `model`."""
+    if type(model) is FoldRegressors:
+        share = coefficient / len(model.estimators)
+        for each in model.estimators:
+            yield from terms_of(each, share, output)
+    elif type(model) is OutputRegressors:
+        for k, each in enumerate(model.estimators):
+            yield Term(k, each, coefficient)
+    else:
+        yield Term(output, model, coefficient)
+
+
+def as_outputs(prediction):
+    """A local prediction as float array of shape (n_samples, n_outputs)."""
+    prediction = np.asarray(prediction, dtype=np.float64)
+    return prediction.reshape(-1, 1) if prediction.ndim == 1 else prediction
+
+
+def predict_held_out(model, view, folds):
+    """Predict rows that have a fold number by the model that did not see that fold.
+
+    Parameters
+    ----------
+    model : object
+        Local model of one round.
+    view : array-like, sparse matrix or dataframe of shape (n_samples, n_columns)
+        The organization's columns of the rows to predict.
+    folds : ndarray of shape (n_samples,) or None
+        Fold numbers. Other rows are predicted by the mean over folds; None: all rows are.
+
+    Returns
+    -------
+    prediction : ndarray of shape (n_samples, n_outputs)
+        Predictions of the rows.
+    """
+    model = to_estimator(model)
+    prediction = as_outputs(model.predict(view))
+    if folds is None or not isinstance(model, FoldRegressors):
+        return prediction
+    for fold, estimator in enumerate(model.estimators):
+        rows = np.flatnonzero(folds == fold)
+        if len(rows):
+            prediction[rows] = as_outputs(estimator.predict(_safe_indexing(view, rows)))
+    return prediction

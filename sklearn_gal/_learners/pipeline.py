@@ -1,7 +1,9 @@
-"""Pipelines whose transformers do not look at the target: fitted once, not each round."""
+"""Pipelines whose transformers ignore the target, so that they are fitted once."""
 
+from collections import defaultdict
 from copy import copy
 
+import joblib
 from scipy import sparse
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_selection import VarianceThreshold
@@ -24,11 +26,12 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from .base import IN_SAMPLE, Learner, OutputRegressors, read
-from .views import AssistedView, with_columns
+from .base import IN_SAMPLE, Learner
+from .models import OutputRegressors, Term, to_estimator
+from .views import StackedView, with_columns
 
-# Transformers that ignore the target, whatever their parameters, and make of the rows they
-# are fitted to what they make of other rows
+# Transformers that ignore the target, whatever their parameters are, and that transform the
+# rows they are fitted to in the same way as other rows
 UNSUPERVISED = {
     Binarizer,
     KBinsDiscretizer,
@@ -50,17 +53,17 @@ UNSUPERVISED = {
     StandardScaler,
     VarianceThreshold,
 }
-# From so many rows on, transformers are fitted to all of them, and not to those of a fold.
-TRANSFORMED_ONCE_FROM = 1_000
-# Transformed columns are kept for the next round up to so many bytes in all.
-MAX_KEPT_BYTES = 2**28
+# From this number of rows on, transformers are fitted to all rows, not to those of a fold.
+MIN_ROWS_SHARED_TRANSFORMERS = 1_000
+# Transformed columns are cached for the next round up to this size in all.
+MAX_CACHED_BYTES = 2**28
 
 
 class PipelineLearner(Learner):
     """A `Pipeline` whose transformers are fitted once for all fits to the same rows.
 
-    Of many rows, once for all folds as well. The last step is fitted to the transformed
-    columns by its own learner.
+    With many rows they are fitted once for all folds as well. The last step is fitted to
+    the transformed columns by a learner for that step.
     """
 
     @classmethod
@@ -75,59 +78,70 @@ class PipelineLearner(Learner):
             and getattr(estimator, "transform_input", None) is None
             and hasattr(estimator.steps[-1][1], "fit")
             and fit_params.keys() <= {f"{last}__sample_weight"}
-            and all(recurs(step) for _, step in estimator.steps[:-1])
-            and not isinstance(view, AssistedView)
+            and all(refits_identically(step) for _, step in estimator.steps[:-1])
+            and not isinstance(view, StackedView)
         )
 
+    @staticmethod
+    def merge(terms, sum_terms):
+        """Merge pipelines with the same fitted transformers into one."""
+        others, groups = [], defaultdict(list)
+        hashes: dict = {}
+        for term in terms:
+            if type(term.model) is Pipeline and all(
+                refits_identically(step) for _, step in term.model.steps[:-1]
+            ):
+                groups[_transformers_hash(term.model, hashes)].append(term)
+            else:
+                others.append(term)
+        merged = [MergedPipeline(group, sum_terms) for group in groups.values()]
+        return others + [Term(None, model, 1.0) for model in merged]
+
     def __init__(self, estimator, view, fit_params, make_learner):
-        super().__init__(estimator, view, fit_params)
-        self._make_learner = make_learner
+        super().__init__(estimator, view, fit_params, make_learner)
         self._transformers, self._learners = {}, {}
 
-    def _arguments(self):
-        return *super()._arguments(), self._make_learner
-
     def fit(self, residual, split, seed):
-        """Fit to `residual` (n_samples, n_outputs) as `split` says.
-
-        Returns the fitted model and its predictions for the rows to be judged.
-        """
-        if not self.recurs(split):
+        """Fit to a residual; see `Learner.fit`."""
+        if not self.shares_transformers(split):
             return super().fit(residual, split, seed)
-        return self.fit_last_step(residual, split, seed, self._pipeline)
+        return self.fit_last_step(residual, split, seed, self._from_fitted_steps)
 
-    def recurs(self, split):
-        """Whether the transformers of this split serve others."""
-        return split.key is not None or self.view.shape[0] >= TRANSFORMED_ONCE_FROM
+    def shares_transformers(self, split):
+        """Whether other fits use the transformers of this split too."""
+        return split.key is not None or self._shares_with_all_rows()
 
-    def fit_last_step(self, residual, split, seed, pipeline_of, columns=None):
-        """As `fit`, with `columns` behind the transformed ones.
+    def _shares_with_all_rows(self):
+        return self.view.shape[0] >= MIN_ROWS_SHARED_TRANSFORMERS
 
-        `pipeline_of` puts fitted transformers and a fitted last step together.
+    def fit_last_step(self, residual, split, seed, from_fitted_steps, columns=None):
+        """As `fit`, with `columns` appended to the transformed ones.
+
+        `from_fitted_steps` makes a pipeline of fitted transformers and a fitted last step.
         """
-        of_all = self.view.shape[0] >= TRANSFORMED_ONCE_FROM
-        transformers, learner = self._prepare(IN_SAMPLE if of_all else split)
+        source = IN_SAMPLE if self._shares_with_all_rows() else split
+        transformers, learner = self._prepare(source)
         if columns is not None:
-            learner = learner.with_assistance(columns)
+            learner = learner.with_stacked(columns)
         model, fitted = learner.fit(residual, split, seed)
-        model = read(model)
+        model = to_estimator(model)
         if isinstance(model, OutputRegressors):
-            each = [pipeline_of(transformers, one) for one in model.estimators]
+            each = [from_fitted_steps(transformers, one) for one in model.estimators]
             return OutputRegressors(each), fitted
-        return pipeline_of(transformers, model), fitted
+        return from_fitted_steps(transformers, model), fitted
 
-    def _assisted_by(self, columns):
-        if type(self.estimator.steps[-1][1]) is Pipeline:  # which transforms them as well
-            return super()._assisted_by(columns)
-        return AssistedPipelineLearner(self, columns)
+    def _with_stacked(self, columns):
+        if type(self.estimator.steps[-1][1]) is Pipeline:  # it transforms them as well
+            return super()._with_stacked(columns)
+        return StackedPipelineLearner(self, columns)
 
     def forget(self, key):
-        """Let go of what is kept for the splits with this key."""
+        """Discard what is cached for the splits with this key."""
         self._transformers.pop(key, None)
         self._learners.pop(key, None)
 
     def _prepare(self, split):
-        """Fitted transformers, and the last step's learner on what they make of a view."""
+        """Fitted transformers, and the last step's learner on the transformed columns."""
         if split.key not in self._transformers:
             transformers = self.seeds.clone(0)[:-1]
             transformers.fit(self.view if split.rows is None else self._cut(split.rows))
@@ -138,33 +152,33 @@ class PipelineLearner(Learner):
             view = transformers.transform(self.view)
             weights = self.fit_params.values()
             params = dict(zip(["sample_weight"], weights, strict=False))
-            learner = self._make_learner(self.seeds.estimator.steps[-1][1], view, params)
+            learner = self.make_learner(self.seeds.estimator.steps[-1][1], view, params)
             learner.multi_output = self.multi_output
-            kept = sum(_size(each.view) for each in self._learners.values())
-            if kept + _size(view) <= MAX_KEPT_BYTES:
+            cached = sum(_size(each.view) for each in self._learners.values())
+            if cached + _size(view) <= MAX_CACHED_BYTES:
                 self._learners[split.key] = learner
         return transformers.steps, learner
 
-    def _pipeline(self, transformers, model):
+    def _from_fitted_steps(self, transformers, model):
         """The fitted pipeline that clone and fit would have returned."""
         pipeline = copy(self.seeds.estimator)
         pipeline.steps = [*transformers, (pipeline.steps[-1][0], model)]
         return pipeline
 
 
-class AssistedPipelineLearner(Learner):
-    """A pipeline whose last step also sees what others have sent, transformed as before.
+class StackedPipelineLearner(Learner):
+    """A pipeline whose last step also sees what other organizations have sent.
 
     Parameters
     ----------
     own : PipelineLearner
-        What fits the pipeline without them.
+        Learner of the pipeline without these columns.
     columns : ndarray of shape (n_samples, n_columns)
-        What they have sent.
+        Columns that the others have sent.
     """
 
     def __init__(self, own, columns):
-        stacked, view = with_columns(own.estimator, AssistedView(own.view, columns))
+        stacked, view = with_columns(own.estimator, StackedView(own.view, columns))
         super().__init__(stacked, view, own.fit_params)
         self._own, self._columns = own, columns
 
@@ -172,29 +186,65 @@ class AssistedPipelineLearner(Learner):
         return self._own, self._columns
 
     def fit(self, residual, split, seed):
-        """Fit to `residual` (n_samples, n_outputs) as `split` says.
-
-        Returns the fitted model and its predictions for the rows to be judged.
-        """
-        if not self._own.recurs(split):
+        """Fit to a residual; see `Learner.fit`."""
+        if not self._own.shares_transformers(split):
             return super().fit(residual, split, seed)
         return self._own.fit_last_step(
-            residual, split, seed, self.seeds.estimator.of, self._columns
+            residual, split, seed, self.seeds.estimator.from_fitted_steps, self._columns
         )
 
 
-def recurs(step):
+class MergedPipeline:
+    """The sum of pipelines that have the same fitted transformers.
+
+    Parameters
+    ----------
+    terms : list of Term
+        Fitted pipelines with their coefficients.
+    sum_terms : callable
+        Makes a function of a view for the sum of terms.
+    """
+
+    def __init__(self, terms, sum_terms):
+        self._transformers = [step for _, step in terms[0].model.steps[:-1]]
+        last = [term._replace(model=term.model.steps[-1][1]) for term in terms]
+        self._sum_of_last_steps = sum_terms(last)
+
+    def predict(self, view):
+        """The sum, (n_samples, n_outputs), for the rows of a view."""
+        for transformer in self._transformers:
+            if transformer not in (None, "passthrough"):
+                view = transformer.transform(view)
+        return self._sum_of_last_steps(view)
+
+
+def _transformers_hash(pipeline, hashes):
+    """The same for pipelines that transform in the same way.
+
+    A continued fit has fitted equal transformers again, which are other objects. `hashes`
+    are those of the objects seen so far.
+    """
+    steps = [step for _, step in pipeline.steps[:-1]]
+    ids = tuple(map(id, steps))
+    if ids not in hashes:
+        hashes[ids] = joblib.hash(steps)
+    return hashes[ids]
+
+
+def refits_identically(step):
     """Whether a transformer is the same whenever it is fitted to the same rows."""
     if step in (None, "passthrough", "drop"):
         return True
     if type(step) is ColumnTransformer:
-        return all(recurs(each) for _, each, _ in step.transformers) and recurs(
-            step.remainder
-        )
+        return all(
+            refits_identically(each) for _, each, _ in step.transformers
+        ) and refits_identically(step.remainder)
     if type(step) is FeatureUnion:
-        return all(recurs(each) for _, each in step.transformer_list)
+        return all(refits_identically(each) for _, each in step.transformer_list)
     if type(step) is Pipeline:
-        return step.memory is None and all(recurs(each) for _, each in step.steps)
+        return step.memory is None and all(
+            refits_identically(each) for _, each in step.steps
+        )
     seed = getattr(step, "random_state", 0)
     return type(step) in UNSUPERVISED and isinstance(seed, int)
 

@@ -1,6 +1,5 @@
-"""An organization's own estimator with the others' contributions as extra columns."""
+"""Views: an organization's columns, and others' contributions stacked to them."""
 
-from collections import deque
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
@@ -11,66 +10,26 @@ from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, get_tags
 
-# Beside their contributions, the label holder's estimator sees the others' fitted values
-# of the latest rounds: different functions of the same columns, which the sum has mixed. As
-# many rounds as give so many columns at most (benchmarks/interactions.py).
-RECENT_COLUMNS = 2
-# The columns are renewed after so many rounds, and at first sooner (docs/design.rst).
-RENEWED_EVERY = 8
 
+def column_major(view):
+    """The view in column-major order.
 
-class Assistance:
-    """What the organizations have sent the label holder about some rows.
-
-    The columns are those after the latest of rounds 1, 2, 4, 8, 16, 24, 32, ...: what is
-    computed from them once, for instance bins, serves the rounds between.
-
-    Parameters
-    ----------
-    shape : tuple (n_samples, n_organizations, n_outputs)
-        Rows, organizations and outputs.
-    receivers : list of int
-        Positions of the organizations that see what the others have sent.
-    unit : float
-        What counts as one in the columns, for estimators that mind the scale.
+    Floating-point sums then do not depend on the memory layout of the input.
     """
-
-    def __init__(self, shape, receivers, unit):
-        self.contributions = np.zeros(shape)
-        n_columns = (shape[1] - 1) * shape[2]
-        n_rounds = RECENT_COLUMNS // n_columns
-        # zeros before the first round: there are as many columns in every round
-        self._recent = deque([np.zeros(shape)] * n_rounds, maxlen=n_rounds)
-        self._receivers = receivers
-        self._unit = unit
-        self._n_rounds = 0
-        self._columns = self._sent()
-
-    def add(self, fitted, coefficients):
-        """Add the fitted values of a round, which enter with `coefficients`."""
-        self.contributions += coefficients[:, None] * fitted
-        if self._recent.maxlen:
-            self._recent.append(fitted.copy())
-        self._n_rounds += 1
-        if RENEWED_EVERY % self._n_rounds == 0 or self._n_rounds % RENEWED_EVERY == 0:
-            self._columns = self._sent()
-
-    def columns(self, receiver):
-        """Columns for an organization, (n_samples, n_columns); None if it sees nothing."""
-        return self._columns.get(receiver)
-
-    def _sent(self):
-        sent = np.stack([self.contributions, *self._recent], axis=-1) / self._unit
-        return {
-            receiver: np.delete(sent, receiver, axis=1).reshape(len(sent), -1)
-            for receiver in self._receivers
-        }
+    if isinstance(view, np.ndarray):
+        return np.asfortranarray(view)
+    if not hasattr(view, "iloc"):
+        return view
+    frame = type(view)({j: view.iloc[:, j] for j in range(view.shape[1])}, copy=True)
+    frame.columns = view.columns
+    return frame
 
 
 def with_columns(estimator, view):
-    """The estimator and the view of it that `view`, an `AssistedView`, amounts to.
+    """The estimator and its view that include the stacked columns of a `StackedView`.
 
-    A pipeline keeps its own columns apart, so that no column selection in it is disturbed.
+    A pipeline receives the stacked columns after its transformers, so that they do not
+    change which columns a transformer selects.
     """
     if isinstance(estimator, Pipeline):
         return StackedPipeline(estimator), view
@@ -78,7 +37,7 @@ def with_columns(estimator, view):
 
 
 @dataclass(frozen=True)
-class AssistedView:
+class StackedView:
     """A view and, for the same rows, the columns that the others have sent."""
 
     own: Any
@@ -86,11 +45,11 @@ class AssistedView:
 
     def take(self, rows):
         """A selection of the rows."""
-        return AssistedView(_safe_indexing(self.own, rows), self.columns[rows])
+        return StackedView(_safe_indexing(self.own, rows), self.columns[rows])
 
 
 class StackedPipeline(RegressorMixin, BaseEstimator):
-    """A pipeline whose last step also receives the columns of an `AssistedView`.
+    """A pipeline whose last step also receives the columns of a `StackedView`.
 
     Parameters
     ----------
@@ -113,7 +72,7 @@ class StackedPipeline(RegressorMixin, BaseEstimator):
         return tags
 
     def fit(self, X, y, **fit_params):
-        """Fit to X, an `AssistedView`."""
+        """Fit to X, a `StackedView`."""
         *transformers, last = clone(self.pipeline).steps
         name = self._name_of_step()
         steps = [*transformers, (name, AppendColumns(X.columns)), last]
@@ -122,8 +81,8 @@ class StackedPipeline(RegressorMixin, BaseEstimator):
         self.pipeline_.set_params(**{name: AppendColumns()})  # without training rows
         return self
 
-    def of(self, transformers, regressor):
-        """One that consists of fitted steps."""
+    def from_fitted_steps(self, transformers, regressor):
+        """A fitted copy that consists of fitted steps."""
         stacked = StackedPipeline(self.pipeline)
         stacked.pipeline_ = copy(self.pipeline)
         stacked.pipeline_.steps = [
@@ -140,7 +99,7 @@ class StackedPipeline(RegressorMixin, BaseEstimator):
         return name
 
     def predict(self, X):
-        """Predict from X, an `AssistedView`."""
+        """Predict from X, a `StackedView`."""
         *transformers, _, (_, regressor) = self.pipeline_.steps
         view = X.own
         for _, transformer in transformers:
@@ -150,17 +109,17 @@ class StackedPipeline(RegressorMixin, BaseEstimator):
 
 
 class AppendColumns(TransformerMixin, BaseEstimator):
-    """Puts given columns behind those that it receives."""
+    """Appends given columns to those that it receives."""
 
     def __init__(self, columns=None):
         self.columns = columns
 
     def fit(self, X, y=None):
-        """Nothing to learn."""
+        """Return the transformer unchanged."""
         return self
 
     def transform(self, X):
-        """X and the columns."""
+        """X with the columns appended."""
         return append_columns(X, self.columns)
 
     def __sklearn_is_fitted__(self):
@@ -168,7 +127,7 @@ class AppendColumns(TransformerMixin, BaseEstimator):
 
 
 def append_columns(view, columns):
-    """`columns` behind those of an array, a sparse matrix or a dataframe."""
+    """Append `columns` to an array, a sparse matrix or a dataframe."""
     if sparse.issparse(view):
         return sparse.csr_matrix(sparse.hstack([view, columns]))
     if not hasattr(view, "columns"):

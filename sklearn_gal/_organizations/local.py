@@ -12,17 +12,19 @@ from scipy import sparse
 from sklearn.utils import _safe_indexing
 
 from .._contract import NO_FOLD, Folds
-from .._learners.base import (
+from .._learners import (
     IN_SAMPLE,
     FoldRegressors,
     Split,
+    StackedView,
     column_major,
+    depends_on_memory_layout,
+    make_learner,
     predict_held_out,
     take_rows,
+    weighted_sum,
+    with_columns,
 )
-from .._learners.registry import make_learner, minds_layout
-from .._learners.summed import weighted_sum
-from .._learners.views import AssistedView, with_columns
 from .missing import missing_rows
 
 # Name of the only organization when the user names none.
@@ -141,7 +143,7 @@ class LocalOrganization:
                 view = _safe_indexing(view, self._rows)
                 fit_params = take_rows(fit_params, self._rows, len(presence))
             if np.count_nonzero(presence) >= MIN_ROWS_TO_FIT or self._rows is None:
-                if minds_layout(self.estimator, view, fit_params):
+                if depends_on_memory_layout(self.estimator, view, fit_params):
                     view = column_major(view)
                 self._learner = make_learner(self.estimator, view, fit_params)
 
@@ -193,7 +195,7 @@ class LocalOrganization:
         """Fit the rows that the organization has, and return their fitted values."""
         learner = self._learner
         if stacked is not None:
-            learner = learner.with_assistance(stacked)
+            learner = learner.with_stacked(stacked)
         if folds is None:
             model, fitted = learner.fit(residual, IN_SAMPLE, request.seed)
             self.models[request.number] = model
@@ -281,7 +283,7 @@ class LocalOrganization:
             with self._naming_errors("predicting"):
                 return self._summed(rounds, coefficients)(view)
         if stacked is not None:
-            _, view = with_columns(self.estimator, AssistedView(view, stacked))
+            _, view = with_columns(self.estimator, StackedView(view, stacked))
         total = 0.0
         for model, coefficient in self._involved(rounds, coefficients):
             with self._naming_errors("predicting"):

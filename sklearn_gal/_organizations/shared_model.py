@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import _safe_indexing
 
-from .._learners.base import Seeds, as_outputs, predict_held_out
+from .._learners import SeededClones, as_outputs, predict_held_out
 from .local import LocalOrganization
 
 # The number of rows on which it is tried whether an estimator takes several outputs
@@ -90,7 +90,7 @@ class SharingOrganization(LocalOrganization):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                estimator = Seeds(self.estimator).clone(0)
+                estimator = SeededClones(self.estimator).clone(0)
                 answer = estimator.fit(view, target[: view.shape[0]]).predict(view)
             reason = None
         except Exception as error:  # any error means that it does not take them

@@ -17,7 +17,7 @@ import numpy as np
 from sklearn.utils import _safe_indexing
 
 from .._contract import NO_FOLD, Folds, Request
-from .._learners.base import weight_parameter
+from .._learners import weight_parameter
 from .._organizations.columns import check_organizations
 from .._organizations.local import LocalOrganization, default_estimator
 from .._organizations.missing import missing_rows

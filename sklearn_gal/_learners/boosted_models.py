@@ -1,0 +1,161 @@
+"""Fitted LightGBM models as text: made an estimator on first use, merged for prediction."""
+
+from collections import OrderedDict, defaultdict
+from copy import copy
+from typing import Any
+
+import numpy as np
+from lightgbm import Booster, LGBMRegressor
+
+from .models import LazyModel, Term
+
+# Objectives of LightGBM whose prediction is the sum over trees
+IDENTITY = {"fair", "huber", "mape", "quantile", "regression", "regression_l1"}
+
+
+class LazyBooster(LazyModel):
+    """A fitted `LGBMRegressor`, kept as the text of its trees.
+
+    A round fits one for each organization, output and fold. Predictions merge the texts,
+    so that most models are never made an estimator, which would take a third of the time
+    of growing a small tree.
+
+    Parameters
+    ----------
+    text : str
+        The model as `Booster.model_to_string` gives it.
+    settings : dict
+        Parameters that differ from those of `template`: seeds.
+    template : LGBMRegressor
+        Fitted to the same columns with the same parameters.
+    """
+
+    def __init__(self, text, settings, template):
+        self._text = text
+        self._settings = settings
+        self._template = template
+        self._estimator: Any = None
+
+    def model_to_string(self):
+        """The model as text, as `Booster.model_to_string` gives it."""
+        text = self._text
+        return self._estimator.booster_.model_to_string() if text is None else text
+
+    @property
+    def params(self):
+        """The booster's training parameters."""
+        return {**self._template.booster_.params, **self._settings}
+
+    def to_estimator(self):
+        """The fitted estimator, the same object in every call, which replaces the text."""
+        text = self._text
+        if text is not None:
+            self._estimator = self._estimator_from(text)
+            self._text = None  # last, because another thread may have found no text
+        return self._estimator
+
+    def _estimator_from(self, text):
+        template = self._template
+        state = {**vars(template.booster_), "_handle": text}
+        booster = Booster.__new__(Booster)  # unpickling makes a booster in this way
+        booster.__setstate__(state)
+        booster.params = self.params
+        booster.best_score = defaultdict(OrderedDict)
+        estimator = copy(template)
+        estimator._other_params = dict(estimator._other_params)
+        estimator._Booster = booster
+        return estimator.set_params(**self._settings)
+
+
+class MergedBooster:
+    """A booster with the trees of several models, to be predicted by their sum.
+
+    Parameters
+    ----------
+    booster : Booster
+        All the trees, with leaves that are multiplied by the models' coefficients.
+    n_threads : int
+        Number of threads of a prediction.
+    """
+
+    def __init__(self, booster, n_threads):
+        self._booster = booster
+        self._n_threads = n_threads
+
+    def predict(self, view):
+        """The sum of the trees, (n_samples,)."""
+        # LightGBM's scikit-learn interface converts arrays of objects in the same way
+        if isinstance(view, np.ndarray) and view.dtype.kind == "O":
+            view = view.astype(np.float64)
+        return self._booster.predict(view, num_threads=self._n_threads)
+
+
+def merge_boosters(terms):
+    """Merge the boosters among `terms` into one per output; see `Learner.merge`."""
+    others, boosters = [], defaultdict(list)
+    for term in terms:
+        if _is_booster(term.model):
+            boosters[term.output].append(term)
+        else:
+            others.append(term)
+    return others + [term for group in boosters.values() for term in _merge(group)]
+
+
+def _is_booster(model):
+    if type(model) is LGBMRegressor:
+        return model.booster_.best_iteration <= 0
+    return isinstance(model, LazyBooster)
+
+
+def _merge(terms):
+    """Merge boosters of the same output, if their predictions are sums of the same kind."""
+    boosters = [
+        model if isinstance(model, LazyBooster) else model.booster_ for _, model, _ in terms
+    ]
+    texts = [booster.model_to_string() for booster in boosters]
+    heads = {_head(text) for text in texts}
+    categories = {text.rpartition("\npandas_categorical:")[2] for text in texts}
+    head = heads.pop()
+    mergeable = not heads and len(categories) == 1 and _is_sum_of_trees(head)
+    if not mergeable or any("\nis_linear=1" in text for text in texts):
+        return terms
+    trees = [
+        tree
+        for text, term in zip(texts, terms, strict=True)
+        for tree in _scaled_trees(text, term.coefficient)
+    ]
+    numbered = [f"Tree={number}\n{tree}" for number, tree in enumerate(trees)]
+    end = f"end of trees\n\npandas_categorical:{categories.pop()}"
+    # LightGBM requires the line, but does not use it to predict
+    head += "\nfeature_infos=" + _line(texts[0], "feature_infos")
+    merged = Booster(model_str="\n\n".join([head, *numbered, end]))
+    n_threads = boosters[0].params.get("num_threads", 1)
+    return [Term(terms[0].output, MergedBooster(merged, n_threads), 1.0)]
+
+
+def _head(text):
+    """The text of a booster before its trees, without the lines that depend on the rows."""
+    head = text.partition("\n\nTree=")[0].split("\n")
+    about_rows = ("feature_infos=", "tree_sizes=")
+    return "\n".join(line for line in head if not line.startswith(about_rows))
+
+
+def _line(text, name):
+    return text.partition(f"\n{name}=")[2].partition("\n")[0]
+
+
+def _is_sum_of_trees(head):
+    """Whether predictions are the sum over trees, neither averaged nor transformed."""
+    objective, *options = _line(head, "objective").split() or [""]
+    averaged = "average_output" in head.split("\n")
+    return objective in IDENTITY and "sqrt" not in options and not averaged
+
+
+def _scaled_trees(text, coefficient):
+    """The trees of a booster as text, their leaves multiplied by `coefficient`."""
+    trees = text.partition("\n\nTree=")[2].partition("\nend of trees")[0]
+    for tree in trees.split("\nTree="):
+        before, mark, after = tree.partition("\n")[2].partition("\nleaf_value=")
+        leaves, end, after = after.partition("\n")
+        scaled = " ".join(repr(float(coefficient) * float(leaf)) for leaf in leaves.split())
+        yield (before + mark + scaled + end + after).rstrip("\n")

@@ -1,0 +1,44 @@
+"""Clones of an estimator whose random numbers derive from a seed."""
+
+import numpy as np
+from sklearn.base import clone
+
+
+class SeededClones:
+    """Clones of an estimator whose unset `random_state` parameters derive from a seed.
+
+    A seed that the organization has fixed stays. `n_jobs` becomes 1 where it is not set,
+    because the organizations are already fitted in parallel, and because sums over a
+    varying number of threads are not reproducible to the last bit.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Estimator to clone. Its parameters are inspected once, not for every clone.
+    """
+
+    def __init__(self, estimator):
+        self.estimator = clone(estimator)
+        self.names = []
+        settings = {}
+        for name, value in sorted(estimator.get_params(deep=True).items()):
+            key = name.rpartition("__")[2]
+            if value is None and key == "random_state":
+                self.names.append(name)
+            elif value is None and key == "n_jobs":
+                settings[name] = 1
+            elif value is False and key in ("copy", "copy_X"):
+                settings[name] = True  # the next round needs the view as it is
+        self.estimator.set_params(**settings)
+
+    def settings(self, seed):
+        """The parameters that derive from `seed`."""
+        if not self.names:
+            return {}
+        numbers = np.random.SeedSequence(seed).generate_state(len(self.names)) >> 1
+        return dict(zip(self.names, numbers.tolist(), strict=True))
+
+    def clone(self, seed):
+        """A clone to fit."""
+        estimator = clone(self.estimator)
+        return estimator.set_params(**self.settings(seed))
