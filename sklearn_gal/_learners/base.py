@@ -55,8 +55,8 @@ class Learner:
 
     This class clones and fits in every round. A subclass fits some estimators faster. It
     overrides `takes` and `fit`, `forget` if it caches anything for a split, and `merge` if
-    its models can be predicted together. It is one of the learners as soon as it is listed
-    in `sklearn_gal._learners.LEARNERS`.
+    its models can be predicted together. It must be listed in
+    `sklearn_gal._learners.LEARNERS`.
 
     Parameters
     ----------

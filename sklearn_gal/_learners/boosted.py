@@ -90,7 +90,7 @@ REWINDABLE_PARAMETERS = {
     "verbose",
     "verbosity",
 }
-# A fit to a few rows only might not be able to draw a bag.
+# With fewer rows, LightGBM may be unable to draw a bag.
 _TEMPLATE_ROWS = 1000
 # Parameters that training sets, and that the text of a model shows as the user gave them
 _SET_BY_TRAINING = re.compile(r"\[(metric|force_col_wise): [^]]*]")

@@ -192,8 +192,8 @@ class RidgeLearner(Learner):
 class LeastSquaresLearner(RidgeLearner):
     """`LinearRegression` by the same normal equations, if they are well conditioned.
 
-    Otherwise the estimator is cloned and fitted. So it is on sparse views, where
-    scikit-learn iterates.
+    Otherwise, and on sparse views, where scikit-learn iterates, the estimator is cloned
+    and fitted.
     """
 
     # The relative error of the coefficients is at most about 1e-16 times this condition.

@@ -1,4 +1,4 @@
-"""Views: an organization's columns, and others' contributions stacked to them."""
+"""An organization's columns, and the contributions of others as additional columns."""
 
 from copy import copy
 from dataclasses import dataclass
