@@ -1,39 +1,42 @@
-"""The protocol of the paper: eight organizations, final models, published figures beside.
+"""The protocol of the paper: eight organizations, final models, and published figures.
 
-    python benchmarks/accuracy.py [--data DIR] [--seeds 4] [--quick] [--output FILE]
+    python benchmarks/accuracy.py [--data DIR] [--splits 4] [--quick] [--output FILE]
 
-Random 80/20 split, columns permuted and cut into eight near-equal parts, columns
+Random 80/20 split. The columns are permuted, cut into eight parts of nearly equal size and
 standardised with training statistics. MAD for Diabetes and BostonHousing (lower is better),
-else accuracy in %. Mean(std) over seeds of the final model; the published figures, in
-brackets, are of other splits, and of the best round on the test set. One fixed setting for
-all tables: ``GALRegressor(loss="absolute_error", weights="nonnegative")`` and
+else accuracy in %. Mean(std) over splits of the final model. The published figures, in
+brackets, are of other splits, and of the best round on the test set. The settings are the
+same in all tables: ``GALRegressor(loss="absolute_error", weights="nonnegative")`` and
 ``GALClassifier(weights="nonnegative")``.
 
-Alone is the first organization, Joint all columns in one place, both by the same method
-with the first organization's learner; Late averages the organizations' own models of y; AL
-is Assisted Learning (Xian et al. 2020): the organizations fit in turn what the ones before
-left over. GB is LightGBM with 100 trees, SVM an RBF SVR, GB-SVM the two dealt out in turn,
-default this package's default learner.
+Alone is the first organization, and Joint is all columns in one place. Both use the same
+method with the learner of the first organization. Late averages the organizations' own
+models of y. AL is Assisted Learning (Xian et al. 2020), where the organizations fit the
+residual one after the other. GB is LightGBM with 100 trees, SVM is an RBF SVR, GB-SVM
+alternates the two among the organizations, and default is the default learner of this
+package.
 
-Below, GAL less Joint with the same learner on the same splits, with the standard error of
-the mean over seeds. Breast cancer has 114 test rows: one row is 0.9 %. Then, in how many
-columns each GAL row beats the published one, and how far the score of Joint with Linear
-varies from one split to another.
+The rows "GAL - Joint" show GAL minus Joint with the same learner on the same splits, with
+the standard error of the mean over splits. Breast cancer has 114 test rows, so that one row
+is 0.9 %. The last rows count the columns in which a GAL row beats the published one, and
+show how much the score of Joint with Linear varies from one split to another.
 
 The authors' code shuffles each data set once, with a generator that has no seed, and stores
-that one 80/20 split; Blob is not shuffled at all (the first 80 rows of ``make_blobs``
-train). Its four seeds change only the cut of the columns. So the published figures are of a
-single split that nobody knows, and their standard deviations say nothing about others.
+that one 80/20 split. Blob is not shuffled at all (the first 80 rows of ``make_blobs``
+train). The four seeds of that code change only the cut of the columns. So the published
+figures are of a single unknown split, and their standard deviations say nothing about other
+splits.
 
 BostonHousing and QSAR are read from ``boston.csv`` and ``qsar.csv`` (header, target last)
-in DIR; without ``--data`` they are fetched from OpenML if it can be reached, else left out.
+in DIR. Without ``--data`` they are fetched from OpenML. They are left out if they are not
+found.
 """
 
-import argparse
-import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from _harness import Problem, run
 from lightgbm import LGBMRegressor
 from sklearn.base import clone
 from sklearn.datasets import (
@@ -44,12 +47,8 @@ from sklearn.datasets import (
     make_blobs,
 )
 from sklearn.linear_model import Ridge
-from sklearn.metrics import mean_absolute_error
-from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
-
-from sklearn_gal import GALClassifier, GALRegressor, make_organizations
 
 N_ORGANIZATIONS = 8
 SETS = ["Diabetes", "BostonHousing", "Blob", "Wine", "BreastCancer", "QSAR"]
@@ -79,40 +78,38 @@ LEARNERS = {
 }
 
 
+BUNDLED = {
+    "Diabetes": lambda: load_diabetes(return_X_y=True),
+    "Blob": lambda: make_blobs(100, n_features=10, centers=10, random_state=0),
+    "Wine": lambda: load_wine(return_X_y=True),
+    "BreastCancer": lambda: load_breast_cancer(return_X_y=True),
+}
+# The file in the folder of ``--data``, and the name at OpenML
+FOUND = {"BostonHousing": ("boston.csv", "boston"), "QSAR": ("qsar.csv", "qsar-biodeg")}
+
+
 def load(name, folder):
-    """X and y, or None if the set cannot be had."""
-    if name == "Blob":
-        return make_blobs(100, n_features=10, centers=10, random_state=0)
-    bundled = {
-        "Diabetes": load_diabetes,
-        "Wine": load_wine,
-        "BreastCancer": load_breast_cancer,
-    }
-    if name in bundled:
-        return bundled[name](return_X_y=True)
-    file, openml = {
-        "BostonHousing": ("boston.csv", {"name": "boston", "version": 1}),
-        "QSAR": ("qsar.csv", {"name": "qsar-biodeg", "version": 1}),
-    }[name]
-    if folder is not None:
-        if not (folder / file).exists():
-            return None
-        table = np.genfromtxt(folder / file, delimiter=",", dtype=str, skip_header=1)
-        table = np.char.strip(table, '"')
-        X, y = table[:, :-1].astype(float), table[:, -1]
-    else:
+    """X and y, or None if the set is not found."""
+    if name in BUNDLED:
+        return BUNDLED[name]()
+    file, openml_name = FOUND[name]
+    if folder is None:
+        settings = {"version": 1, "as_frame": False, "n_retries": 1, "delay": 0.1}
         try:
-            X, y = fetch_openml(
-                **openml, return_X_y=True, as_frame=False, n_retries=1, delay=0.1
-            )
+            X, y = fetch_openml(openml_name, return_X_y=True, **settings)
         except OSError:
             return None
-        X = X.astype(float)
-    return X, y.astype(float) if name in REGRESSION else y
+    elif (folder / file).exists():
+        table = np.genfromtxt(folder / file, delimiter=",", dtype=str, skip_header=1)
+        table = np.char.strip(table, '"')
+        X, y = table[:, :-1], table[:, -1]
+    else:
+        return None
+    return X.astype(float), y.astype(float) if name in REGRESSION else y
 
 
 class Average:
-    """Late: the mean of each organization's own model of y."""
+    """Late: the mean over the organizations' own models of y."""
 
     def __init__(self, models):
         self.models = models
@@ -130,17 +127,15 @@ class Average:
 
 
 class Sequential:
-    """AL: in each round the organizations fit the residual in turn, one after the other."""
+    """AL: in each round, the organizations fit the residual one after the other."""
 
-    def __init__(self, gal, organizations, rounds=10):
-        self.gal = gal
+    def __init__(self, organizations, rounds=10):
         self.organizations = organizations
         self.rounds = rounds
 
     def fit(self, X, y):
-        self.classes_ = None
-        target = y[:, None].astype(float) if self.gal is GALRegressor else None
-        if target is None:
+        self.classes_, target = None, y[:, None]
+        if y.dtype.kind != "f":
             self.classes_, codes = np.unique(y, return_inverse=True)
             target = np.eye(len(self.classes_))[codes]
         self.baseline_ = target.mean(axis=0)
@@ -161,40 +156,35 @@ class Sequential:
         return raw[:, 0] if self.classes_ is None else self.classes_[raw.argmax(axis=1)]
 
 
-def build(method, gal, organizations, settings):
+def build(method, gal, organizations):
     """The model of a row of the table."""
     if method == "GAL":
-        return gal(organizations, **settings)
+        return gal(organizations)
     if method == "Alone":
-        return gal(organizations[:1], **settings)
+        return gal(organizations[:1])
     if method == "Joint":
-        return gal([("all", organizations[0][1], slice(None))], **settings)
+        return gal([("all", organizations[0][1], slice(None))])
     if method == "Late":
-        return Average([gal([each], **settings) for each in organizations])
-    return Sequential(gal, organizations)
+        return Average([gal([each]) for each in organizations])
+    return Sequential(organizations)
 
 
-def measure(name, data, method, learner, seed):
+def measure(data, method, learner, split):
     """MAD or accuracy in % of the final model."""
-    X, y = data
-    X, X_test, y, y_test = train_test_split(X, y, test_size=0.2, random_state=seed)
+    problem = Problem(data, split, stratify=False)
+    settings = {"loss": "absolute_error"} if problem.regression else {}
+    gal = partial(problem.gal, weights="nonnegative", **settings)
+    model = build(method, gal, problem.organizations(N_ORGANIZATIONS, LEARNERS[learner]))
+    (X, y), (X_test, _) = problem.train, problem.test
     scaler = StandardScaler().fit(X)
-    X, X_test = scaler.transform(X), scaler.transform(X_test)
-    gal = GALRegressor if name in REGRESSION else GALClassifier
-    settings = {"random_state": seed, "weights": "nonnegative"}
-    if name in REGRESSION:
-        settings["loss"] = "absolute_error"
-    organizations = make_organizations(
-        X, N_ORGANIZATIONS, LEARNERS[learner], random_state=seed
-    )
-    predicted = build(method, gal, organizations, settings).fit(X, y).predict(X_test)
-    if name in REGRESSION:
-        return mean_absolute_error(y_test, predicted)
-    return 100 * np.mean(predicted == y_test)
+    model.fit(scaler.transform(X), y)
+    if problem.regression:
+        return problem.score(model, "absolute error", scaler.transform(X_test))
+    return 100 * problem.score(model, "accuracy", scaler.transform(X_test))
 
 
 def beaten(scores, learner, names):
-    """In how many columns the GAL row is better than the published one, as printed."""
+    """The number of columns in which the GAL row is better than published, as printed."""
     published = dict(zip(SETS, PUBLISHED["GAL", learner], strict=True))
     better = [
         (round(scores["GAL", learner, name].mean(), 1) - published[name])
@@ -205,71 +195,50 @@ def beaten(scores, learner, names):
     return f"{sum(better)} of {len(names)}"
 
 
-def rows(quick):
-    """Method and learner of every row of the table."""
-    learners = ["Linear", "default"] if quick else list(LEARNERS)
+def cells(texts):
+    return "".join(f"{text:>24}" for text in texts)
+
+
+def table(arguments):
+    splits = arguments.splits
+    data = {name: load(name, arguments.data) for name in arguments.problems}
+    names = [name for name in data if data[name] is not None]
+    learners = ["Linear", "default"] if arguments.quick else list(LEARNERS)
+    scores = {}
+    yield f"{'method':13}{'learner':10}{cells(names)}"
     for learner in learners:
-        yield "Alone", learner
-        if learner != "default":
-            yield "Late", learner
-            yield "AL", learner
-        yield "Joint", learner
-        yield "GAL", learner
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--seeds", type=int, default=4)
-    parser.add_argument("--quick", action="store_true", help="a smoke test within a minute")
-    parser.add_argument("--output")
-    arguments = parser.parse_args()
-    names = ["Diabetes", "Wine"] if arguments.quick else SETS
-    seeds = 1 if arguments.quick else arguments.seeds
-    data = {name: load(name, arguments.data) for name in names}
-    names = [name for name in names if data[name] is not None]
-    lines, scores = [], {}
-
-    def add(line):
-        lines.append(line)
-        print(line, flush=True)
-
-    add(f"{'method':13}{'learner':10}" + "".join(f"{name:>24}" for name in names))
-    for method, learner in rows(arguments.quick):
-        line = f"{method:13}{learner:10}"
-        for name in names:
-            found = scores[method, learner, name] = np.array(
-                [measure(name, data[name], method, learner, seed) for seed in range(seeds)]
-            )
-            published = PUBLISHED.get((method, learner))
-            beside = f" [{published[SETS.index(name)]:.1f}]" if published else ""
-            line += f"{f'{found.mean():.1f}({found.std():.1f}){beside}':>24}"
-        add(line)
-    for method, learner in rows(arguments.quick):
-        if method == "GAL":
-            line = f"{'GAL - Joint':13}{learner:10}"
+        for method in ("Alone", "Late", "AL", "Joint", "GAL"):
+            if learner == "default" and method in ("Late", "AL"):
+                continue
+            texts = []
             for name in names:
-                more = scores["GAL", learner, name] - scores["Joint", learner, name]
-                error = more.std(ddof=min(1, seeds - 1)) / np.sqrt(seeds)
-                line += f"{f'{more.mean():+.1f}({error:.1f})':>24}"
-            add(line)
-    for method, learner in rows(arguments.quick):
-        if (method, learner) in PUBLISHED and method == "GAL":
-            add(f"{'GAL beats published':23}{learner:10}{beaten(scores, learner, names)}")
-    if seeds > 1:
-        line = f"{'one split to another':23}"
+                found = scores[method, learner, name] = np.array(
+                    [measure(data[name], method, learner, split) for split in range(splits)]
+                )
+                published = PUBLISHED.get((method, learner))
+                brackets = f" [{published[SETS.index(name)]:.1f}]" if published else ""
+                texts.append(f"{found.mean():.1f}({found.std():.1f}){brackets}")
+            yield f"{method:13}{learner:10}{cells(texts)}"
+    for learner in learners:
+        texts = []
         for name in names:
-            spread = scores["Joint", "Linear", name].std(ddof=1)
-            line += f"{f'{spread:.1f}':>24}"
-        add(line)
-    missing = [name for name in SETS if name not in names]
-    if missing and not arguments.quick:
-        add(f"Left out, not to be had: {', '.join(missing)}.")
-    if arguments.output:
-        Path(arguments.output).write_text("\n".join([__doc__.strip(), "", *lines]) + "\n")
+            gain = scores["GAL", learner, name] - scores["Joint", learner, name]
+            error = gain.std(ddof=min(1, splits - 1)) / np.sqrt(splits)
+            texts.append(f"{gain.mean():+.1f}({error:.1f})")
+        yield f"{'GAL - Joint':13}{learner:10}{cells(texts)}"
+    for learner in learners:
+        if ("GAL", learner) in PUBLISHED:
+            yield f"{'GAL beats published':23}{learner:10}{beaten(scores, learner, names)}"
+    if splits > 1:
+        spreads = [scores["Joint", "Linear", name].std(ddof=1) for name in names]
+        yield f"{'one split to another':23}" + cells(f"{spread:.1f}" for spread in spreads)
+    missing = [name for name in data if data[name] is None]
+    if missing:
+        yield f"Not found: {', '.join(missing)}."
 
 
 if __name__ == "__main__":
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        main()
+    options = {"--data": {"type": Path}}
+    run(
+        table, __doc__, splits=4, problems=SETS, quick=["Diabetes", "Wine"], options=options
+    )

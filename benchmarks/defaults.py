@@ -1,143 +1,100 @@
 """Measure the defaults: one setting changed at a time.
 
-    python benchmarks/defaults.py [--splits 4] [--output benchmarks/defaults.txt]
+    python benchmarks/defaults.py [--splits 4] [--quick] [--output FILE]
+        [--problems NAME ...] [--models NAME ...]
 
-Every data set is cut into four organizations at random; 80 % of the rows train, 20 % test,
-other rows and another cut for every split. Regression sets show R2 (higher is better),
-classification sets log loss (lower is better) and, in brackets, accuracy in %.
+Every data set is cut into four organizations at random. 80 % of the rows train the models
+and 20 % test them. "diabetes 60" has 60 training rows. Each split has other rows and
+another cut. Regressions show R2 (higher is better). Classes show log loss (lower is better)
+and, in brackets, accuracy in %.
 """
 
-import argparse
 import time
-import warnings
+from functools import partial
 
 import numpy as np
 from _datasets import DATA_SETS
+from _harness import Problem, default_learner, run, seconds, some_of
 from joblib import Parallel, delayed
-from lightgbm import LGBMClassifier, LGBMRegressor
 from sklearn.linear_model import Ridge
-from sklearn.metrics import log_loss, r2_score
-from sklearn.model_selection import train_test_split
-
-from sklearn_gal import GALClassifier, GALRegressor, make_organizations
-
-REGRESSION = ("diabetes", "diabetes 60", "friedman1")
 
 
-def boosted(**changes):
-    """The default local estimator with changes."""
-    settings = {
-        "n_estimators": 10,
-        "learning_rate": 0.3,
-        "num_leaves": 4,
-        "min_child_samples": 24,
-        "verbosity": -1,
-    }
-    return LGBMRegressor(**settings | changes)
+def gal(estimator=None, **settings):
+    """Four organizations with this local estimator."""
+    return lambda problem: problem.gal(problem.organizations(4, estimator), **settings)
 
 
-SETTINGS = {
-    "defaults": {},
-    "cv=None": {"cv": None},
-    "cv=2": {"cv": 2},
-    "cv=3": {"cv": 3},
-    "cv=5": {"cv": 5},
-    "subsample=0.7": {"cv": None, "subsample": 0.7},
-    "stack_contributions=True": {"stack_contributions": True},
-    "stack_contributions='all'": {"stack_contributions": "all"},
-    "learning_rate=0.1": {"learning_rate": 0.1},
-    "learning_rate=0.5": {"learning_rate": 0.5},
-    "learning_rate=1": {"learning_rate": 1.0},
-    "max_iter=30": {"max_iter": 30},
-    "max_iter=300": {"max_iter": 300},
-    "early_stopping=True": {"early_stopping": True},
-    "early_stopping=False": {"early_stopping": False},
-    "weights='nonnegative'": {"weights": "nonnegative"},
-    "weights='uniform'": {"weights": "uniform"},
-    "line_search=False": {"line_search": False},
-    "1 tree of 8 leaves": {"local": boosted(n_estimators=1, learning_rate=1, num_leaves=8)},
-    "1 tree of 15 leaves": {
-        "local": boosted(n_estimators=1, learning_rate=1, num_leaves=15)
-    },
-    "5 trees of 8 leaves": {"local": boosted(n_estimators=5, num_leaves=8)},
-    "10 trees of 8 leaves": {"local": boosted(num_leaves=8)},
-    "30 trees of 4 leaves": {"local": boosted(n_estimators=30, learning_rate=0.1)},
-    "min_child_samples=5": {"local": boosted(min_child_samples=5)},
-    "min_child_samples=50": {"local": boosted(min_child_samples=50)},
-    "Ridge": {"local": Ridge()},
-    "Ridge, cv=None": {"local": Ridge(), "cv": None},
-    "joint LightGBM": None,
+def trees(**changes):
+    """Four organizations with a changed default estimator."""
+    return gal(default_learner(**changes))
+
+
+# A problem is a function of the split.
+PROBLEMS = {
+    "diabetes 60": partial(Problem, "diabetes", train_size=60),
+    **{name: partial(Problem, name) for name in DATA_SETS},
+}
+# A model is a function of the problem.
+MODELS = {
+    "defaults": gal(),
+    "cv=None": gal(cv=None),
+    "cv=2": gal(cv=2),
+    "cv=3": gal(cv=3),
+    "cv=5": gal(cv=5),
+    "subsample=0.7": gal(cv=None, subsample=0.7),
+    "stack_contributions=True": gal(stack_contributions=True),
+    "stack_contributions='all'": gal(stack_contributions="all"),
+    "learning_rate=0.1": gal(learning_rate=0.1),
+    "learning_rate=0.5": gal(learning_rate=0.5),
+    "learning_rate=1": gal(learning_rate=1.0),
+    "max_iter=30": gal(max_iter=30),
+    "max_iter=300": gal(max_iter=300),
+    "early_stopping=True": gal(early_stopping=True),
+    "early_stopping=False": gal(early_stopping=False),
+    "weights='nonnegative'": gal(weights="nonnegative"),
+    "weights='uniform'": gal(weights="uniform"),
+    "line_search=False": gal(line_search=False),
+    "1 tree of 8 leaves": trees(n_estimators=1, learning_rate=1, num_leaves=8),
+    "1 tree of 15 leaves": trees(n_estimators=1, learning_rate=1, num_leaves=15),
+    "5 trees of 8 leaves": trees(n_estimators=5, num_leaves=8),
+    "10 trees of 8 leaves": trees(num_leaves=8),
+    "30 trees of 4 leaves": trees(n_estimators=30, learning_rate=0.1),
+    "min_child_samples=5": trees(min_child_samples=5),
+    "min_child_samples=50": trees(min_child_samples=50),
+    "Ridge": gal(Ridge()),
+    "Ridge, cv=None": gal(Ridge(), cv=None),
+    "joint LightGBM": lambda problem: problem.joint(num_leaves=15),
 }
 
 
-def measure(name, split, settings):
+def measure(name, model, split):
     """Score, accuracy, rounds and seconds of one fit."""
-    n_rows = None
-    if name == "diabetes 60":
-        X, y = DATA_SETS["diabetes"]()
-        n_rows = 60
-    else:
-        X, y = DATA_SETS[name]()
-    regression = name in REGRESSION
-    X, X_test, y, y_test = train_test_split(
-        X,
-        y,
-        train_size=n_rows or 0.8,
-        random_state=split,
-        stratify=None if regression else y,
-    )
-    if settings is None:
-        joint = LGBMRegressor if regression else LGBMClassifier
-        model = joint(num_leaves=15, n_jobs=1, verbosity=-1)
-    else:
-        settings = dict(settings)
-        organizations = make_organizations(
-            X, 4, settings.pop("local", None), random_state=split
-        )
-        gal = GALRegressor if regression else GALClassifier
-        model = gal(organizations, random_state=split, **settings)
-    start = time.perf_counter()
-    model.fit(X, y)
-    seconds = time.perf_counter() - start
-    rounds = getattr(model, "n_iter_", np.nan)
-    if regression:
-        return r2_score(y_test, model.predict(X_test)), np.nan, rounds, seconds
-    score = log_loss(y_test, model.predict_proba(X_test))
-    return score, 100 * model.score(X_test, y_test), rounds, seconds
+    problem = PROBLEMS[name](split)
+    model = MODELS[model](problem)
+    spent = seconds(lambda: model.fit(*problem.train), clock=time.perf_counter)
+    accuracy = np.nan if problem.regression else 100 * problem.score(model, "accuracy")
+    return problem.score(model), accuracy, getattr(model, "n_iter_", np.nan), spent
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--splits", type=int, default=4)
-    parser.add_argument("--output")
-    parser.add_argument("--data-sets", nargs="*")
-    parser.add_argument("--settings", nargs="*")
-    arguments = parser.parse_args()
-    names = arguments.data_sets or ["diabetes 60", *DATA_SETS]
-    settings = arguments.settings or list(SETTINGS)
-    cells = [(name, setting) for name in names for setting in settings]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+def table(arguments):
+    for name in arguments.problems:
         results = Parallel(n_jobs=2)(
-            delayed(measure)(name, split, SETTINGS[setting])
-            for name, setting in cells
+            delayed(measure)(name, model, split)
+            for model in arguments.models
             for split in range(arguments.splits)
         )
-    results = np.array(results).reshape(len(cells), arguments.splits, -1).mean(axis=1)
-    lines = []
-    for name in names:
-        score = "R2" if name in REGRESSION else "log loss (accuracy %)"
-        lines += ["", name, f"{'setting':26}{score:>24}{'rounds':>8}{'seconds':>9}"]
-        for setting in settings:
-            value, accuracy, rounds, seconds = results[cells.index((name, setting))]
+        results = np.reshape(results, (len(arguments.models), arguments.splits, 4))
+        score = "R2" if np.isnan(results[0, 0, 1]) else "log loss (accuracy %)"
+        yield name
+        yield f"{'setting':26}{score:>24}{'rounds':>8}{'seconds':>9}"
+        for model, row in zip(arguments.models, results.mean(axis=1), strict=True):
+            value, accuracy, rounds, spent = row
             shown = f"{value:.4f}" + ("" if np.isnan(accuracy) else f" ({accuracy:.1f})")
-            lines.append(f"{setting:26}{shown:>24}{rounds:>8.0f}{seconds:>9.2f}")
-    table = "\n".join(lines).lstrip("\n") + "\n"
-    print(table)
-    if arguments.output:
-        with open(arguments.output, "w") as file:
-            file.write(f"Mean over {arguments.splits} splits.\n\n{table}")
+            yield f"{model:26}{shown:>24}{rounds:>8.0f}{spent:>9.2f}"
+        yield ""
 
 
 if __name__ == "__main__":
-    main()
+    quick = ["diabetes 60", "wine"]
+    options = {"--models": some_of(MODELS) | {"default": list(MODELS)}}
+    run(table, __doc__, splits=4, problems=PROBLEMS, quick=quick, options=options)

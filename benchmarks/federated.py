@@ -1,11 +1,11 @@
 """Round trips, memory and start of organizations on this host, over FLARE with mutual TLS.
 
-``python benchmarks/federated.py`` starts a label holder's server and one organization as
-processes of their own, whose estimator predicts a constant, so that what is measured is
-the way and not the fit. Writes benchmarks/federated.txt.
+    python benchmarks/federated.py [--quick] [--output FILE]
+
+The label holder's server and one organization run in separate processes. The estimator
+predicts a constant, so that transport is measured and not the fit.
 """
 
-import argparse
 import os
 import signal
 import subprocess
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from _harness import run
 
 from sklearn_gal.federated import connect
 from sklearn_gal.federated._keys import digests
@@ -25,7 +26,7 @@ SIZES = [(10_000, 3), (100_000, 10), (1_000_000, 10)]
 
 
 def prepare(folder, n_rows):
-    """Settings and table of the organization, and the kits."""
+    """Write the settings and the table of the organization, and the kits."""
     table = pd.DataFrame({"id": np.arange(n_rows), "x": np.zeros(n_rows)})
     table.to_parquet(folder / "bank.parquet")
     (folder / "bank.py").write_text(
@@ -45,7 +46,7 @@ def prepare(folder, n_rows):
 
 
 def start(folder, *arguments):
-    """A process of its own, with all that it starts."""
+    """Start a command of the package as the leader of a new session."""
     return subprocess.Popen(
         [sys.executable, "-m", "sklearn_gal.federated", *arguments],
         stdout=open(folder / f"{arguments[0]}.log", "w"),
@@ -55,7 +56,7 @@ def start(folder, *arguments):
 
 
 def descendants(pid):
-    """The process and all that it started."""
+    """The process and all its descendants."""
     found = [pid]
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in path.read_text().split():
@@ -64,7 +65,7 @@ def descendants(pid):
 
 
 def memory(process):
-    """Resident memory in MB of a process and all that it started."""
+    """Resident memory in MB of a process and all its descendants."""
     pages = [
         int(Path(f"/proc/{pid}/statm").read_text().split()[1])
         for pid in descendants(process.pid)
@@ -72,7 +73,7 @@ def memory(process):
     return sum(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def measure(federation, processes, sizes, n_memory, print_line):
+def measure(federation, processes, sizes, n_memory):
     """Round trips for the sizes, and memory over many rounds."""
     for n_rows, n_outputs in sizes:
         link = FitSession(federation, new_fit_id())
@@ -87,7 +88,7 @@ def measure(federation, processes, sizes, n_memory, print_line):
             fields = {"round": number, "seed": 0, "residual": residual}
             link.call("bank", "fit_round", 600, dict, **fields)
             seconds.append(time.perf_counter() - begin)
-        print_line(
+        yield (
             f"{n_rows:>9} x {n_outputs:<3} prepare {prepared:6.2f} s   round trip "
             f"{np.median(seconds):6.3f} s   worst of 5 {max(seconds):6.3f} s"
         )
@@ -101,21 +102,11 @@ def measure(federation, processes, sizes, n_memory, print_line):
         link.call("bank", "fit_round", 600, dict, **fields)
         if number % (n_memory // 4) == 0:
             used = "   ".join(f"{n} {memory(p):6.0f} MB" for n, p in processes.items())
-            print_line(f"memory after {number:>4} rounds of 10000 x 3:   {used}")
+            yield f"memory after {number:>4} rounds of 10000 x 3:   {used}"
 
 
-def main():
-    """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small sizes, few rounds")
-    quick = parser.parse_args().quick
-    sizes = SIZES[:1] if quick else SIZES
-    lines = []
-
-    def print_line(line):
-        print(line, flush=True)
-        lines.append(line)
-
+def table(arguments):
+    sizes, n_memory = (SIZES[:1], 20) if arguments.quick else (SIZES, 200)
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         prepare(folder, max(n for n, _ in sizes))
@@ -127,17 +118,15 @@ def main():
             config = str(folder / "bank.toml")
             processes["organization"] = start(folder, "organization", "--config", config)
             federation = connect(kit, timeout=300)
-            print_line(f"two processes and a channel: {time.perf_counter() - begin:.0f} s")
-            measure(federation, processes, sizes, 20 if quick else 200, print_line)
+            yield f"two processes and a channel: {time.perf_counter() - begin:.0f} s"
+            yield from measure(federation, processes, sizes, n_memory)
             federation.channel.close()
         finally:
             for process in processes.values():
                 for pid in descendants(process.pid):
                     os.kill(pid, signal.SIGKILL)
                 process.wait()
-    if not quick:
-        Path(__file__).with_suffix(".txt").write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    run(table, __doc__)

@@ -1,16 +1,17 @@
-"""How long `import sklearn_gal` takes, against importing what it is made of.
+"""How long `import sklearn_gal` takes, compared with importing its dependencies.
 
-    python benchmarks/import_time.py [--repeats 15] [--output FILE]
+    python benchmarks/import_time.py [--repeats 15] [--quick] [--output FILE]
 
-CPU seconds (user and system) of a fresh interpreter less those of an empty one, the
-statements taking turns; median, and the ratio to scikit-learn and LightGBM.
+CPU seconds (user and system) of a fresh interpreter, minus those of an empty one. The
+statements alternate. Median, and the ratio to scikit-learn and LightGBM.
 """
 
-import argparse
 import os
 import statistics
 import subprocess
 import sys
+
+from _harness import run
 
 STATEMENTS = {
     "scikit-learn and LightGBM": "import sklearn, lightgbm",
@@ -28,27 +29,19 @@ def cpu_seconds(statement):
     return user + after.children_system - before.children_system
 
 
-def main():
-    """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--output")
-    options = parser.parse_args()
+def table(arguments):
     seconds = {name: [] for name in STATEMENTS}
-    for _ in range(options.repeats + 1):  # the first of them fills the disk's cache
+    # The first repeat fills the disk cache and is dropped.
+    for _ in range((1 if arguments.quick else arguments.repeats) + 1):
         empty = cpu_seconds("pass")
         for name, statement in STATEMENTS.items():
             seconds[name].append(cpu_seconds(statement) - empty)
     medians = {name: statistics.median(each[1:]) for name, each in seconds.items()}
-    reference = medians["scikit-learn and LightGBM"]
-    lines = [__doc__.strip(), "", f"{'import':28}{'seconds':>8}{'ratio':>8}"]
+    yield f"{'import':28}{'seconds':>8}{'ratio':>8}"
     for name, median in medians.items():
-        lines.append(f"{name:28}{median:8.2f}{median / reference:8.2f}")
-    print("\n".join(lines))
-    if options.output:
-        with open(options.output, "w") as file:
-            file.write("\n".join(lines) + "\n")
+        ratio = median / medians["scikit-learn and LightGBM"]
+        yield f"{name:28}{median:8.2f}{ratio:8.2f}"
 
 
 if __name__ == "__main__":
-    main()
+    run(table, __doc__, options={"--repeats": {"type": int, "default": 15}})

@@ -1,54 +1,49 @@
 """Interactions between organizations: how much of the gap to joint training is closed.
 
     python benchmarks/interactions.py [--splits 8] [--quick] [--output FILE]
+        [--problems NAME ...]
 
-Plain GAL is a sum over organizations and cannot see a product of two organizations'
-columns. With ``stack_contributions=True`` ("stacked") the label holder's own estimator sees
-what the assistors have sent so far, with ``"all"`` everybody sees what the others sent. All
-use the same learner; joint is LightGBM on all columns in one place. The share closed is
-(stacked - plain) / (joint - plain), in brackets its standard error over splits. Time is the
-processor's for a fit of 20 rounds, where that of an in-sample fit of as many rounds with
-the same learners is 1.
+Plain GAL is a sum over organizations and cannot represent a product of columns of two
+organizations. With ``stack_contributions=True`` ("stacked"), the label holder's estimator
+sees what the assistors have sent so far. With ``"all"``, every organization sees what the
+others have sent. All use the same learner. Joint is LightGBM on all columns in one place.
+The share closed is (stacked - plain) / (joint - plain), followed by its standard error over
+splits in brackets. Times are processor times of a fit of 20 rounds, relative to an
+in-sample fit with the same number of rounds and the same learners.
 
-What limits it: with two folds every model is fitted to half of the rows, and the two models
-of a round differ, which blurs what assistors send. Five folds close more, for the time of
-five fits of four fifths of the rows. An assistor's fitted values are functions of its
-columns that predict the residual: if the interacting column is alone in its organization,
-the sum of them tells the column; if it is mixed with others, it has to be unmixed from a
-few different sums. XOR is the honest limit: neither column alone predicts anything, so what
-the assistor sends is noise that it fitted to the residual. It is still a function of its
-columns, from which the label holder's trees recover a part; more if assistors see the label
-holder's contributions.
+What limits the accuracy: with two folds, every model is fitted to half of the rows, and the
+two models of a round differ, which blurs what assistors send. Five folds close more, and
+take the time of five fits of four fifths of the rows. The fitted values of an assistor are
+functions of its columns that predict the residual. If its organization holds nothing but
+the interacting column, their sum reveals the column. If the column is mixed with others, it
+must be separated from a few different sums. XOR is a hard limit: neither column alone
+predicts anything, so that the assistor sends noise that it fitted to the residual. This
+noise is still a function of its columns, from which the label holder's trees recover a
+part. They recover more if assistors see the contributions of the label holder.
 
-What limits the cost: an in-sample fit bins its columns once for all rounds, and each tree
-costs something whatever the number of its rows. Two folds are two fits of half the rows;
-the rows held out have to be predicted, and what the assistors sent must be binned anew
-every few rounds. Of XOR the times count rounds that are kept: most of its plain rounds lead
-nowhere, take as long and are not kept.
+What limits the speed: an in-sample fit bins its columns once for all rounds, and part of
+the cost of a tree does not depend on the number of rows. Two folds are two fits of half the
+rows. The rows that are held out have to be predicted, and what the assistors sent must be
+binned again every few rounds. The times of XOR are per round that is kept: most of its
+plain rounds do not lower the loss. They take as long, but are not kept.
 """
-
-import argparse
-import time
 
 import numpy as np
 from _datasets import make_adult_like
-from lightgbm import LGBMClassifier, LGBMRegressor
+from _harness import Problem, run, seconds
+from lightgbm import LGBMRegressor
 from sklearn.datasets import make_classification, make_friedman1
-from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import train_test_split
-
-from sklearn_gal import GALClassifier, GALRegressor
 
 
 def friedman(n, seed):
-    """Friedman-1; the pair of sin(pi x0 x1) is in two organizations."""
+    """Friedman-1; two organizations hold the two columns of sin(pi x0 x1)."""
     X, y = make_friedman1(n, n_features=10, noise=1.0, random_state=seed)
     return X, y, [[0, 2, 3, 4], [1], [5, 6, 7, 8, 9]]
 
 
 def friedman_mixed(n, seed):
-    """The same; x1 is mixed with x3 and others."""
-    X, y = make_friedman1(n, n_features=10, noise=1.0, random_state=seed)
+    """Friedman-1; the organization of x1 also holds x3 and others."""
+    X, y, _ = friedman(n, seed)
     return X, y, [[0, 2, 4, 6, 8], [1, 3, 5, 7, 9]]
 
 
@@ -56,110 +51,78 @@ def products(n, seed):
     """Three products of positive columns of two organizations."""
     rng = np.random.default_rng(seed)
     X = rng.uniform(size=(n, 6))
-    return (
-        X,
-        (X[:, :3] * X[:, 3:]).sum(axis=1) + 0.1 * rng.normal(size=n),
-        [[0, 1, 2], [3, 4, 5]],
-    )
+    y = (X[:, :3] * X[:, 3:]).sum(axis=1) + 0.1 * rng.normal(size=n)
+    return X, y, [[0, 1, 2], [3, 4, 5]]
 
 
 def xor(n, seed):
-    """The sign of a product of centred columns: no column tells anything alone."""
+    """The sign of a product of centred columns: no column alone predicts anything."""
     rng = np.random.default_rng(seed)
     X = rng.uniform(-1, 1, size=(n, 4))
     return X, (X[:, 0] * X[:, 2] > 0).astype(int), [[0, 1], [2, 3]]
 
 
-def multiclass(n, seed):
-    """Five classes of two clusters each, twenty columns in four organizations."""
-    X, y = make_classification(
-        n,
-        20,
-        n_informative=12,
-        n_redundant=4,
-        n_classes=5,
-        shuffle=False,
-        random_state=seed,
-    )
-    order = np.random.default_rng(seed).permutation(20)
-    return X, y, np.array_split(order, 4)
-
-
-def adult_like(n, seed):
-    """Nearly additive."""
-    X, y = make_adult_like(n, seed)
+def at_random(X, y, seed):
+    """A random cut of the columns into four organizations."""
     order = np.random.default_rng(seed).permutation(X.shape[1])
     return X, y, np.array_split(order, 4)
 
 
-# name -> data, rows, score, folds
+def multiclass(n, seed):
+    """Five classes of two clusters each, twenty columns in four organizations."""
+    informative = {"n_informative": 12, "n_redundant": 4, "n_classes": 5}
+    X, y = make_classification(n, 20, **informative, shuffle=False, random_state=seed)
+    return at_random(X, y, seed)
+
+
+def adult_like(n, seed):
+    """Nearly additive."""
+    return at_random(*make_adult_like(n, seed), seed)
+
+
+# Function of n_rows and a seed; n_rows; metric; settings of all models
 CASES = {
-    "Friedman-1, x1 alone": (friedman, 4000, "R2", "auto"),
-    "x1 alone, five folds": (friedman, 4000, "R2", 5),
-    "Friedman-1, x1 mixed": (friedman_mixed, 4000, "R2", "auto"),
-    "products": (products, 4000, "R2", "auto"),
-    "XOR": (xor, 4000, "accuracy", "auto"),
-    "5 classes": (multiclass, 10_000, "accuracy", "auto"),
-    "adult-like": (adult_like, 20_000, "AUC", "auto"),
+    "Friedman-1, x1 alone": (friedman, 4000, "R2", {}),
+    "x1 alone, five folds": (friedman, 4000, "R2", {"cv": 5}),
+    "Friedman-1, x1 mixed": (friedman_mixed, 4000, "R2", {}),
+    "products": (products, 4000, "R2", {}),
+    "XOR": (xor, 4000, "accuracy", {}),
+    "5 classes": (multiclass, 10_000, "accuracy", {}),
+    "adult-like": (adult_like, 20_000, "AUC", {}),
 }
-
-
-# Rounds of the fits whose time is taken
+# Settings of each model. The others close the gap of the first. The table shows the rounds
+# of the second.
+MODELS = {
+    "plain": {},
+    "stacked": {"stack_contributions": True},
+    "all": {"stack_contributions": "all"},
+}
 TIMED_ROUNDS = 20
-
-
-def learner():
-    return LGBMRegressor(
-        n_estimators=10, learning_rate=0.2, num_leaves=8, min_child_samples=24, verbosity=-1
-    )
-
-
-def models_of(case, parts, split, max_iter):
-    """The models to compare, and those whose time is taken."""
-    _, _, score, folds = CASES[case]
-    regression = score == "R2"
-    gal = GALRegressor if regression else GALClassifier
-    joint = LGBMRegressor if regression else LGBMClassifier
-    held = [(f"organization {m}", learner(), part) for m, part in enumerate(parts)]
-    ways = {"plain": False, "stacked": True, "all": "all"}
-    scored = {
-        "joint": joint(
-            n_estimators=200, learning_rate=0.1, num_leaves=15, n_jobs=1, verbosity=-1
-        )
-    }
-    timed = {"in-sample": gal(held, max_iter=TIMED_ROUNDS, cv=None, early_stopping=False)}
-    for name, stacks in ways.items():
-        settings = {"stack_contributions": stacks, "random_state": split, "cv": folds}
-        scored[name] = gal(held, max_iter=max_iter, **settings)
-        timed[name] = gal(held, max_iter=TIMED_ROUNDS, early_stopping=False, **settings)
-    return scored, timed
-
-
-def seconds(model, X, y):
-    """The shortest processor time of two fits, for each round."""
-    times = []
-    for _ in range(2):
-        start = time.process_time()
-        model.fit(X, y)
-        times.append(time.process_time() - start)
-    return min(times) / max(model.n_iter_, 1)
+LEARNER = LGBMRegressor(
+    n_estimators=10, learning_rate=0.2, num_leaves=8, min_child_samples=24, verbosity=-1
+)
 
 
 def measure(case, split, quick):
-    """Scores of all ways, rounds of the stacked one, and times of a round."""
-    make, n, score, _ = CASES[case]
-    X, y, parts = make(n // 4 if quick else n, split)
-    X, X_test, y, y_test = train_test_split(X, y, test_size=0.25, random_state=split)
-    scored, timed = models_of(case, parts, split, 20 if quick else 100)
-    scores = []
-    for model in scored.values():
-        model.fit(X, y)
-        if score == "AUC":
-            scores.append(roc_auc_score(y_test, model.predict_proba(X_test)[:, 1]))
-        else:
-            scores.append(model.score(X_test, y_test))
-    times = [seconds(model, X, y) for model in timed.values()]
-    return [*scores, scored["stacked"].n_iter_, *times]
+    """Scores of joint and of all models, rounds of the second, and times of a round."""
+    make, n_rows, metric, settings = CASES[case]
+    X, y, parts = make(n_rows // 4 if quick else n_rows, split)
+    problem = Problem((X, y), split, train_size=0.75, stratify=False)
+    held = [(f"organization {m}", LEARNER, part) for m, part in enumerate(parts)]
+
+    def time_per_round(**changes):
+        model = problem.gal(held, max_iter=TIMED_ROUNDS, early_stopping=False, **changes)
+        return seconds(lambda: model.fit(*problem.train), 2) / max(model.n_iter_, 1)
+
+    models = [problem.joint(n_estimators=200, learning_rate=0.1, num_leaves=15)]
+    for changes in MODELS.values():
+        models.append(
+            problem.gal(held, max_iter=20 if quick else 100, **settings, **changes)
+        )
+    scores = [problem.score(model.fit(*problem.train), metric) for model in models]
+    times = [time_per_round(cv=None)]
+    times += [time_per_round(**settings, **changes) for changes in MODELS.values()]
+    return [*scores, models[2].n_iter_, *times]
 
 
 def share_closed(joint, plain, assisted):
@@ -172,37 +135,30 @@ def share_closed(joint, plain, assisted):
     return f"{closed.mean():.0%}({error:.0%})"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--splits", type=int, default=8)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--output")
-    parser.add_argument("--cases", nargs="*", default=list(CASES))
-    arguments = parser.parse_args()
-    lines = [
-        f"{'case':24}{'score':>10}{'joint':>9}{'plain':>9}{'stacked':>9}{'all':>9}"
-        f"{'closed':>12}{'all':>12}{'rounds':>8}{'time: plain, stacked, all':>28}"
-    ]
-    print(lines[0], flush=True)
-    for case in arguments.cases:
+def table(arguments):
+    n_scores, closing = 1 + len(MODELS), ["closed", *list(MODELS)[2:]]
+    times = f"time: {', '.join(MODELS)}"
+    yield (
+        f"{'case':24}{'score':>10}"
+        + "".join(f"{name:>9}" for name in ["joint", *MODELS])
+        + "".join(f"{name:>12}" for name in closing)
+        + f"{'rounds':>8}{times:>{7 + 7 * len(MODELS)}}"
+    )
+    for case in arguments.problems:
         runs = np.array(
             [measure(case, split, arguments.quick) for split in range(arguments.splits)]
         )
-        joint, plain, stacked, everybody, rounds, *times = runs.mean(axis=0)
-        closed = [share_closed(*runs[:, [0, 1, way]].T) for way in (2, 3)]
-        lines.append(
-            f"{case:24}{CASES[case][2]:>10}{joint:9.4f}{plain:9.4f}{stacked:9.4f}"
-            f"{everybody:9.4f}{closed[0]:>12}{closed[1]:>12}{rounds:8.0f}"
-            + "".join(
-                f"{each / times[0]:{width}.2f}"
-                for each, width in zip(times[1:], (14, 7, 7), strict=True)
-            )
+        means = runs.mean(axis=0)
+        rounds, in_sample, *times = means[n_scores:]
+        joint, plain, *others = runs.T[:n_scores]
+        yield (
+            f"{case:24}{CASES[case][2]:>10}"
+            + "".join(f"{score:9.4f}" for score in means[:n_scores])
+            + "".join(f"{share_closed(joint, plain, other):>12}" for other in others)
+            + f"{rounds:8.0f}{'':7}"
+            + "".join(f"{each / in_sample:7.2f}" for each in times)
         )
-        print(lines[-1], flush=True)
-    if arguments.output:
-        with open(arguments.output, "w") as file:
-            file.write("\n".join([__doc__.strip(), "", *lines]) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    run(table, __doc__, splits=8, problems=CASES)

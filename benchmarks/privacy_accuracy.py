@@ -1,31 +1,26 @@
-"""Privacy of the broadcast residual against accuracy.
+"""How much accuracy the privacy of the broadcast residual costs.
 
-    python benchmarks/privacy_accuracy.py [--splits 3] [--output FILE]
+    python benchmarks/privacy_accuracy.py [--splits 3] [--quick] [--output FILE]
 
-Four organizations, columns cut at random, the default local estimator. Log loss (lower is
-better) and, in brackets, accuracy in %; for diabetes the absolute error. Of the adult-like
-set, 4,000 rows.
+Four organizations with a random cut of the columns and the default local estimator. Log
+loss (lower is better) and, in brackets, accuracy in %. For diabetes, the absolute error. At
+most the first 4,000 rows of a data set are used.
 
-First ten rounds, with epsilon per row and round, so that ten times as much is spent. Then
-an epsilon of 30 in total, spent in few rounds or in many, with two learning rates.
+The first table is of ten rounds. Epsilon is per row and round, so that ten times as much
+is spent. The second table spends an epsilon of 30 in total, in few rounds or in many, with
+two learning rates.
 """
 
-import argparse
-import warnings
-
 import numpy as np
-from _datasets import DATA_SETS
-from sklearn.metrics import log_loss, mean_absolute_error
-from sklearn.model_selection import train_test_split
+from _harness import Problem, run
 
-from sklearn_gal import GALClassifier, GALRegressor, make_organizations
 from sklearn_gal.privacy import IntervalMechanism, LaplaceMechanism
 
 NAMES = ("breast cancer", "wine", "diabetes", "adult-like")
 TOTAL = 30
 ROUNDS = (3, 10, 30)
 LEARNING_RATES = (0.3, 1.0)
-WAYS = {
+MODELS = {
     "alone": "alone",
     **{f"Laplace, epsilon {e:g}": LaplaceMechanism(e) for e in (0.1, 0.3, 1, 3, 10, 100)},
     **{f"interval, {n} thresholds": IntervalMechanism(n) for n in (1, 10, 100)},
@@ -35,57 +30,45 @@ WAYS = {
 
 def measure(name, split, privacy, max_iter=10, learning_rate=0.3):
     """Loss and accuracy on test rows."""
-    X, y = DATA_SETS[name]()
-    X, y = X[:4000], y[:4000]
-    regression = name == "diabetes"
-    X, X_test, y, y_test = train_test_split(
-        X, y, train_size=0.8, random_state=split, stratify=None if regression else y
-    )
-    organizations = make_organizations(X, 4, random_state=split)
+    problem = Problem(name, split, n_rows=4000)
+    organizations = problem.organizations()
     if privacy == "alone":
         organizations, privacy = organizations[:1], None
     settings = {"max_iter": max_iter, "learning_rate": learning_rate, "privacy": privacy}
-    settings["random_state"] = split
-    if regression:
-        model = GALRegressor(organizations, loss="absolute_error", **settings).fit(X, y)
-        return mean_absolute_error(y_test, model.predict(X_test)), np.nan
-    model = GALClassifier(organizations, **settings).fit(X, y)
-    return log_loss(y_test, model.predict_proba(X_test)), 100 * model.score(X_test, y_test)
+    if problem.regression:
+        settings["loss"] = "absolute_error"
+    model = problem.gal(organizations, **settings).fit(*problem.train)
+    if problem.regression:
+        return problem.score(model, "absolute error"), np.nan
+    return problem.score(model), 100 * problem.score(model, "accuracy")
 
 
-def row(label, splits, *arguments):
-    """A line of the table: all data sets, fitted in one way."""
+def row(label, arguments, *settings):
+    """A line of the table: one model of all data sets."""
     cells = ""
-    for name in NAMES:
-        results = [measure(name, split, *arguments) for split in range(splits)]
+    for name in arguments.problems:
+        results = [measure(name, split, *settings) for split in range(arguments.splits)]
         loss, accuracy = np.mean(results, axis=0)
         cell = f"{loss:.2f}" if np.isnan(accuracy) else f"{loss:.3f} ({accuracy:.1f})"
         cells += f"{cell:>17}"
-    print(f"{label:25}{cells}", flush=True)
     return f"{label:25}{cells}"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--splits", type=int, default=3)
-    parser.add_argument("--output")
-    arguments = parser.parse_args()
-    header = "".join(f"{name:>17}" for name in NAMES)
-    lines = [f"Mean over {arguments.splits} splits.", "", f"{'10 rounds':25}{header}"]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        lines += [row(way, arguments.splits, privacy) for way, privacy in WAYS.items()]
-        lines += ["", f"{f'epsilon {TOTAL} in all':25}{header}"]
-        for learning_rate in LEARNING_RATES:
-            for rounds in ROUNDS:
-                mechanism = LaplaceMechanism(TOTAL / rounds)
-                label = f"{rounds} rounds, rate {learning_rate:g}"
-                settings = mechanism, rounds, learning_rate
-                lines.append(row(label, arguments.splits, *settings))
-    if arguments.output:
-        with open(arguments.output, "w") as file:
-            file.write("\n".join(lines) + "\n")
+def table(arguments):
+    header = "".join(f"{name:>17}" for name in arguments.problems)
+    yield f"{'10 rounds':25}{header}"
+    for label, privacy in MODELS.items():
+        yield row(label, arguments, privacy)
+    yield ""
+    yield f"{f'epsilon {TOTAL} in all':25}{header}"
+    for rate in LEARNING_RATES:
+        for rounds in ROUNDS:
+            label, privacy = (
+                f"{rounds} rounds, rate {rate:g}",
+                LaplaceMechanism(TOTAL / rounds),
+            )
+            yield row(label, arguments, privacy, rounds, rate)
 
 
 if __name__ == "__main__":
-    main()
+    run(table, __doc__, splits=3, problems=NAMES, quick=["wine", "diabetes"])

@@ -4,12 +4,13 @@
     python benchmarks/speed.py [--quick] [--output FILE]
 
 Naive is a loop that clones, fits and predicts every local model with uniform weights and a
-constant rate, i.e. local work and nothing else; it is run for a few rounds and scaled to
-all, which all cost the same. Joint is one LightGBM on all columns with as many trees of as
-many leaves in all. There is one thread, and its processor time is what is measured, unless
-the row says otherwise. Outside is the share of a fit that is not spent in organizations:
-residuals, weights, rate and bookkeeping. Memory is the growth of the process over a fit, as
-a multiple of X, which is there before. Seconds and milliseconds depend on the machine.
+constant rate, i.e. local work and nothing else. It runs for a few rounds and is scaled to
+all rounds, because all cost the same. Joint is one LightGBM on all columns with the same
+total number of trees and leaves. Everything runs in one thread, and times are processor
+times, unless the row says otherwise. Outside is the share of a fit that is not spent in
+organizations: residuals, weights, rate and bookkeeping. Memory is the growth of the process
+during a fit, as a multiple of X, which exists before. Seconds and milliseconds depend on
+the machine.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import sys
 import time
 
 import numpy as np
+from _harness import default_learner, run, seconds
 from lightgbm import LGBMClassifier, LGBMRegressor
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
@@ -49,9 +51,9 @@ def held_by(estimator, d, n_organizations):
 
 
 def model_of(estimator, d, n_organizations, n_rounds, n_classes=None, **settings):
-    """GAL that stops at `n_rounds` only."""
+    """GAL that does not stop before `n_rounds`."""
     gal = GALClassifier if n_classes else GALRegressor
-    # without a line search no round is the last before its time
+    # With folds, a line search could end the fit early.
     settings = {"line_search": settings.get("cv") is None, **settings}
     return gal(
         held_by(estimator, d, n_organizations),
@@ -60,16 +62,6 @@ def model_of(estimator, d, n_organizations, n_rounds, n_classes=None, **settings
         random_state=0,
         **{"cv": None, **settings},
     )
-
-
-def seconds(function, repeats=2, clock=time.process_time):
-    """The shortest time of a few calls."""
-    times = []
-    for _ in range(repeats):
-        start = clock()
-        function()
-        times.append(clock() - start)
-    return min(times)
 
 
 def naive(X, y, estimator, n_organizations, n_rounds, n_classes=None, cv=None):
@@ -96,7 +88,7 @@ def naive(X, y, estimator, n_organizations, n_rounds, n_classes=None, cv=None):
 
 
 def joint_of(estimator, n_trees, n_classes=None):
-    """One LightGBM with as many trees."""
+    """One LightGBM with the same number of trees."""
     n_leaves, size = estimator.num_leaves, estimator.n_estimators
     lightgbm = LGBMClassifier if n_classes else LGBMRegressor
     return lightgbm(
@@ -154,20 +146,16 @@ def fit_rows(quick):
         X, y = make_data(n, d, k)
         few = min(few, t)
         model = model_of(estimator, d, m, t, k, cv=cv)
-        own = estimator
-        if estimator is None:
-            own = LGBMRegressor(
-                n_estimators=10, num_leaves=4, min_child_samples=24, verbosity=-1, n_jobs=1
-            )
+        own = default_learner() if estimator is None else estimator
         with Inside() as inside:
-            fit = seconds(lambda model=model, X=X, y=y: model.fit(X, y), 1)
+            fit = seconds(lambda model=model, X=X, y=y: model.fit(X, y))
             outside = 1 - inside.total / fit
-        loop = seconds(lambda: naive(X, y, own, m, few, k, cv), 1) * t / few  # noqa: B023
-        fit = min(fit, seconds(lambda model=model, X=X, y=y: model.fit(X, y), 1))
+        loop = seconds(lambda: naive(X, y, own, m, few, k, cv)) * t / few  # noqa: B023
+        fit = min(fit, seconds(lambda model=model, X=X, y=y: model.fit(X, y)))
         ratio = "        -"
         if isinstance(own, LGBMRegressor):
             joint = joint_of(own, t * m * (cv or 1), k)
-            ratio = f"{fit / seconds(lambda: joint.fit(X, y), 1):9.2f}"  # noqa: B023
+            ratio = f"{fit / seconds(lambda: joint.fit(X, y)):9.2f}"  # noqa: B023
         yield (
             f"{name:<27}{n:>7}{d:>4}{m:>3}{model.n_iter_:>4}{k or 1:>4}{fit:>9.2f}"
             f"{loop / fit:>11.1f}{ratio:>11}{outside:>9.1%}"
@@ -185,7 +173,7 @@ def thread_rows(quick):
             for n_jobs in (1, 2)
         )
         times = [
-            seconds(lambda each=each: each.fit(X, y), clock=time.perf_counter)
+            seconds(lambda each=each: each.fit(X, y), 2, time.perf_counter)
             for each in (one, two)
         ]
         yield f"{name:<25}{n:>7}{times[0] / times[1]:>11.2f}"
@@ -212,7 +200,7 @@ def scaling_rows(quick):
                     case["d"] = max(20, value)
                 X, y = make_data(case["n"], case["d"], case["k"])
                 model = model_of(estimator, case["d"], case["m"], case["t"], case["k"])
-                times.append(seconds(lambda model=model, X=X, y=y: model.fit(X, y), 1))
+                times.append(seconds(lambda model=model, X=X, y=y: model.fit(X, y)))
             label = f"{name.upper() if name in 'mkt' else name}, {type(estimator).__name__}"
             grown = ", ".join(
                 f"{value}: {spent / times[0]:.1f}"
@@ -222,7 +210,7 @@ def scaling_rows(quick):
 
 
 def prediction_rows(quick):
-    """Prediction against joint LightGBM with as many trees."""
+    """Prediction against joint LightGBM with the same number of trees."""
     n, t = (2000, 5) if quick else (100_000, 50)
     X, y = make_data(n, 20)
     yield "predict                      n  of joint  1 row: of joint       ms  ms at first"
@@ -233,7 +221,7 @@ def prediction_rows(quick):
     ]:
         model = model_of(estimator, 20, 4, t, cv=cv).fit(X, y)
         joint = joint_of(TREE, 4 * t * (cv or 1)).fit(X, y)
-        first = seconds(lambda: model.predict(X[:1]), 1) * 1e3  # noqa: B023
+        first = seconds(lambda: model.predict(X[:1])) * 1e3  # noqa: B023
         times = [
             seconds(lambda each=each, part=part: each.predict(part), 10)
             for part in (X, X[:1])
@@ -246,7 +234,7 @@ def prediction_rows(quick):
 
 
 def memory_rows(quick):
-    """Peak memory of a fit in a process of its own."""
+    """Peak memory of a fit in a new process."""
     n, d, m, t = (20_000, 40, 8, 2) if quick else (1_000_000, 40, 8, 20)
     yield "memory                       n    d  M   T   growth / X"
     for name, cv in (("a tree", None), ("a tree, two folds", 2)):
@@ -256,7 +244,7 @@ def memory_rows(quick):
 
 
 def memory_of_a_fit(n, d, m, t, cv):
-    """Growth of the process over a fit, as a multiple of X."""
+    """Growth of the process during a fit, as a multiple of X."""
     X, y = make_data(1000, d)
     model_of(TREE, d, m, 1).fit(X, y)
     rng = np.random.default_rng(0)
@@ -271,52 +259,34 @@ def memory_of_a_fit(n, d, m, t, cv):
 
 
 def other_rows(quick):
-    """Other boosting libraries on all columns in one place, where they are installed."""
+    """Other boosting libraries on all columns in one place, if they are installed."""
     n, t = (2000, 5) if quick else (100_000, 50)
     X, y = make_data(n, 20)
-    fit = seconds(lambda: model_of(TREE, 20, 4, t).fit(X, y))
+    fit = seconds(lambda: model_of(TREE, 20, 4, t).fit(X, y), 2)
     yield "other libraries              n  their fit / ours, as many trees in all"
     if importlib.util.find_spec("xgboost"):
         from xgboost import XGBRegressor
 
         other = XGBRegressor(n_estimators=4 * t, max_leaves=15, max_depth=0, n_jobs=1)
         other.set_params(grow_policy="lossguide")
-        yield f"{'xgboost':<25}{n:>7}{seconds(lambda: other.fit(X, y), 1) / fit:>11.2f}"
+        yield f"{'xgboost':<25}{n:>7}{seconds(lambda: other.fit(X, y)) / fit:>11.2f}"
     if importlib.util.find_spec("ngboost"):
         from ngboost import NGBRegressor
 
         few = NGBRegressor(n_estimators=max(1, t // 10), verbose=False)
-        ratio = seconds(lambda: few.fit(X, y), 1) * 4 * t / few.n_estimators / fit
+        ratio = seconds(lambda: few.fit(X, y)) * 4 * t / few.n_estimators / fit
         yield f"{'ngboost (scaled)':<25}{n:>7}{ratio:>11.2f}"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small sizes, in a minute")
-    parser.add_argument("--output", help="write the table to this file, too")
-    parser.add_argument("--memory", help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.memory:
-        print(memory_of_a_fit(*map(int, args.memory.split(","))))
+def table(arguments):
+    if arguments.memory:
+        yield str(memory_of_a_fit(*map(int, arguments.memory.split(","))))
         return
-    lines = [__doc__]
-    for rows in (
-        fit_rows,
-        thread_rows,
-        prediction_rows,
-        memory_rows,
-        other_rows,
-        scaling_rows,
-    ):
-        for line in rows(args.quick):
-            print(line, flush=True)
-            lines.append(line)
-        print()
-        lines.append("")
-    if args.output:
-        with open(args.output, "w") as file:
-            file.write("\n".join(lines))
+    yield from fit_rows(arguments.quick)
+    for rows in (thread_rows, prediction_rows, memory_rows, other_rows, scaling_rows):
+        yield ""
+        yield from rows(arguments.quick)
 
 
 if __name__ == "__main__":
-    main()
+    run(table, __doc__, options={"--memory": {"help": argparse.SUPPRESS}})
