@@ -57,8 +57,8 @@ def run(table, doc, *, splits=None, problems=(), quick=(), options=None):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for line in table(arguments):
-            print(line, flush=True)
-            lines.append(line)
+            lines.append(line.rstrip())
+            print(lines[-1], flush=True)
     if arguments.output:
         arguments.output.write_text("\n".join([doc.strip(), "", *lines]) + "\n")
 
@@ -66,7 +66,8 @@ def run(table, doc, *, splits=None, problems=(), quick=(), options=None):
 def some_of(names):
     """Keyword arguments of `add_argument` for an option that selects from names."""
     names = list(names)
-    return {"nargs": "+", "choices": names, "metavar": "NAME", "help": ", ".join(names)}
+    listed = ", ".join(map(repr, names))
+    return {"nargs": "+", "choices": names, "metavar": "NAME", "help": listed}
 
 
 def default_learner(**changes):

@@ -238,7 +238,7 @@ def table(arguments):
 
 
 if __name__ == "__main__":
-    options = {"--data": {"type": Path}}
+    options = {"--data": {"type": Path, "help": "folder of boston.csv and qsar.csv"}}
     run(
         table, __doc__, splits=4, problems=SETS, quick=["Diabetes", "Wine"], options=options
     )

@@ -85,13 +85,14 @@ def table(arguments):
         )
         results = np.reshape(results, (len(arguments.models), arguments.splits, 4))
         score = "R2" if np.isnan(results[0, 0, 1]) else "log loss (accuracy %)"
+        if name != arguments.problems[0]:
+            yield ""
         yield name
         yield f"{'setting':26}{score:>24}{'rounds':>8}{'seconds':>9}"
         for model, row in zip(arguments.models, results.mean(axis=1), strict=True):
             value, accuracy, rounds, spent = row
             shown = f"{value:.4f}" + ("" if np.isnan(accuracy) else f" ({accuracy:.1f})")
             yield f"{model:26}{shown:>24}{rounds:>8.0f}{spent:>9.2f}"
-        yield ""
 
 
 if __name__ == "__main__":

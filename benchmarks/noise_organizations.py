@@ -62,7 +62,7 @@ def table(arguments):
             for clean, noisy, share in np.reshape(rest, (len(WEIGHTS), 3)):
                 kept = (alone - noisy) / (alone - rest[0])
                 line += f"{clean:>10.4f}{f'{noisy:.4f} ({share:.2f})':>17}{kept:>8.0%}  "
-            yield line.rstrip()
+            yield line
 
 
 if __name__ == "__main__":
