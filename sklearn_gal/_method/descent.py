@@ -77,37 +77,28 @@ class Descent:
 
     def solve(self, residuals, fitted, folds, gates):
         """Choose weights and rate of every pattern, and move the training rows by them."""
-        rows, step = self.train.rows, Step.zero(self.patterns, gates)
-        directions = {}
+        rows, raw = self.train.rows, self.train.values
+        step, directions = Step.zero(self.patterns, gates), {}
         for pattern, selected in self.patterns.selection_rows(rows.present, folds):
-            residual, weight = (
-                residuals.of_pattern[pattern][selected],
-                rows.weight_of(selected),
-            )
+            residual = residuals.of_pattern[pattern][selected]
+            sample_weight = rows.weight_of(selected)
             members = self.patterns.members[pattern] & fitted.took_part
             together = self.patterns.weighed_together(pattern)
+            candidates = fitted.values[selected][:, together]
             step.weights[pattern] = members
             step.weights[pattern, together] = self.weigh(  # (3) w
-                residual,
-                fitted.values[selected][:, together],
-                members[together],
-                weight,
-                folds is not None,
+                residual, candidates, members[together], sample_weight, folds is not None
             )
             directions[pattern] = step.direction(pattern, fitted.values)
-            step.rates[pattern] = self.learning_rate * self.search(  # (4) rate
-                self.loss,
-                rows.y[selected],
-                self.train.values[pattern][selected],
-                directions[pattern][selected],
-                weight,
-                residual=residual,
+            direction, y = directions[pattern][selected], rows.y[selected]
+            rate = self.search(  # (4) rate
+                self.loss, y, raw[pattern][selected], direction, sample_weight, residual
             )
+            step.rates[pattern] = self.learning_rate * rate
         if not step.rates[self.train.patterns_in_use].any():
             step.rates[:] = 0.0
-        self.train.advance(
-            fitted.values, step, directions
-        )  # (5) F <- F + rate * sum_m w_m f_m
+        # (5) F <- F + rate * sum_m w_m f_m
+        self.train.advance(fitted.values, step, directions)
         return step
 
     def run(self, max_iter, patience, observers):

@@ -21,7 +21,7 @@ _EPSILON = np.finfo(np.float64).eps
 
 
 def line_search(
-    loss, y, raw_prediction, direction, sample_weight=None, *, residual=None, start=None
+    loss, y, raw_prediction, direction, sample_weight=None, residual=None, *, start=None
 ):
     """Return the rate >= 0 that minimises a convex loss along `direction`.
 

@@ -99,15 +99,20 @@ class AdditiveModel:
 
     def terms(self, pattern):
         """Return the terms of a pattern; functions with the same gate are one term."""
-        terms: dict = {}
-        for number, each in enumerate(self.rounds):
-            coefficients = each.rates[pattern] * each.weights[pattern]
-            for participant, gate in enumerate(each.gates):
-                key = (participant, gate)
-                if key not in terms:
-                    terms[key] = Term(participant, np.zeros(len(self.rounds)), gate)
-                terms[key].coefficients[number] = coefficients[participant]
-        return list(terms.values())
+        shape = (len(self.rounds), len(self.participants))
+        coefficients = [each.rates[pattern] * each.weights[pattern] for each in self.rounds]
+        columns = np.array(coefficients).reshape(shape).T
+        if not any(
+            any(each.gates) for each in self.rounds
+        ):  # one term for each participant
+            return [Term(participant, own) for participant, own in enumerate(columns)]
+        terms = []
+        for participant, own in enumerate(columns):
+            gates = [each.gates[participant] for each in self.rounds]
+            for gate in dict.fromkeys(gates):
+                of_gate = [other is gate for other in gates]
+                terms.append(Term(participant, np.where(of_gate, own, 0.0), gate))
+        return terms
 
     def stages(self, X):
         """Yield the raw predictions of a table after each round."""
