@@ -301,6 +301,24 @@ def test_an_organization_with_few_rows_abstains_where_it_cannot_fit(
         assert not all(abstained)
 
 
+def one_per_organization(residual, fitted, sample_weight):
+    return np.arange(1, fitted.shape[1] + 1) / 10
+
+
+@pytest.mark.parametrize("weights", ["uniform", one_per_organization])
+def test_who_stays_away_for_a_round_has_weight_0(diabetes, weights):
+    X, y = diabetes
+    X = without(X, slice(1, None), "b")  # a single row is too few to fit
+    model = GALRegressor(
+        ridges(), missing_rows="abstain", weights=weights, max_iter=2, random_state=0
+    ).fit(X, y)
+    assert all(models[1] is None for models in model.estimators_)
+    assert (model.pattern_weights_[:, :, 1] == 0).all()
+    # the others share what it would have had
+    total = model.weights_.sum(axis=1)
+    assert_allclose(total, 1 if weights == "uniform" else 0.6)
+
+
 def test_groups_that_only_one_fold_has(diabetes):
     X, y = diabetes
     X = without(X, slice(100, None), "b")

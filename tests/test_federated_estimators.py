@@ -33,6 +33,7 @@ from sklearn_gal.federated import (
 )
 from sklearn_gal.federated._service import CALLS
 from sklearn_gal.federated._wire import decode, encode
+from sklearn_gal.privacy import LaplaceMechanism
 
 SECRET = "0123456789abcdef"
 N_ROWS = 150
@@ -553,6 +554,7 @@ class Killing(Recording):
     [
         {"stack_contributions": True},
         {"cv": None, "early_stopping": True},
+        {"privacy": LaplaceMechanism(5.0, bounds=(-100, 100)), "cv": None},
         {"max_iter": 30, "early_stopping": True, "n_iter_no_change": 2, "learning_rate": 1},
     ],
     ids=str,
@@ -567,6 +569,8 @@ def test_resumed_after_a_kill_it_gives_the_same(case, params, n_calls, tmp_path)
     again = case.federation(Recording)
     model = case.federated(again, checkpoint=checkpoint, **params).fit(case.frame, case.y)
     assert_same(whole, model, case.frame, case.frame)
+    if "privacy" in params:
+        assert model.privacy_spent_ == whole.privacy_spent_
     rounds = [decode(each)[1].get("round") for each in again.channel.messages[::2]]
     assert min(each for each in rounds if each is not None) == n_calls // 3
     # once more: no round is fitted again but one that ended the fit
