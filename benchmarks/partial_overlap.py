@@ -17,6 +17,10 @@ abstain          missing_rows="abstain": each combination of organizations has i
                  have, or on all rows if those are few
 nothing missing  fitted to all rows of all organizations, for reference
 
+From 1,000 rows on, the package bins the columns once for all folds. "zero" fits LightGBM
+within another estimator, which bins them for each fold, so that small differences on the
+adult-like set mean nothing.
+
 The models of the second table are fitted to complete rows and predict test rows that 0 to 3
 assistors do not have: the mean over all choices of these assistors, and the worst choice.
 
