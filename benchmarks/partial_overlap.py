@@ -18,8 +18,8 @@ abstain          missing_rows="abstain": each combination of organizations has i
 nothing missing  fitted to all rows of all organizations, for reference
 
 From 1,000 rows on, the package bins the columns once for all folds. "zero" fits LightGBM
-within another estimator, which bins them for each fold, so that small differences on the
-adult-like set mean nothing.
+within another estimator, which bins them for each fold. On the adult-like set, this alone
+changes log losses by up to 0.001.
 
 The models of the second table are fitted to complete rows and predict test rows that 0 to 3
 assistors do not have: the mean over all choices of these assistors, and the worst choice.
