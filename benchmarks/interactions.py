@@ -3,29 +3,24 @@
     python benchmarks/interactions.py [--splits 8] [--quick] [--output FILE]
         [--problems NAME ...]
 
-Plain GAL is a sum over organizations and cannot represent a product of columns of two
-organizations. With ``stack_contributions=True`` ("stacked"), the label holder's estimator
-sees what the assistors have sent so far. With ``"all"``, every organization sees what the
-others have sent. All use the same learner. Joint is LightGBM on all columns in one place.
-The share closed is (stacked - plain) / (joint - plain), followed by its standard error over
-splits in brackets. Times are processor times of a fit of 20 rounds, relative to an
-in-sample fit with the same number of rounds and the same learners.
+The additive model ("plain") is a sum over organizations and cannot represent a product of
+columns of two organizations. With ``interactions=True`` ("interactions"), an organization
+fits, in about half of the rounds, the residual multiplied by a gate, a function of another
+organization's columns. All use the same learner. Joint is LightGBM on all columns in one
+place. The share closed is (interactions - plain) / (joint - plain), followed by its
+standard error over splits in brackets. Times are processor times of a fit of 20 rounds,
+relative to an in-sample fit of the additive model with the same number of rounds and the
+same learners.
 
 What limits the accuracy: with two folds, every model is fitted to half of the rows, and the
-two models of a round differ, which blurs what assistors send. Five folds close more, and
-take the time of five fits of four fifths of the rows. The fitted values of an assistor are
-functions of its columns that predict the residual. If its organization holds nothing but
-the interacting column, their sum reveals the column. If the column is mixed with others, it
-must be separated from a few different sums. XOR is a hard limit: neither column alone
-predicts anything, so that the assistor sends noise that it fitted to the residual. This
-noise is still a function of its columns, from which the label holder's trees recover a
-part. They recover more if assistors see the contributions of the label holder.
+two models of a round differ. Five folds take the time of five fits of four fifths of the
+rows. XOR is the hardest case: neither column alone predicts anything.
 
 What limits the speed: an in-sample fit bins its columns once for all rounds, and part of
 the cost of a tree does not depend on the number of rows. Two folds are two fits of half the
-rows. The rows that are held out have to be predicted, and what the assistors sent must be
-binned again every few rounds. The times of XOR are per round that is kept: most of its
-plain rounds do not lower the loss. They take as long, but are not kept.
+rows. The rows that are held out have to be predicted. The times of XOR are per round that
+is kept: most of its plain rounds do not lower the loss. They take as long, but are not
+kept.
 """
 
 import numpy as np
@@ -93,9 +88,8 @@ CASES = {
 # Settings of each model. The others close the gap of the first. The table shows the rounds
 # of the second.
 MODELS = {
-    "plain": {},
-    "stacked": {"stack_contributions": True},
-    "all": {"stack_contributions": "all"},
+    "plain": {"interactions": False},
+    "interactions": {"interactions": True},
 }
 TIMED_ROUNDS = 20
 LEARNER = LGBMRegressor(
@@ -120,7 +114,7 @@ def measure(case, split, quick):
             problem.gal(held, max_iter=20 if quick else 100, **settings, **changes)
         )
     scores = [problem.score(model.fit(*problem.train), metric) for model in models]
-    times = [time_per_round(cv=None)]
+    times = [time_per_round(cv=None, interactions=False)]
     times += [time_per_round(**settings, **changes) for changes in MODELS.values()]
     return [*scores, models[2].n_iter_, *times]
 
@@ -140,9 +134,9 @@ def table(arguments):
     times = f"time: {', '.join(MODELS)}"
     yield (
         f"{'case':24}{'score':>10}"
-        + "".join(f"{name:>9}" for name in ["joint", *MODELS])
+        + "".join(f"{name:>14}" for name in ["joint", *MODELS])
         + "".join(f"{name:>12}" for name in closing)
-        + f"{'rounds':>8}{times:>{7 + 7 * len(MODELS)}}"
+        + f"{'rounds':>8}{times:>{13 + 7 * len(MODELS)}}"
     )
     for case in arguments.problems:
         runs = np.array(
@@ -153,9 +147,9 @@ def table(arguments):
         joint, plain, *others = runs.T[:n_scores]
         yield (
             f"{case:24}{CASES[case][2]:>10}"
-            + "".join(f"{score:9.4f}" for score in means[:n_scores])
+            + "".join(f"{score:14.4f}" for score in means[:n_scores])
             + "".join(f"{share_closed(joint, plain, other):>12}" for other in others)
-            + f"{rounds:8.0f}{'':7}"
+            + f"{rounds:8.0f}{'':13}"
             + "".join(f"{each / in_sample:7.2f}" for each in times)
         )
 

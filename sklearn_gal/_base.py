@@ -18,12 +18,12 @@ from ._metaestimator import OrganizationsEstimator
 from ._method.descent import Descent, in_sample
 from ._method.disclosure import Alone, Disclosure, Perturbed
 from ._method.folds import FoldPlan, RoundFolds, number_of_folds
+from ._method.gates import GatedDisclosure
 from ._method.line_search import constant_rate, line_search
 from ._method.model import AdditiveModel
 from ._method.observers import STOP_REASONS, EarlyStopping, Observer, Progress
 from ._method.patterns import Patterns
 from ._method.rows import Rows
-from ._method.stacked import Stacked, StackedModel
 from ._method.weights import Weighing
 from ._organizations.columns import resolve_organizations
 from ._organizations.participants import Participants
@@ -32,6 +32,7 @@ from ._validation import (
     check_label_holder,
     check_parameters,
     given_folds,
+    interacting_pairs,
     validate_weight,
     validate_X,
 )
@@ -52,6 +53,9 @@ from .privacy import Broadcast
 
 # With early_stopping="auto": from how many rows on a fit is stopped early.
 STOP_EARLY_FROM = 10_000
+# With interactions="auto": from how many rows on organizations interact
+# (docs/decisions.rst).
+INTERACTIONS_FROM = 1_000
 # Where the folds of the next round are different ones, this many successive rounds without
 # descent do not end a fit (docs/decisions.rst).
 IDLE_ROUNDS = 2
@@ -64,8 +68,8 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
     encodes it in `_encode_target`.
     """
 
-    # Decides what each participant is shown; an experiment replaces it by a subclass.
-    _disclosure: type[Disclosure] = Disclosure
+    # An experiment may put a subclass of `Disclosure` here; None: the parameters decide.
+    _disclosure: type[Disclosure] | None = None
 
     organizations: Any
     loss: Any
@@ -75,7 +79,7 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
     weights: Any
     cv: Any
     subsample: float
-    stack_contributions: Any
+    interactions: Any
     label_holder: str | None
     missing_rows: str
     privacy: Any
@@ -199,16 +203,17 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
             Of a fit that is continued, what it was before.
         """
         loss = get_loss(self.loss, self._losses)
+        interacting_pairs(self.interactions, participants.names)  # tells what is wrong
         settings = {
             "loss": loss,
             "label_holder": participants.holder_name,
-            "stack_contributions": self.stack_contributions,
+            "interactions": self.interactions,
             "missing_rows": self.missing_rows,
             "privacy": self.privacy,
             "share_models": bool(self.share_models),
         }
         if previous is not None:
-            check_same_settings(previous, settings, participants)
+            check_same_settings(previous, settings)
             return previous.model.loss, replace(previous.state, settings=settings)
         random_state = check_random_state(self.random_state)
         seed = int(random_state.randint(2**31 - 1))
@@ -277,11 +282,16 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
         residual = loss.pseudo_residual(rows.y, np.tile(baseline, (len(rows), 1)))
         check_output(residual, rows.y.shape, "pseudo_residual")
         first_residual = np.abs(residual).max()
-        arguments = loss, baseline, participants, patterns, first_residual
-        receivers = participants.receivers(self.stack_contributions)
-        if receivers:
-            return StackedModel(*arguments, receivers)
-        return AdditiveModel(*arguments)
+        gated = self._interacts(len(rows), participants)
+        return AdditiveModel(loss, baseline, participants, patterns, first_residual, gated)
+
+    def _interacts(self, n_samples, participants):
+        """Whether terms are products of functions of two organizations."""
+        if len(participants.organizations) < 2 or self._disclosure is not None:
+            return False
+        if isinstance(self.interactions, str):
+            return n_samples >= INTERACTIONS_FROM and self.privacy is None
+        return bool(self.interactions)
 
     def _patterns(self, present, participants):
         if self.missing_rows != "abstain":
@@ -313,13 +323,14 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
         def seeds(number):  # a shared model has the same seed in all rounds
             return participants.seeds(state.seed, 0 if self.share_models else number)
 
-        disclosure: Any = self._disclosure(train, participants, seeds)
+        disclosure: Any = (self._disclosure or Disclosure)(train, participants, seeds)
+        if model.gated:
+            pairs = interacting_pairs(self.interactions, participants.names)
+            disclosure = GatedDisclosure(train, participants, seeds, pairs, state.seed)
         if self.privacy is not None:
             disclosure = Perturbed(disclosure, state.broadcast, participants.assists)
         if participants.stand_in is not None:
             disclosure = Alone(disclosure, model.patterns.alone)
-        if isinstance(model, StackedModel):
-            disclosure = Stacked(disclosure, train)
         return disclosure
 
     def _begin(self, descent, raws, fingerprints, previous):
@@ -373,6 +384,27 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
         check_is_fitted(self)
         return self._model.contributions(self._validate_X(X, reset=False), self.n_jobs)
 
+    def interaction_contributions(self, X) -> np.ndarray:
+        """Return the exact additive share of each pair of organizations.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        contributions : ndarray of shape (n_samples, n_organizations, n_organizations, \
+                n_outputs)
+            In link space. The diagonal has what each organization adds by itself. A
+            product of functions of two organizations is divided evenly between the two
+            places that belong to the pair. The sum over one of the two axes is
+            `contributions`.
+        """
+        check_is_fitted(self)
+        X = self._validate_X(X, reset=False)
+        return self._model.interaction_contributions(X, self.n_jobs)
+
     def _raw(self, X):
         """Return raw predictions, (n_samples, n_outputs)."""
         check_is_fitted(self)
@@ -412,8 +444,7 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
         Raises
         ------
         ValueError
-            If there is no such organization, if it is the label holder, or with
-            `stack_contributions`, where models take columns of the organizations.
+            If there is no such organization, or if it is the label holder.
         """
         check_is_fitted(self)
         check_may_leave(self, name)
@@ -432,9 +463,7 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
         folds = self._state.folds(data) if is_training_data else in_sample
         validation = None if before.model.baseline_losses[1] is None else train
         descent = estimator._descent(model, train, validation, folds)
-        descent.replay(
-            lambda number, folds, gates: model.values(train, number, gates, folds=folds)
-        )
+        descent.replay(lambda number, folds: model.values(train, number, folds=folds))
         snapshots = []
         if self.warm_start and is_training_data:
             fingerprints = data.fingerprints(model.participants)

@@ -55,10 +55,8 @@ class Request:
         model, fitted to all rows.
     residual : ndarray of shape (n_samples, n_outputs)
         What to fit.
-    stacked : ndarray of shape (n_samples, n_columns), default=None
-        Columns that the estimator sees next to those of the organization.
     gate : callable, default=None
-        Function of X, (n_samples,), that has multiplied the residual and will multiply the
+        Function of `RawPredictions` that has multiplied the residual and will multiply the
         fitted values. The label holder keeps it to itself.
     """
 
@@ -66,7 +64,6 @@ class Request:
     seed: int
     folds: Folds | None
     residual: np.ndarray
-    stacked: np.ndarray | None = None
     gate: Callable | None = None
 
 
@@ -109,8 +106,11 @@ class Organization(Protocol):
     def fit_round(self, request: Request) -> np.ndarray:
         """Fit the residual and return the fitted values, (n_samples, n_outputs)."""
 
-    def predict(self, X, rounds, coefficients, stacked=None, folds=None) -> Any:
+    def predict(self, X, rounds, coefficients, folds=None) -> Any:
         """Return the sum over `rounds` of `coefficients` times the predictions for X."""
+
+    def predict_each(self, X, rounds) -> Any:
+        """Return the predictions of single rounds, (n_samples, n_rounds, n_outputs)."""
 
     def release(self, n_rounds) -> None:
         """Forget the training rows, and the models of rounds from `n_rounds` on."""

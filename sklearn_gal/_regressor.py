@@ -82,14 +82,17 @@ class GALRegressor(RegressorMixin, BaseGAL):
     subsample : float, default=1.0
         Fraction of the rows that is drawn at random to fit each round. If it is less than
         1, weights and rate are chosen on the other rows, and `cv` must be "auto" or None.
-    stack_contributions : {False, True, "all"}, default=False
-        Organizations whose estimators receive what the others have sent as extra columns,
-        so that they can model interactions. It overfits without cross-fitting.
+    interactions : {"auto", True, False} or list of tuples of two names, default="auto"
+        Whether to model products of functions of two organizations. In about half of the
+        rounds an organization fits the residual multiplied by a gate, a function of
+        another organization's columns with values between -1 and 1, and what it fits is
+        multiplied by the same gate.
 
-        - False: none.
-        - True: the label holder, which receives these values in any case.
-        - "all": all organizations. Each one then receives, for every row, functions of the
-          columns of all others that predict y. All organizations should agree to that.
+        - False: no gates, which gives the additive model of the paper.
+        - True: gates between all organizations.
+        - "auto": True from 1,000 rows on, unless `privacy` perturbs the residual.
+        - list of pairs of names, e.g. ``[("bank", "shop")]``: gates between these
+          organizations only.
     label_holder : str or None, default=None
         Name of the organization that holds y. None selects the first one.
     missing_rows : {"error", "abstain", "pass"}, default="error"
@@ -259,7 +262,7 @@ class GALRegressor(RegressorMixin, BaseGAL):
         weights="optimal",
         cv="auto",
         subsample=1.0,
-        stack_contributions=False,
+        interactions="auto",
         label_holder=None,
         missing_rows="error",
         privacy=None,
@@ -281,7 +284,7 @@ class GALRegressor(RegressorMixin, BaseGAL):
         self.weights = weights
         self.cv = cv
         self.subsample = subsample
-        self.stack_contributions = stack_contributions
+        self.interactions = interactions
         self.label_holder = label_holder
         self.missing_rows = missing_rows
         self.privacy = privacy

@@ -1,6 +1,7 @@
 """Validation of parameters, X and sample weights."""
 
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import sklearn
@@ -52,7 +53,6 @@ def check_parameters(model):
         raise ValueError(
             f"missing_rows must be one of {list(MISSING_ROWS)}, got {model.missing_rows!r}."
         )
-    _check_stacking(model)
     _check_privacy(model.privacy, getattr(model, "class_weight", None))
     _check_cv(model.cv, model.subsample)
 
@@ -66,32 +66,6 @@ def _check_positive(model, name, max_val=1, include_boundaries="neither"):
 
 def _is_one_of(value, names):
     return isinstance(value, str) and value in names
-
-
-def _check_stacking(model):
-    stacks = model.stack_contributions
-    if not (isinstance(stacks, (bool, np.bool_)) or _is_one_of(stacks, ["all"])):
-        raise ValueError(
-            f"stack_contributions must be False, True or 'all', got {stacks!r}."
-        )
-    if not stacks:
-        return
-    if model.missing_rows == "abstain":
-        raise ValueError(
-            f"stack_contributions={stacks!r} cannot be combined with "
-            "missing_rows='abstain', because it requires the contributions of every "
-            "organization to every row."
-        )
-    if model.share_models:
-        raise ValueError(
-            f"stack_contributions={stacks!r} cannot be combined with share_models=True, "
-            "because the columns of the local models change from round to round."
-        )
-    if stacks == "all" and model.privacy is not None:
-        raise ValueError(
-            "stack_contributions='all' cannot be combined with privacy, because the "
-            "stacked contributions depend on y and would be sent unperturbed."
-        )
 
 
 def _check_privacy(privacy, class_weight):
@@ -235,3 +209,26 @@ def check_label_holder(label_holder, names):
             f"label_holder={label_holder!r} is not one of the organizations {names}."
         )
     return names.index(label_holder)
+
+
+def interacting_pairs(interactions, names):
+    """Return the pairs of names that may interact, a set of frozensets; None is all.
+
+    Raises
+    ------
+    ValueError
+        If `interactions` is not a bool, "auto" or a list of pairs of names.
+    """
+    if _is_one_of(interactions, ["auto"]) or isinstance(interactions, (bool, np.bool_)):
+        return None
+    listed = isinstance(interactions, (list, tuple, set))
+    pairs: list[Any] = list(interactions) if listed else [None]
+    for pair in pairs:
+        is_pair = isinstance(pair, (list, tuple, set, frozenset)) and len(set(pair)) == 2
+        if not is_pair or not set(pair) <= set(names):
+            raise ValueError(
+                "interactions must be 'auto', True, False or a list of pairs of different "
+                f"organizations, e.g. [({names[0]!r}, {names[-1]!r})]; got "
+                f"{interactions!r}. The organizations are {names}."
+            )
+    return {frozenset(pair) for pair in pairs}

@@ -109,15 +109,8 @@ def unchanged_on_failure(estimator):
         raise
 
 
-def check_same_settings(previous, settings, participants):
+def check_same_settings(previous, settings):
     """Refuse to continue with other settings than before."""
-    joined = len(participants.names) > len(previous.model.participants.names)
-    if settings["stack_contributions"] and joined:
-        raise ValueError(
-            f"With stack_contributions={settings['stack_contributions']!r} no organization "
-            "can join, because models take columns of those before. Fit with "
-            "warm_start=False."
-        )
     before = previous.state.settings
     for name, value in settings.items():
         if value is not before[name] and value != before[name]:
@@ -209,9 +202,4 @@ def check_may_leave(estimator, name):
     if name == estimator.label_holder_:
         raise ValueError(
             f"Organization {name!r} holds y: the label holder cannot leave. Fit without it."
-        )
-    if estimator._state.settings["stack_contributions"]:
-        raise ValueError(
-            "With stack_contributions no organization can leave, because models take "
-            "columns of the others. Fit again without the organization."
         )

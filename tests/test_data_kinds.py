@@ -104,14 +104,13 @@ def test_encoded_strings_reach_lightgbm(table):
     "container", [sparse.csr_array, sparse.csc_matrix, sparse.coo_array]
 )
 @pytest.mark.parametrize("cv", [None, 3])
-@pytest.mark.parametrize("stacks", [False, True])
 @pytest.mark.parametrize("data", ["cancer", "wine"])  # one output and several
-def test_sparse(container, cv, stacks, data, request):
+def test_sparse(container, cv, data, request):
     X, y = request.getfixturevalue(data)
     cut = make_organizations(
         X, 3, [Ridge(), LGBMRegressor(n_estimators=2, verbosity=-1)], random_state=0
     )
-    settings = {"cv": cv, "stack_contributions": stacks, "max_iter": 3, "random_state": 0}
+    settings = {"cv": cv, "max_iter": 3, "random_state": 0}
     dense = GALClassifier(cut, **settings).fit(X, y).decision_function(X)
     model = GALClassifier(cut, **settings).fit(container(X), y)
     assert_allclose(model.decision_function(container(X)), dense, rtol=1e-6, atol=1e-8)

@@ -11,8 +11,12 @@ from sklearn_gal.privacy import LaplaceMechanism
 ORGANIZATIONS = [("holder", Ridge(1e-3), [0, 1]), ("assistor", Ridge(1e-3), [2, 3])]
 
 
-def holders_column(X):
+def clipped(X):
     return np.clip(X[:, 0], -1, 1)
+
+
+def holders_column(raw):
+    return clipped(raw.rows.X)[:, None]
 
 
 class Modulated(Disclosure):
@@ -58,7 +62,7 @@ def test_predictions_multiply_as_well(product, cv):
     by_hand = np.tile(model.baseline_prediction_[0], len(X))
     rounds = zip(model.estimators_, model.weights_, model.learning_rates_, strict=True)
     for number, (local, weights, rate) in enumerate(rounds):
-        gate = holders_column(X) if number % 2 else 1.0
+        gate = clipped(X) if number % 2 else 1.0
         own, assistor = local[0].predict(X[:, :2]), local[1].predict(X[:, 2:])
         by_hand += rate * (weights[0] * own + weights[1] * gate * assistor)
     assert_allclose(by_hand, model.predict(X), atol=1e-10)

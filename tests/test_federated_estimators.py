@@ -116,12 +116,11 @@ def assert_same(one, other, X, frame):
 @pytest.mark.parametrize(
     "params",
     [
-        {"stack_contributions": True},
         {"cv": None},
         {"cv": KFold(3)},
         {"subsample": 0.7},
         {"cv": None, "early_stopping": True, "max_iter": 8, "n_iter_no_change": 2},
-        {"early_stopping": True, "stack_contributions": True, "n_iter_no_change": 2},
+        {"early_stopping": True, "n_iter_no_change": 2},
         {"weights": "uniform", "line_search": False},
     ],
     ids=str,
@@ -162,7 +161,7 @@ def test_weights_of_rows(case, tmp_path):
 def test_a_label_holder_without_columns(case, as_ids):
     one = case.joint(ELSEWHERE).fit(case.X, case.y)
     ids = as_ids(case.ids)
-    other = case.federated(own=False, key=None, stack_contributions=True).fit(ids, case.y)
+    other = case.federated(own=False, key=None).fit(ids, case.y)
     assert_same(one, other, case.X, ids)
     assert other.label_holder_ is None
     assert other.organization_names_ == list(ELSEWHERE)
@@ -253,8 +252,8 @@ def test_what_it_reports(regression):
 
 
 def test_warm_start_continues_elsewhere_too(case):
-    whole = case.federated(stack_contributions=True).fit(case.frame, case.y)
-    parts = case.federated(stack_contributions=True, warm_start=True, max_iter=2)
+    whole = case.federated().fit(case.frame, case.y)
+    parts = case.federated(warm_start=True, max_iter=2)
     parts.fit(case.frame, case.y).set_params(max_iter=5).fit(case.frame, case.y)
     assert_same(whole, parts, case.frame, case.frame)
 
@@ -300,7 +299,7 @@ class Leaving(Recording):
 
 def test_no_message_holds_a_column_or_the_target_or_a_model(case):
     federation = case.federation(Recording)
-    model = case.federated(federation, stack_contributions=True, early_stopping=True)
+    model = case.federated(federation, early_stopping=True)
     model.fit(case.frame, case.y)
     model.predict(case.frame)
     list(model.staged_predict(case.frame))
@@ -422,11 +421,11 @@ def test_it_comes_back(regression):
     assert model.weights_[-1, 2] > 0
 
 
-def test_stacked_contributions_with_a_fault_predict_what_was_fitted(regression):
+def test_a_fit_with_a_fault_predicts_what_was_fitted(regression):
     federation = regression.federation(
         lambda channel: Faulty(channel, "shop", FAULTS["dies"], calls={1, 2, 3})
     )
-    model = regression.federated(federation, stack_contributions=True, cv=None)
+    model = regression.federated(federation, cv=None)
     with pytest.warns(OrganizationWarning):
         model.fit(regression.frame, regression.y)
     stages = list(model.staged_predict(regression.frame))
@@ -552,7 +551,7 @@ class Killing(Recording):
 @pytest.mark.parametrize(
     "params",
     [
-        {"stack_contributions": True},
+        {},
         {"cv": None, "early_stopping": True},
         {"privacy": LaplaceMechanism(5.0, bounds=(-100, 100)), "cv": None},
         {"max_iter": 30, "early_stopping": True, "n_iter_no_change": 2, "learning_rate": 1},
@@ -618,7 +617,6 @@ def test_unknown_rows_are_an_error(regression):
         ({"federation": None}, "must be a Federation"),
         ({"missing_rows": "pass"}, "must be 'error' or 'abstain'"),
         ({"label_holder": "bank"}, "must be one of `organizations`"),
-        ({"stack_contributions": "all"}, "would send every host what the others have sent"),
         ({"organizations": [("bank", None, ["age"])]}, "rename your own"),
         ({"organizations": [("own", None, slice(0, 9))]}, "lists the column of row ids"),
     ],

@@ -210,12 +210,11 @@ def federated(name, federation, **params):
 
 
 @pytest.mark.parametrize("name", TASKS)
-@pytest.mark.parametrize("stacks", [True, False])
-def test_the_same_model_to_the_last_bit(federation, name, stacks):
+def test_the_same_model_to_the_last_bit(federation, name):
     X, y, ids = task(name)
     frame = X[columns("hospital")].assign(key=ids)
     train = np.arange(len(y)) % 5 > 0
-    params = {"max_iter": 4, "cv": 2, "stack_contributions": stacks}
+    params = {"max_iter": 4, "cv": 2}
     one = joint(name, **params).fit(X[train], y[train])
     other = federated(name, federation, **params).fit(frame[train], y[train])
     assert_same_model(one, other, X, frame)
@@ -458,7 +457,7 @@ PROGRAM = """
     own = [("hospital", Slow(alpha=0.5), ["x0", "x1"])]
     model = FederatedGALRegressor(
         federation, own, key="key", random_state=0, max_iter=8, cv=2,
-        checkpoint={checkpoint!r}, on_failure="fail", stack_contributions=True,
+        checkpoint={checkpoint!r}, on_failure="fail",
     )
     model.fit(frame[["x0", "x1", "key"]], frame["y"])
     print("fitted", len(model.communication_["call"]), flush=True)
@@ -508,7 +507,7 @@ def test_the_label_holder_is_killed_and_resumes(hosts, federation, tmp_path):
     output, _ = process.communicate(timeout=200)
     assert process.returncode == 0
     assert "fitted" in output
-    params = {"max_iter": 8, "cv": 2, "stack_contributions": True}
+    params = {"max_iter": 8, "cv": 2}
     whole = joint("regressor", **params)
     # a subclass of Ridge is fitted by another algorithm, with other last bits
     whole.organizations[0] = ("hospital", Slow(alpha=0.5), columns("hospital"))

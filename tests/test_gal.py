@@ -742,9 +742,9 @@ def test_idle_rounds_at_the_end_are_not_kept(diabetes, settings, rounds, n_iter)
         assert_array_equal(first.predict(X), model.predict(X))
 
 
-def test_idle_rounds_of_stacked_contributions(diabetes):
+def test_idle_rounds_of_a_continued_fit(diabetes):
     X, y = diabetes
-    settings = {"max_iter": 6, "random_state": 0, "stack_contributions": True}
+    settings = {"max_iter": 6, "random_state": 0}
     model = GALRegressor(mixed(10), weights=Uphill(1, 4), **settings).fit(X, y)
     assert_array_equal(np.flatnonzero(model.learning_rates_ == 0), [1, 4])
     out_of_fold = model.train_loss_[-1]

@@ -308,16 +308,6 @@ def test_an_assistor_leaves_without_a_refit_and_the_label_holders_columns_with_o
     assert len(Recorder.fits()) == n_fits
 
 
-def test_stacked_models_are_fitted_again_where_an_assistor_leaves(diabetes):
-    X, y = diabetes
-    organizations = [*halves(), ("twin", Ridge(), slice(2, 6))]
-    settings = {"stack_contributions": True, "max_iter": 3, "random_state": 0}
-    report = assistance_report(GALRegressor(organizations, **settings), X, y, cv=2)
-    rest = GALRegressor([organizations[0], organizations[2]], **settings)
-    expected = cross_val_score(rest, X, y, cv=2)
-    np.testing.assert_allclose(report.scores["without laboratory"], expected)
-
-
 def test_report_under_metadata_routing_scores_all_models_alike(diabetes):
     X, y = diabetes
     weight = 1.0 + (np.arange(len(y)) % 3)

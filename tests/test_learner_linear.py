@@ -11,11 +11,9 @@ from sklearn_gal._learners import (
     Split,
     make_learner,
     take_rows,
-    to_estimator,
 )
 from sklearn_gal._learners.base import Learner
 from sklearn_gal._learners.linear import LeastSquaresLearner, RidgeLearner
-from sklearn_gal._learners.views import append_columns
 
 SOME = Split(np.arange(10, 60), np.arange(60, 80), "some")
 
@@ -53,37 +51,6 @@ def test_ridge_learner_equals_ridge(
         assert_allclose(model.predict(view[kind]), expected.predict(X))
         assert_allclose(fitted, np.reshape(expected.predict(X[predicted]), fitted.shape))
         assert fitted.shape == target[predicted].shape
-
-
-@pytest.mark.parametrize(
-    "estimator",
-    [Ridge(), Ridge(fit_intercept=False), Ridge(alpha=0), LinearRegression()],
-)
-@pytest.mark.parametrize("kind", ["array", "float32", "sparse", "frame"])
-@pytest.mark.parametrize("weighted", [True, False])
-def test_columns_of_others_are_like_own_columns(data, rng, estimator, kind, weighted):
-    X, residual, weight = data
-    views = {
-        "array": X,
-        "float32": X.astype(np.float32),
-        "sparse": sparse.csr_matrix(X),
-        "frame": pd.DataFrame(X).add_prefix("c"),
-    }
-    view, params = views[kind], {"sample_weight": weight} if weighted else {}
-    learner = make_learner(estimator, view, params)
-    for columns in rng.normal(3, size=(2, 80, 3)):
-        stacked = learner.with_stacked(columns)
-        direct = make_learner(estimator, append_columns(view, columns), params)
-        for split in (IN_SAMPLE, SOME):
-            model, fitted = stacked.fit(residual, split, 0)
-            expected, predicted = direct.fit(residual, split, 0)
-            model, expected = to_estimator(model), to_estimator(expected)
-            assert_allclose(model.coef_, expected.coef_, rtol=1e-8, atol=1e-10)
-            assert_allclose(model.intercept_, expected.intercept_, rtol=1e-8, atol=1e-10)
-            assert_allclose(fitted, predicted)
-            predicted = slice(None) if split.predict_rows is None else split.predict_rows
-            assert_allclose(model.predict(stacked.view)[predicted], fitted)
-            assert vars(model).keys() == vars(expected).keys()
 
 
 def test_ridge_learner_of_collinear_columns(rng):

@@ -24,7 +24,14 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVR
 
 from sklearn_gal import GALClassifier, GALRegressor
-from sklearn_gal._learners import FoldRegressors, OutputRegressors, weighted_sum
+from sklearn_gal._learners import (
+    FoldRegressors,
+    OutputRegressors,
+    as_outputs,
+    each_prediction,
+    to_estimator,
+    weighted_sum,
+)
 from sklearn_gal._learners.linear import LINEAR
 
 N = 120
@@ -89,7 +96,7 @@ def test_boosters_become_one(rng, kind, wrapped):
         models = [FoldRegressors(models[i : i + 2]) for i in range(0, len(models), 2)]
     coefficients = COEFFICIENTS[: len(models)] * (len(models) // 4 or 1)
     merged = weighted_sum(models, coefficients, same)
-    assert len(merged.terms) == (2 if "outputs" in wrapped else 1)
+    assert len(merged.terms) == 1
     assert_allclose(merged(view), expected(models, coefficients, view), atol=1e-13)
     assert_allclose(merged(view[:1]), expected(models, coefficients, view[:1]), atol=1e-13)
 
@@ -277,3 +284,21 @@ def test_merged_models_are_made_once_and_never_saved(diabetes, monkeypatch):
     assert (model.predict(X) != predicted).any()
     model.set_params(warm_start=False, loss="absolute_error").fit(X, y)
     assert_allclose(model.predict(X), list(model.staged_predict(X))[-1])
+
+
+@pytest.mark.parametrize("wrapped", ["alone", "folds", "outputs", "linear"])
+@pytest.mark.parametrize("lengths", ["same", "different"])
+def test_predictions_of_each_model(rng, wrapped, lengths):
+    view, residuals = rng.normal(size=(N, 3)), rng.normal(size=(N, 8))
+    models = boosters(view, residuals)
+    if lengths == "different":
+        models[1::2] = boosters(view, residuals[:, 1::2], n_estimators=1)
+    if wrapped == "linear":
+        models = [Ridge().fit(view, r) for r in residuals.T]
+    if wrapped == "outputs":
+        models = [OutputRegressors(models[i : i + 2]) for i in range(0, 8, 2)]
+    if wrapped == "folds":
+        models = [FoldRegressors(models[i : i + 2]) for i in range(0, 8, 2)]
+    each = each_prediction(models, same)(view)
+    separate = [as_outputs(to_estimator(model).predict(view)) for model in models]
+    assert_allclose(each, np.stack(separate, axis=1), atol=1e-14)

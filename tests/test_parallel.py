@@ -34,7 +34,7 @@ SETTINGS = [
     {},
     {"cv": None},
     {"cv": None, "subsample": 0.7},
-    {"cv": 3, "stack_contributions": True},
+    {"cv": 3},
     {"share_models": True},
 ]
 

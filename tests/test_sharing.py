@@ -150,12 +150,6 @@ def test_estimators_of_one_output_are_refused(diabetes, estimator):
         model.fit(*diabetes)
 
 
-def test_stacked_contributions_are_refused(diabetes):
-    model = GALRegressor(held(Ridge()), share_models=True, stack_contributions=True)
-    with pytest.raises(ValueError, match="cannot be combined with share_models=True"):
-        model.fit(*diabetes)
-
-
 # --- together with the rest --------------------------------------------------------------
 
 

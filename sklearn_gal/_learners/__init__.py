@@ -18,8 +18,8 @@ from .models import (
 )
 from .pipeline import PipelineLearner
 from .seeds import SeededClones
-from .summed import WeightedSum
-from .views import StackedView, column_major, with_columns
+from .summed import EachPrediction, WeightedSum
+from .views import column_major
 
 __all__ = [
     "IN_SAMPLE",
@@ -28,17 +28,16 @@ __all__ = [
     "OutputRegressors",
     "SeededClones",
     "Split",
-    "StackedView",
     "as_outputs",
     "column_major",
     "depends_on_memory_layout",
+    "each_prediction",
     "make_learner",
     "predict_held_out",
     "take_rows",
     "to_estimator",
     "weight_parameter",
     "weighted_sum",
-    "with_columns",
 ]
 
 # The first that takes an estimator fits it; all merge models for prediction, in this order.
@@ -102,3 +101,21 @@ def weighted_sum(models, coefficients, check):
     pairs = zip(models, coefficients, strict=True)
     terms = [term for pair in pairs for term in terms_of(*pair)]
     return WeightedSum(terms, LEARNERS, check)
+
+
+def each_prediction(models, check):
+    """A function of a view for the predictions of fitted models, each of them apart.
+
+    Parameters
+    ----------
+    models : list
+        Fitted local models of one organization.
+    check : callable
+        As of `weighted_sum`.
+
+    Returns
+    -------
+    predict : callable
+        Returns the predictions, (n_samples, n_models, n_outputs), for a view.
+    """
+    return EachPrediction(models, LEARNERS, check)

@@ -6,7 +6,6 @@ knows no rounds, no weights and no target.
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -17,7 +16,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from .models import OutputRegressors, as_outputs, to_estimator
 from .seeds import SeededClones
-from .views import StackedView, column_major, with_columns
+from .views import column_major
 from .worker_cache import cached_learner
 
 
@@ -100,6 +99,11 @@ class Learner:
         """
         return terms
 
+    @staticmethod
+    def predicts_one_output(model):
+        """Whether a fitted model is known to predict a single output."""
+        return False
+
     def __init__(self, estimator, view, fit_params, make_learner=None):
         self.estimator = estimator
         self.view = view
@@ -108,7 +112,6 @@ class Learner:
         self.seeds = SeededClones(estimator)
         self.multi_output = get_tags(estimator).target_tags.multi_output
         self.cache_key = uuid4().hex
-        self._stacked: Any = None
 
     def fit(self, residual, split, seed):
         """Fit to a residual.
@@ -163,29 +166,10 @@ class Learner:
     def __reduce__(self):
         # What is cached between rounds is not sent to another process, where the first
         # copy of a learner replaces the copies that come later.
-        return cached_learner, (self.cache_key, type(self), self._arguments())
-
-    def _arguments(self):
-        return self.estimator, self.view, self.fit_params, self.make_learner
-
-    def with_stacked(self, columns):
-        """The learner that sees `columns` of the assistors in addition to its own.
-
-        The learner is the same object as long as the columns are.
-        """
-        if self._stacked is None or self._stacked[0] is not columns:
-            self._stacked = columns, self._with_stacked(columns)
-        return self._stacked[1]
-
-    def _with_stacked(self, columns):
-        estimator, view = with_columns(self.estimator, StackedView(self.view, columns))
-        same = estimator is self.estimator
-        same = same and type(self).takes(estimator, view, self.fit_params)
-        return (type(self) if same else Learner)(estimator, view, self.fit_params)
+        arguments = self.estimator, self.view, self.fit_params, self.make_learner
+        return cached_learner, (self.cache_key, type(self), arguments)
 
     def _cut(self, rows):
-        if isinstance(self.view, StackedView):
-            return self.view.take(rows)
         return column_major(_safe_indexing(self.view, rows))
 
 

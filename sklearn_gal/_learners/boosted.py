@@ -11,9 +11,8 @@ from scipy import sparse
 
 from .base import IN_SAMPLE, Learner
 from .boosted_columns import is_plain, mode_counts, never_bundled
-from .boosted_models import LazyBooster, merge_boosters
+from .boosted_models import LazyBooster, is_booster, merge_boosters
 from .models import OutputRegressors
-from .views import append_columns
 
 # Defaults of the constructor
 DEFAULTS = LGBMRegressor().get_params()
@@ -76,8 +75,6 @@ OTHER_PARAMETERS = {
 MIN_ROWS_SHARED_BINS = 1_000
 # Cut parts that are used again are cached up to this size, or half the size of the columns.
 MAX_CACHED_BYTES = 16 * 2**20
-# Maximal number of bins of columns that assistors have sent
-STACKED_BINS = 31
 # Up to this number of rows, a booster of a single tree is rewound instead of replaced.
 MAX_REWOUND_ROWS = 5_000
 # Objectives whose gradients LightGBM computes from the present labels
@@ -152,8 +149,13 @@ class BoosterLearner(Learner):
 
     @staticmethod
     def merge(terms, sum_terms):
-        """Merge boosters into one per output, with the trees of all."""
+        """Merge boosters into one, with the trees of all."""
         return merge_boosters(terms)
+
+    @staticmethod
+    def predicts_one_output(model):
+        """Whether a fitted model is a booster."""
+        return is_booster(model)
 
     def __init__(self, estimator, view, fit_params, make_learner=None):
         super().__init__(estimator, view, fit_params, make_learner)
@@ -168,14 +170,12 @@ class BoosterLearner(Learner):
         self._mode_counts: Any = None
         self._binned: dict = {}
         self._parts: dict = {}
-        self._min_rows_shared_bins = MIN_ROWS_SHARED_BINS
-        self._binning: dict = {}
 
     def fit(self, residual, split, seed):
         """Fit to a residual; see `Learner.fit`."""
         labels = residual if split.rows is None else residual[split.rows]
         labels = np.ascontiguousarray(labels.T, dtype=np.float32)
-        shares_bins = split.rows is not None and len(residual) >= self._min_rows_shared_bins
+        shares_bins = split.rows is not None and len(residual) >= MIN_ROWS_SHARED_BINS
         used_once = split.key is None and not shares_bins
         if used_once or labels.shape[1] < 2 or not np.isfinite(labels).all():
             return super().fit(residual, split, seed)
@@ -193,22 +193,6 @@ class BoosterLearner(Learner):
         if not binned.predicts_from_bins:
             return model, self._predict_split(model, split, len(models))
         return model, np.stack(fitted, axis=1) if len(fitted) > 1 else fitted[0][:, None]
-
-    def _with_stacked(self, columns):
-        """The columns are binned once for all folds, with any number of rows."""
-        learner = self._stacked and self._stacked[1]
-        if learner is None:
-            learner = BoosterLearner(self.estimator, self.view, self.fit_params)
-            if self._mode_counts is None:
-                self._mode_counts = mode_counts(self.view)
-            learner._mode_counts, learner._min_rows_shared_bins = self._mode_counts, 0
-            n_own, most = self.view.shape[1], self._settings.get("max_bin", 255)
-            bins = [most] * n_own + [min(most, STACKED_BINS)] * columns.shape[1]
-            # without bundles every binned row reaches the same leaf as the row itself
-            learner._binning = {"enable_bundle": False, "max_bin_by_feature": bins}
-        learner.view = append_columns(self.view, columns)
-        learner._binned, learner._parts = {}, {}
-        return learner
 
     def forget(self, key):
         """Discard the binned columns of the splits with this key."""
@@ -265,7 +249,7 @@ class BoosterLearner(Learner):
         weight = self.fit_params.get("sample_weight")
         if weight is not None and split.rows is not None:
             weight = np.asarray(weight)[split.rows]
-        params = {**self._training, **self._binning}
+        params = dict(self._training)
         train = Dataset(view, weight=weight, params=params).construct()  # labels are zeros
         train.label = train.weight = None  # LightGBM has copied them
         if split.predicts_nothing or not self._predicts_from_bins(view):
@@ -300,7 +284,7 @@ class BoosterLearner(Learner):
         for part in cached:
             if np.array_equal(part.used_indices, rows):
                 return part
-        part = everything.subset([], params={**self._training, **self._binning})
+        part = everything.subset([], params=dict(self._training))
         # `subset` would sort a list of them, which takes longer than to cut the rows
         part.used_indices = rows
         part.construct()
@@ -328,8 +312,6 @@ class BoosterLearner(Learner):
             return False
         if self._mode_counts is None:
             self._mode_counts = mode_counts(self.view)
-        if self._binning:
-            return bool(np.isfinite(self._mode_counts).all())
         # a value is at most as frequent in some rows as in all
         if never_bundled(self._mode_counts, view.shape[0]):
             return True

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict, defaultdict
 from copy import copy
+from itertools import chain, zip_longest
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,23 @@ from .models import LazyModel, Term
 
 # Objectives of LightGBM whose prediction is the sum over trees
 IDENTITY = {"fair", "huber", "mape", "quantile", "regression", "regression_l1"}
+# A tree that predicts 0
+_NO_TREE = """num_leaves=1
+num_cat=0
+split_feature=
+split_gain=
+threshold=
+decision_type=
+left_child=
+right_child=
+leaf_value=0
+leaf_weight=
+leaf_count=1
+internal_value=
+internal_weight=
+internal_count=
+is_linear=0
+shrinkage=1"""
 
 
 class LazyBooster(LazyModel):
@@ -68,7 +86,7 @@ class LazyBooster(LazyModel):
 
 
 class MergedBooster:
-    """A booster with the trees of several models, to be predicted by their sum.
+    """A booster with the trees of several models, to be predicted by their sums.
 
     Parameters
     ----------
@@ -83,32 +101,29 @@ class MergedBooster:
         self._n_threads = n_threads
 
     def predict(self, view):
-        """The sum of the trees, (n_samples,)."""
+        """The sums of the trees, (n_samples,) or (n_samples, n_outputs)."""
         # LightGBM's scikit-learn interface converts arrays of objects in the same way
         if isinstance(view, np.ndarray) and view.dtype.kind == "O":
             view = view.astype(np.float64)
-        return self._booster.predict(view, num_threads=self._n_threads)
+        return self._booster.predict(view, raw_score=True, num_threads=self._n_threads)
 
 
 def merge_boosters(terms):
-    """Merge the boosters among `terms` into one per output; see `Learner.merge`."""
-    others, boosters = [], defaultdict(list)
-    for term in terms:
-        if _is_booster(term.model):
-            boosters[term.output].append(term)
-        else:
-            others.append(term)
-    return others + [term for group in boosters.values() for term in _merge(group)]
+    """Merge the boosters among `terms` into one; see `Learner.merge`."""
+    others = [term for term in terms if not is_booster(term.model)]
+    boosters = [term for term in terms if is_booster(term.model)]
+    return others + (_merge(boosters) if boosters else [])
 
 
-def _is_booster(model):
+def is_booster(model):
+    """Whether a fitted model is LightGBM's, with all of its trees in use."""
     if type(model) is LGBMRegressor:
         return model.booster_.best_iteration <= 0
     return isinstance(model, LazyBooster)
 
 
 def _merge(terms):
-    """Merge boosters of the same output, if their predictions are sums of the same kind."""
+    """Merge boosters, if their predictions are sums of the same kind."""
     boosters = [
         model if isinstance(model, LazyBooster) else model.booster_ for _, model, _ in terms
     ]
@@ -119,18 +134,25 @@ def _merge(terms):
     mergeable = not heads and len(categories) == 1 and _is_sum_of_trees(head)
     if not mergeable or any("\nis_linear=1" in text for text in texts):
         return terms
-    trees = [
-        tree
-        for text, term in zip(texts, terms, strict=True)
-        for tree in _scaled_trees(text, term.coefficient)
+    trees_of: dict = {}
+    for text, term in zip(texts, terms, strict=True):
+        trees = trees_of.setdefault(term.output, [])
+        trees += _scaled_trees(text, term.coefficient)
+    outputs, n_outputs = list(trees_of), len(trees_of)
+    # the trees of a booster belong to its outputs in turn
+    rounds = zip_longest(*trees_of.values(), fillvalue=_NO_TREE)
+    numbered = [
+        f"Tree={number}\n{tree}" for number, tree in enumerate(chain.from_iterable(rounds))
     ]
-    numbered = [f"Tree={number}\n{tree}" for number, tree in enumerate(trees)]
     end = f"end of trees\n\npandas_categorical:{categories.pop()}"
+    for name in ("num_class", "num_tree_per_iteration"):
+        head = head.replace(f"\n{name}=1\n", f"\n{name}={n_outputs}\n")
     # LightGBM requires the line, but does not use it to predict
     head += "\nfeature_infos=" + _line(texts[0], "feature_infos")
     merged = Booster(model_str="\n\n".join([head, *numbered, end]))
     n_threads = boosters[0].params.get("num_threads", 1)
-    return [Term(terms[0].output, MergedBooster(merged, n_threads), 1.0)]
+    output = outputs[0] if n_outputs == 1 else outputs
+    return [Term(output, MergedBooster(merged, n_threads), 1.0)]
 
 
 def _head(text):

@@ -2,7 +2,6 @@
 
 from copy import copy
 from numbers import Real
-from uuid import uuid4
 
 import numpy as np
 from scipy import linalg, sparse
@@ -23,7 +22,6 @@ from sklearn.utils import check_array
 
 from .base import Learner
 from .models import Term
-from .views import append_columns
 
 # Estimators that predict X @ coef_ + intercept_
 LINEAR = {
@@ -90,21 +88,6 @@ class RidgeLearner(Learner):
 
     def _probe(self):
         return clone(self.estimator).set_params(alpha=self.estimator.alpha or 1.0)
-
-    def _with_stacked(self, columns):
-        """The organization's columns are already checked and centred."""
-        view = append_columns(self.view, columns)
-        if sparse.issparse(view) or not self.takes(self.estimator, view, self.fit_params):
-            return super()._with_stacked(columns)
-        learner = copy(self)
-        shift = np.zeros(columns.shape[1])
-        if self.estimator.fit_intercept is True:
-            shift = columns.mean(axis=0)
-        learner.view, learner.cache_key = view, uuid4().hex
-        learner._solvers, learner._stacked = {}, None
-        learner.shift = np.append(self.shift, shift)
-        learner.matrix = append_columns(self.matrix, columns - shift)
-        return learner
 
     def fit(self, residual, split, seed):
         """Fit to a residual; see `Learner.fit`."""

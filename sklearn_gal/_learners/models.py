@@ -68,15 +68,15 @@ class Term(NamedTuple):
 
     Parameters
     ----------
-    output : int or None
-        Output that the model predicts; None: it predicts all outputs.
+    output : int, list of int or None
+        Output or outputs that the model predicts; None: it predicts all outputs.
     model : object
         Has `predict`, or is a `LazyModel`.
     coefficient : float
         Factor of its predictions.
     """
 
-    output: int | None
+    output: int | list[int] | None
     model: Any
     coefficient: float
 

@@ -28,7 +28,6 @@ from sklearn.preprocessing import (
 
 from .base import IN_SAMPLE, Learner
 from .models import OutputRegressors, Term, to_estimator
-from .views import StackedView, with_columns
 
 # Transformers that ignore the target, whatever their parameters are, and that transform the
 # rows they are fitted to in the same way as other rows
@@ -79,7 +78,6 @@ class PipelineLearner(Learner):
             and hasattr(estimator.steps[-1][1], "fit")
             and fit_params.keys() <= {f"{last}__sample_weight"}
             and all(refits_identically(step) for _, step in estimator.steps[:-1])
-            and not isinstance(view, StackedView)
         )
 
     @staticmethod
@@ -103,37 +101,16 @@ class PipelineLearner(Learner):
 
     def fit(self, residual, split, seed):
         """Fit to a residual; see `Learner.fit`."""
-        if not self.shares_transformers(split):
+        shares_with_all_rows = self.view.shape[0] >= MIN_ROWS_SHARED_TRANSFORMERS
+        if split.key is None and not shares_with_all_rows:
             return super().fit(residual, split, seed)
-        return self.fit_last_step(residual, split, seed, self._from_fitted_steps)
-
-    def shares_transformers(self, split):
-        """Whether other fits use the transformers of this split too."""
-        return split.key is not None or self._shares_with_all_rows()
-
-    def _shares_with_all_rows(self):
-        return self.view.shape[0] >= MIN_ROWS_SHARED_TRANSFORMERS
-
-    def fit_last_step(self, residual, split, seed, from_fitted_steps, columns=None):
-        """As `fit`, with `columns` appended to the transformed ones.
-
-        `from_fitted_steps` makes a pipeline of fitted transformers and a fitted last step.
-        """
-        source = IN_SAMPLE if self._shares_with_all_rows() else split
-        transformers, learner = self._prepare(source)
-        if columns is not None:
-            learner = learner.with_stacked(columns)
+        transformers, learner = self._prepare(IN_SAMPLE if shares_with_all_rows else split)
         model, fitted = learner.fit(residual, split, seed)
         model = to_estimator(model)
         if isinstance(model, OutputRegressors):
-            each = [from_fitted_steps(transformers, one) for one in model.estimators]
+            each = [self._from_fitted_steps(transformers, one) for one in model.estimators]
             return OutputRegressors(each), fitted
-        return from_fitted_steps(transformers, model), fitted
-
-    def _with_stacked(self, columns):
-        if type(self.estimator.steps[-1][1]) is Pipeline:  # it transforms them as well
-            return super()._with_stacked(columns)
-        return StackedPipelineLearner(self, columns)
+        return self._from_fitted_steps(transformers, model), fitted
 
     def forget(self, key):
         """Discard what is cached for the splits with this key."""
@@ -164,34 +141,6 @@ class PipelineLearner(Learner):
         pipeline = copy(self.seeds.estimator)
         pipeline.steps = [*transformers, (pipeline.steps[-1][0], model)]
         return pipeline
-
-
-class StackedPipelineLearner(Learner):
-    """A pipeline whose last step also sees what other organizations have sent.
-
-    Parameters
-    ----------
-    own : PipelineLearner
-        Learner of the pipeline without these columns.
-    columns : ndarray of shape (n_samples, n_columns)
-        Columns that the others have sent.
-    """
-
-    def __init__(self, own, columns):
-        stacked, view = with_columns(own.estimator, StackedView(own.view, columns))
-        super().__init__(stacked, view, own.fit_params)
-        self._own, self._columns = own, columns
-
-    def _arguments(self):
-        return self._own, self._columns
-
-    def fit(self, residual, split, seed):
-        """Fit to a residual; see `Learner.fit`."""
-        if not self._own.shares_transformers(split):
-            return super().fit(residual, split, seed)
-        return self._own.fit_last_step(
-            residual, split, seed, self.seeds.estimator.from_fitted_steps, self._columns
-        )
 
 
 class MergedPipeline:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .models import as_outputs, to_estimator
+from .models import as_outputs, terms_of, to_estimator
 
 
 class WeightedSum:
@@ -28,7 +28,7 @@ class WeightedSum:
     """
 
     def __init__(self, terms, learners, check, n_outputs=None):
-        outputs = [term.output for term in terms if term.output is not None]
+        outputs: list[Any] = [term.output for term in terms if term.output is not None]
         self._n_outputs: Any = n_outputs or (max(outputs) + 1 if outputs else None)
         self._learners = learners
         self._check = check
@@ -52,5 +52,54 @@ class WeightedSum:
                 continue
             if np.ndim(total) == 0:
                 total = np.zeros((n_samples, self._n_outputs))
-            total[:, output] += coefficient * prediction[:, 0]
+            if np.ndim(output) == 0:
+                prediction = prediction[:, 0]
+            total[:, output] += coefficient * prediction
         return total
+
+
+class EachPrediction:
+    """The predictions of several models, each of them apart.
+
+    Models that predict one output at a time are merged as one sum with an output for each
+    model and output; the others predict a view one after the other.
+
+    Parameters
+    ----------
+    models : list
+        Fitted models of one organization.
+    learners : tuple of type
+        Learner classes, as of `WeightedSum`.
+    check : callable
+        As of `WeightedSum`.
+    """
+
+    def __init__(self, models, learners, check):
+        self._models = models
+        self._check = check
+        listed = [list(terms_of(model, 1.0)) for model in models]
+        outputs: list[Any] = [term.output or 0 for terms in listed for term in terms]
+        n_outputs = max(outputs, default=0) + 1
+        self._sum: Any = None
+        if all(self._is_apart(term, learners) for terms in listed for term in terms):
+            apart = [
+                term._replace(output=position * n_outputs + (term.output or 0))
+                for position, terms in enumerate(listed)
+                for term in terms
+            ]
+            self._sum = WeightedSum(apart, learners, check, len(models) * n_outputs)
+
+    @staticmethod
+    def _is_apart(term, learners):
+        """Whether a model predicts a single output."""
+        known = (learner.predicts_one_output(term.model) for learner in learners)
+        return term.output is not None or any(known)
+
+    def __call__(self, view):
+        """The predictions, (n_samples, n_models, n_outputs), for the rows of a view."""
+        if self._sum is not None:
+            return self._sum(view).reshape(view.shape[0], len(self._models), -1)
+        each = [as_outputs(to_estimator(model).predict(view)) for model in self._models]
+        for prediction in each:
+            self._check(prediction, (view.shape[0], *prediction.shape[1:]))
+        return np.stack(each, axis=1)

@@ -72,11 +72,12 @@ class Descent:
             return Step.zero(self.patterns, [None] * len(self.patterns.owner))
         requests = self.disclosure.requests(number, residuals, folds)  # what each one sees
         gates = [request.gate for request in requests]
-        fitted = times_gates(self.fit(requests), gates, self.train.rows.X)  # (2) f_m
-        return self.solve(residuals, fitted, folds, gates)
+        functions = self.fit(requests)  # (2) f_m
+        return self.solve(number, residuals, functions, folds, gates)
 
-    def solve(self, residuals, fitted, folds, gates):
+    def solve(self, number, residuals, functions, folds, gates):
         """Choose weights and rate of every pattern, and move the training rows by them."""
+        fitted = times_gates(functions, gates, self.train)
         rows, raw = self.train.rows, self.train.values
         step, directions = Step.zero(self.patterns, gates), {}
         for pattern, selected in self.patterns.selection_rows(rows.present, folds):
@@ -99,6 +100,7 @@ class Descent:
             step.rates[:] = 0.0
         # (5) F <- F + rate * sum_m w_m f_m
         self.train.advance(fitted.values, step, directions)
+        self.train.remember(number, functions.values, step)
         return step
 
     def run(self, max_iter, patience, observers):
@@ -145,7 +147,7 @@ class Descent:
         Parameters
         ----------
         fitted_of : callable
-            ``fitted_of(number, folds, gates)`` returns `Fitted` of a round.
+            ``fitted_of(number, folds)`` returns the `Fitted` functions of a round.
         """
         for raw in self.raws:
             raw.restart()
@@ -153,8 +155,8 @@ class Descent:
         rounds, self.model.rounds = self.model.rounds, []
         for number, before in enumerate(rounds):
             folds, residuals = self.folds(number), self.train.residuals(self.loss)
-            fitted = fitted_of(number, folds, before.gates)
-            step = self.solve(residuals, fitted, folds, before.gates)
+            functions = fitted_of(number, folds)
+            step = self.solve(number, residuals, functions, folds, before.gates)
             self.model.rounds.append(self._record(number, step))
 
     def revise(self):

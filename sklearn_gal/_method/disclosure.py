@@ -31,7 +31,11 @@ class Disclosure:
         self.seeds = seeds
 
     def gate(self, number, participant) -> Callable | None:
-        """Return the function of X, (n_samples,), that is the gate of a participant."""
+        """Return the gate of a participant in a round, or None.
+
+        A gate is a function of `RawPredictions` with values of shape (n_samples, 1) or
+        (n_samples, n_outputs).
+        """
         return None
 
     def requests(self, number, residuals, folds) -> list[Request]:
@@ -51,7 +55,7 @@ class Disclosure:
             gate = self.gate(number, participant)
             residual = residuals.own
             if gate is not None:
-                residual = residual * gate(self.train.rows.X)[:, None]
+                residual = residual * gate(self.train)
             requests.append(Request(number, seed, folds, residual, gate=gate))
         return requests
 
@@ -145,16 +149,16 @@ class Alone(DisclosureWrapper):
         return [replace(stand_in, residual=residuals.of_pattern[self._pattern]), *others]
 
 
-def times_gates(fitted, gates, X):
-    """Return fitted values of participants, multiplied by their gates.
+def times_gates(fitted, gates, raw):
+    """Return what participants have fitted, multiplied by their gates.
 
     Parameters
     ----------
     fitted : Fitted
-        Fitted values.
-    gates : list of callable or None
+        The functions that were fitted.
+    gates : sequence of callable or None
         The gate of every participant.
-    X : table
+    raw : RawPredictions
         The rows.
     """
     if not any(gates):
@@ -162,5 +166,5 @@ def times_gates(fitted, gates, X):
     values = fitted.values.copy()
     for participant, gate in enumerate(gates):
         if gate is not None:
-            values[:, participant] *= gate(X)[:, None]
+            values[:, participant] *= gate(raw)
     return Fitted(values, fitted.took_part)

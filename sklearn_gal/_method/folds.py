@@ -17,7 +17,7 @@ TWO_FOLDS_FROM = 200
 DIVIDED_ROWS = 30_000
 MIN_DIVISIONS, MAX_DIVISIONS = 10, 16
 # What the seed of a draw is for
-_FOLDS, VALIDATION = 1, 2
+_FOLDS, VALIDATION, GATES = 1, 2, 3
 
 
 def number_of_folds(cv, subsample, n_samples):

@@ -11,6 +11,9 @@ from .._contract import Fitted
 from .disclosure import times_gates
 from .rows import RawPredictions, Rows
 
+# Functions of single rounds are asked for in blocks of rows of about this size.
+MAX_BLOCK_BYTES = 2**27
+
 
 @dataclass
 class Term:
@@ -23,7 +26,7 @@ class Term:
     coefficients : ndarray of shape (n_rounds,)
         What its function of each round counts.
     gate : callable or None
-        Function of X, (n_samples,), that multiplies them; None is 1.
+        Function of `RawPredictions` that multiplies them; None is 1.
     """
 
     participant: int
@@ -46,6 +49,8 @@ class AdditiveModel:
         Which participants have weights and rates together.
     first_residual : float
         Largest absolute residual before the first round.
+    gated : bool, default=False
+        Whether terms may have gates that need functions of earlier rounds.
 
     Attributes
     ----------
@@ -55,47 +60,107 @@ class AdditiveModel:
         Training and validation loss before the first round.
     """
 
-    def __init__(self, loss, baseline, participants, patterns, first_residual):
+    def __init__(self, loss, baseline, participants, patterns, first_residual, gated=False):
         self.loss = loss
         self.baseline = baseline
         self.participants = participants
         self.patterns = patterns
         self.first_residual = first_residual
+        self.gated = gated
         self.rounds: list = []
         self.baseline_losses: tuple = (np.nan, None)
 
     def start(self, rows):
         """Return the raw predictions of rows before the first round."""
-        return RawPredictions(rows, self.patterns, self.baseline)
+        return RawPredictions(
+            rows, self.patterns, self.baseline, self.participants, self.gated
+        )
 
     def raw(self, X, n_jobs=None):
         """Return the raw predictions of a table, (n_samples, n_outputs)."""
         return self.baseline + self.contributions(X, n_jobs).sum(axis=1)
 
     def contributions(self, X, n_jobs=None):
-        """Return the shares of the organizations, (n_samples, n_organizations, K)."""
-        with self.participants.asking():
-            pattern_of_row = self.patterns.assign(self.participants.presence(X))
-            shape = (X.shape[0], len(self.participants), len(self.baseline))
-            shares = np.zeros(shape)
-            for pattern in np.unique(pattern_of_row):
-                rows: Any = slice(None)
-                part = X
-                if len(self.patterns) > 1:
-                    rows = np.flatnonzero(pattern_of_row == pattern)
-                    part = self.participants.take(X, rows)
-                shares[rows] = self._shares(pattern, part, n_jobs)
+        """Return the shares of the organizations, (n_samples, n_organizations, K).
+
+        A product belongs to its two organizations in equal parts.
+        """
+        shape = (X.shape[0], len(self.participants), len(self.baseline))
+        shares = np.zeros(shape)
+        for rows, participant, partner, values in self._summands(X, n_jobs):
+            shares[rows, participant] += 0.5 * values if partner != participant else values
+            if partner != participant:
+                shares[rows, partner] += 0.5 * values
         return self.patterns.per_organization(shares, axis=1)
 
-    def _shares(self, pattern, X, n_jobs):
-        terms, shape = self.terms(pattern), (X.shape[0], len(self.baseline))
-        values = self.participants.sums(X, terms, n_jobs)
-        shares = np.zeros((X.shape[0], len(self.participants), len(self.baseline)))
-        for term, value in zip(terms, values, strict=True):
-            value = np.nan_to_num(np.broadcast_to(value, shape))
-            gate = 1.0 if term.gate is None else term.gate(X)[:, None]
-            shares[:, term.participant] += gate * value
-        return shares
+    def interaction_contributions(self, X, n_jobs=None):
+        """Return the shares of the pairs of organizations, (n_samples, M, M, K)."""
+        n_participants = len(self.participants)
+        shape = (X.shape[0], n_participants, n_participants, len(self.baseline))
+        shares = np.zeros(shape)
+        for rows, participant, partner, values in self._summands(X, n_jobs):
+            shares[rows, participant, partner] += 0.5 * values
+            shares[rows, partner, participant] += 0.5 * values
+        shares = self.patterns.per_organization(shares, axis=1)
+        return self.patterns.per_organization(shares, axis=2)
+
+    def _summands(self, X, n_jobs):
+        """Yield rows, participant, partner and the values of a term.
+
+        The partner of a term without a gate is the participant itself.
+        """
+        with self.participants.asking():
+            pattern_of_row = self.patterns.assign(self.participants.presence(X))
+            for pattern in np.unique(pattern_of_row):
+                terms = self.terms(pattern)
+                gated = [term for term in terms if term.gate is not None]
+                of_pattern: Any = slice(None)
+                if len(self.patterns) > 1:
+                    of_pattern = np.flatnonzero(pattern_of_row == pattern)
+                for rows in self._blocks(of_pattern, X.shape[0], gated):
+                    is_whole = isinstance(rows, slice) and rows == slice(None)
+                    part = X if is_whole else self.participants.take(X, rows)
+                    for summand in self._summands_of_rows(part, terms, gated, n_jobs):
+                        yield rows, *summand
+
+    def _blocks(self, rows, n_samples, gated):
+        """Return parts of the rows, for which all functions fit into memory."""
+        size = 16 * (len(gated) + 1) * len(self.baseline)
+        if not gated or size * n_samples <= MAX_BLOCK_BYTES:
+            return [rows]
+        rows = np.arange(n_samples)[rows]
+        return np.array_split(rows, 1 + size * len(rows) // MAX_BLOCK_BYTES)
+
+    def _summands_of_rows(self, X, terms, gated, n_jobs):
+        plain, shape = [term for term in terms if term.gate is None], (len(self.baseline),)
+        values = self.participants.sums(X, plain, n_jobs)
+        for term, value in zip(plain, values, strict=True):
+            value = np.nan_to_num(np.broadcast_to(value, (X.shape[0], *shape)))
+            yield term.participant, term.participant, value
+        if not gated:
+            return
+        names = self.participants.participant_names
+        wanted = {
+            (names[term.participant], int(number))
+            for term in gated
+            for number in np.flatnonzero(term.coefficients)
+        }
+        wanted |= {
+            (term.gate.partner, term.gate.number)
+            for term in gated
+            if hasattr(term.gate, "number") and term.gate.partner in names
+        }
+        raw = self.start_at(X)
+        raw.functions = self.participants.functions(X, wanted, n_jobs)
+        for term in gated:
+            name = names[term.participant]
+            value = sum(
+                term.coefficients[number] * raw.functions[name, number]
+                for number in np.flatnonzero(term.coefficients).tolist()
+            )
+            partner = getattr(term.gate, "partner", name)
+            position = names.index(partner) if partner in names else term.participant
+            yield term.participant, position, value * term.gate(raw)
 
     def terms(self, pattern):
         """Return the terms of a pattern; functions with the same gate are one term."""
@@ -110,8 +175,10 @@ class AdditiveModel:
         for participant, own in enumerate(columns):
             gates = [each.gates[participant] for each in self.rounds]
             for gate in dict.fromkeys(gates):
-                of_gate = [other is gate for other in gates]
-                terms.append(Term(participant, np.where(of_gate, own, 0.0), gate))
+                of_gate = [other == gate for other in gates]
+                part = np.where(of_gate, own, 0.0)
+                if gate is None or part.any():
+                    terms.append(Term(participant, part, gate))
         return terms
 
     def stages(self, X):
@@ -133,11 +200,12 @@ class AdditiveModel:
     def advance(self, raw, number, step):
         """Move rows that were not fitted to by the step of a round."""
         if step.rates.any():
-            fitted = self.values(raw, number, step.gates, asked=raw.asks_for(step))
-            raw.advance(fitted.values, step)
+            functions = self.values(raw, number, asked=raw.asks_for(step))
+            raw.advance(times_gates(functions, step.gates, raw).values, step)
+            raw.remember(number, functions.values, step)
 
-    def values(self, raw, number, gates, asked=None, folds=None):
-        """Return what the participants predict in a round, multiplied by their gates.
+    def values(self, raw, number, asked=None, folds=None):
+        """Return the functions of a round, as `Fitted`.
 
         Parameters
         ----------
@@ -145,8 +213,6 @@ class AdditiveModel:
             The rows.
         number : int
             The round.
-        gates : sequence of callable or None
-            The gates of the round.
         asked : ndarray of bool of shape (n_participants,), default=None
             Which participants to ask; None is all. The others count as 0.
         folds : Folds, default=None
@@ -159,7 +225,6 @@ class AdditiveModel:
             everything if asked is None else np.flatnonzero(asked),
             number,
             len(self.rounds),
-            raw.stacked,
             folds and folds.numbers,
         )
         took_part = np.zeros(shape[1], dtype=bool)
@@ -167,7 +232,7 @@ class AdditiveModel:
             values[:, participant] = prediction
             took_part[participant] = np.ndim(prediction) > 0  # a number: it has no model
         np.nan_to_num(values, copy=False)
-        return times_gates(Fitted(values, took_part), gates, raw.rows.X)
+        return Fitted(values, took_part)
 
     def copy(self):
         """Return a copy with the rounds so far."""

@@ -69,10 +69,23 @@ class RawPredictions:
         The patterns.
     baseline : ndarray of shape (n_outputs,)
         Raw prediction before the first round.
+    participants : Participants
+        Who has fitted the functions.
+    gated : bool, default=False
+        Whether gates may need functions of earlier rounds.
+
+    Attributes
+    ----------
+    functions : dict of (str, int) to ndarray of shape (n_samples, n_outputs)
+        What a participant has fitted in a round, by its name: the latest ones.
+    latest : dict of (str, str or None) to int
+        The latest round of a participant with a gate of a partner, or without a gate.
     """
 
-    def __init__(self, rows, patterns, baseline):
+    def __init__(self, rows, patterns, baseline, participants, gated=False):
         self.rows = rows
+        self.participants = participants
+        self._gated = gated
         self.pattern_of_row = patterns.assign(rows.present)
         self.patterns_in_use = np.flatnonzero(np.bincount(self.pattern_of_row))
         self._first_values = [np.tile(baseline, (len(rows), 1))] * len(patterns)
@@ -81,6 +94,23 @@ class RawPredictions:
     def restart(self):
         """Go back to the baseline."""
         self.values = self._first_values
+        self.functions: dict = {}
+        self.latest: dict = {}
+
+    def remember(self, number, functions, step):
+        """Keep the functions of a round, (n_samples, n_participants, K), for gates."""
+        if not self._gated or not step.rates.any():
+            return
+        for name, gate, function in zip(
+            self.participants.participant_names,
+            step.gates,
+            np.moveaxis(functions, 1, 0),
+            strict=True,
+        ):
+            key = name, getattr(gate, "partner", None)
+            self.functions.pop((name, self.latest.get(key)), None)
+            self.latest[key] = number
+            self.functions[name, number] = function.copy()
 
     @property
     def own(self):
@@ -122,15 +152,11 @@ class RawPredictions:
 
     def asks_for(self, step):
         """Tell of which participants the fitted values are needed to advance."""
-        return step.weights.any(axis=0)
-
-    def stacked(self, participant):
-        """Return the columns that a participant sees next to its own; here none."""
-        return None
+        return step.weights.any(axis=0) | self._gated
 
     def snapshot(self):
-        """Return the raw predictions as they are now, for `restore`."""
-        return self.values
+        """Return the raw predictions and functions as they are now, for `restore`."""
+        return self.values, dict(self.functions), dict(self.latest)
 
     def restore(self, snapshot, previous_pattern=None):
         """Go back to a snapshot.
@@ -142,5 +168,7 @@ class RawPredictions:
         previous_pattern : ndarray of int, default=None
             For every pattern, its position among those of the snapshot; None: the same.
         """
-        order = range(len(snapshot)) if previous_pattern is None else previous_pattern
-        self.values = [snapshot[pattern] for pattern in order]
+        values, functions, latest = snapshot
+        order = range(len(values)) if previous_pattern is None else previous_pattern
+        self.values = [values[pattern] for pattern in order]
+        self.functions, self.latest = dict(functions), dict(latest)

@@ -16,16 +16,15 @@ from .._learners import (
     IN_SAMPLE,
     FoldRegressors,
     Split,
-    StackedView,
     column_major,
     depends_on_memory_layout,
+    each_prediction,
     make_learner,
     predict_held_out,
     take_rows,
     weighted_sum,
-    with_columns,
 )
-from .missing import missing_rows
+from .missing import as_floats, is_numeric, missing_rows
 
 # Name of the only organization when the user names none.
 SOLE_ORGANIZATION = "all"
@@ -165,16 +164,13 @@ class LocalOrganization:
         residual = np.ascontiguousarray(request.residual)
         with self._naming_errors(f"fitting round {request.number + 1}"):
             if self._rows is None:
-                return self._fit_rows(request, request.folds, residual, request.stacked)
+                return self._fit_rows(request, request.folds, residual)
             fitted = np.full_like(residual, np.nan)
-            folds, stacked = self._folds_of_own_rows(request.folds), request.stacked
-            if stacked is not None:
-                stacked = stacked[self._rows]
+            folds = self._folds_of_own_rows(request.folds)
             if not self._can_fit(folds):
                 self.models[request.number] = None
                 return fitted
-            residual = residual[self._rows]
-            fitted[self._rows] = self._fit_rows(request, folds, residual, stacked)
+            fitted[self._rows] = self._fit_rows(request, folds, residual[self._rows])
             return fitted
 
     def _folds_of_own_rows(self, folds):
@@ -191,11 +187,9 @@ class LocalOrganization:
         n_inside = np.bincount(folds.numbers[folds.numbers != NO_FOLD])
         return len(self._rows) - n_inside.max() >= MIN_ROWS_TO_FIT
 
-    def _fit_rows(self, request, folds, residual, stacked):
+    def _fit_rows(self, request, folds, residual):
         """Fit the rows that the organization has, and return their fitted values."""
         learner = self._learner
-        if stacked is not None:
-            learner = learner.with_stacked(stacked)
         if folds is None:
             model, fitted = learner.fit(residual, IN_SAMPLE, request.seed)
             self.models[request.number] = model
@@ -234,7 +228,7 @@ class LocalOrganization:
         worker.models = {}
         return worker
 
-    def predict(self, X, rounds, coefficients, stacked=None, folds=None):
+    def predict(self, X, rounds, coefficients, folds=None):
         """Return the sum over `rounds` of `coefficients` times the predictions for X.
 
         Parameters
@@ -245,8 +239,6 @@ class LocalOrganization:
             Round numbers.
         coefficients : sequence of float
             One coefficient per round.
-        stacked : ndarray of shape (n_samples, n_columns), default=None
-            As of `Request`, for a single round.
         folds : ndarray of shape (n_samples,), default=None
             Fold numbers of training rows: each is predicted by the model that has not seen
             it.
@@ -261,29 +253,25 @@ class LocalOrganization:
             return 0.0
         presence = self.presence(X)
         if presence.all():
-            return self._predict_rows(X, rounds, coefficients, stacked, folds)
+            return self._predict_rows(X, rounds, coefficients, folds)
         rows = np.flatnonzero(presence)
         if len(rows) == 0:
             return np.nan
-        if stacked is not None:
-            stacked = stacked[rows]
         if folds is not None:
             folds = folds[rows]
         X = _safe_indexing(X, rows)
-        known = self._predict_rows(X, rounds, coefficients, stacked, folds)
+        known = self._predict_rows(X, rounds, coefficients, folds)
         if np.ndim(known) == 0:
             return known
         contribution = np.full((len(presence), known.shape[1]), np.nan)
         contribution[rows] = known
         return contribution
 
-    def _predict_rows(self, X, rounds, coefficients, stacked, folds):
+    def _predict_rows(self, X, rounds, coefficients, folds):
         view = column_major(self._view(X))
-        if stacked is None and folds is None and len(rounds) > 1:
+        if folds is None and len(rounds) > 1:
             with self._naming_errors("predicting"):
                 return self._summed(rounds, coefficients)(view)
-        if stacked is not None:
-            _, view = with_columns(self.estimator, StackedView(view, stacked))
         total = 0.0
         for model, coefficient in self._involved(rounds, coefficients):
             with self._naming_errors("predicting"):
@@ -292,16 +280,74 @@ class LocalOrganization:
             total = total + coefficient * prediction
         return total
 
-    def _summed(self, rounds, coefficients):
-        """Return the weighted sum of the models of these rounds, merged for many calls."""
-        key = tuple(rounds), tuple(coefficients)
+    def predict_each(self, X, rounds):
+        """Return the predictions of single rounds.
+
+        Parameters
+        ----------
+        X : {array, sparse matrix, dataframe} of shape (n_samples, n_features)
+            Rows to predict.
+        rounds : sequence of int
+            Round numbers.
+
+        Returns
+        -------
+        predictions : ndarray of shape (n_samples, n_rounds, n_outputs) or float
+            0 in rounds in which the organization took no part, NaN in rows that it does not
+            have. 0.0 if it took part in none of the rounds, or has none of the rows.
+        """
+        involved = self._involved(rounds, [1.0] * len(rounds))
+        presence = self.presence(X)
+        if not involved or not presence.any():
+            return 0.0
+        rows = slice(None) if presence.all() else np.flatnonzero(presence)
+        part = X if presence.all() else _safe_indexing(X, rows)
+        with self._naming_errors("predicting"):
+            models = [model for model, _ in involved]
+            predict = self._merged_once(
+                ("each", *rounds), lambda: each_prediction(models, self._checked)
+            )
+            known = predict(column_major(self._view(part)))
+        took_part = np.array([self.models.get(number) is not None for number in rounds])
+        each = np.full((X.shape[0], len(rounds), known.shape[2]), np.nan)
+        each[rows] = 0.0
+        each[np.ix_(np.arange(X.shape[0])[rows], took_part)] = known
+        return each
+
+    def _merged_once(self, key, make):
+        """Return what `make` returns, which is kept for many calls."""
         if key not in self._merged:
-            involved = self._involved(rounds, coefficients)
-            models, shares = zip(*involved, strict=True) if involved else ((), ())
             if len(self._merged) >= MAX_MERGED_SUMS:
                 self._merged = {}
-            self._merged[key] = weighted_sum(models, shares, self._checked)
+            self._merged[key] = make()
         return self._merged[key]
+
+    def column(self, X, position):
+        """Return one of the organization's columns as floats, (n_samples,)."""
+        column = _safe_indexing(X, int(self.columns[position]), axis=1)
+        if sparse.issparse(column):
+            column = column.toarray().ravel()
+        return as_floats(column)
+
+    def numeric_columns(self, X):
+        """Return the positions of the numeric columns among the organization's columns."""
+        return np.array(
+            [
+                position
+                for position, column in enumerate(self.columns)
+                if is_numeric(_safe_indexing(X, int(column), axis=1))
+            ],
+            dtype=np.intp,
+        )
+
+    def _summed(self, rounds, coefficients):
+        """Return the weighted sum of the models of these rounds, merged for many calls."""
+        involved = self._involved(rounds, coefficients)
+        models, shares = zip(*involved, strict=True) if involved else ((), ())
+        return self._merged_once(
+            (tuple(rounds), tuple(coefficients)),
+            lambda: weighted_sum(models, shares, self._checked),
+        )
 
     def _involved(self, rounds, coefficients):
         """Return the models with coefficients other than 0 of rounds with a model."""

@@ -37,3 +37,22 @@ def is_missing(column):
         return missing
     column = np.asarray(column)
     return np.isnan(column) if column.dtype.kind == "f" else np.zeros(len(column), bool)
+
+
+def is_numeric(column):
+    """Whether a column of an array or of a frame has numbers and at least two values."""
+    dtype = column.dtype
+    numeric = dtype.is_numeric() if hasattr(dtype, "is_numeric") else dtype.kind in "fiub"
+    if not numeric or sparse.issparse(column):
+        return False
+    values = as_floats(column)
+    return np.nanmin(values, initial=np.inf) < np.nanmax(values, initial=-np.inf)
+
+
+def as_floats(column):
+    """A column of numbers as a float array; NaN where a value is missing."""
+    if hasattr(column, "isna"):  # pandas
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    if hasattr(column, "is_null"):  # polars
+        return column.cast(float).to_numpy()
+    return np.asarray(column, dtype=np.float64)

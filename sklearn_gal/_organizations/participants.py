@@ -74,6 +74,11 @@ class Participants:
         return len(self.owner)
 
     @property
+    def participant_names(self):
+        """Names of the participants; a stand-in has one of its own."""
+        return [each.name for each in self]
+
+    @property
     def names(self):
         """Names of the organizations."""
         return [each.name for each in self.organizations]
@@ -87,13 +92,6 @@ class Participants:
     def assists(self):
         """Which participants do not belong to the label holder, (n_participants,)."""
         return self.owner != (-1 if self.holder is None else self.holder)
-
-    def receivers(self, stack_contributions):
-        """Return the positions of the organizations that see what the others have sent."""
-        if not stack_contributions or self.holder is None or len(self.organizations) == 1:
-            return []
-        everything = list(range(len(self.organizations)))
-        return everything if stack_contributions == "all" else [self.holder]
 
     def seeds(self, *entropy):
         """Return the seeds of the participants; a stand-in has that of its organization."""
@@ -159,7 +157,51 @@ class Participants:
         with Threads(self.n_at_once(n_jobs)) as threads:
             return threads.map(predict, terms)
 
-    def predict_round(self, X, asked, number, n_rounds, stacked, folds):
+    def functions(self, X, wanted, n_jobs):
+        """Return what participants predict in single rounds.
+
+        Parameters
+        ----------
+        X : table
+            Rows to predict.
+        wanted : set of tuple (str, int)
+            Names of participants, and rounds.
+        n_jobs : int or None
+            How many participants predict at the same time.
+
+        Returns
+        -------
+        functions : dict of (str, int) to ndarray of shape (n_samples, n_outputs)
+            0 in rows that a participant does not have.
+        """
+        rounds_of: dict = {}
+        for name, number in sorted(wanted):
+            rounds_of.setdefault(name, []).append(number)
+        asked = [each for each in self if each.name in rounds_of]
+
+        def predict(participant):
+            each = participant.predict_each(X, rounds_of[participant.name])
+            return np.nan_to_num(each)
+
+        with Threads(self.n_at_once(n_jobs)) as threads:
+            answers = threads.map(predict, asked)
+        return {
+            (participant.name, number): answer[:, position] if np.ndim(answer) else answer
+            for participant, answer in zip(asked, answers, strict=True)
+            for position, number in enumerate(rounds_of[participant.name])
+        }
+
+    def holder_column(self, X, column):
+        """Return one of the label holder's columns as floats, (n_samples,)."""
+        return self.organizations[self.holder].column(X, column)
+
+    def numeric_holder_columns(self, X):
+        """Return the positions of the label holder's numeric columns among its columns."""
+        if self.holder is None:
+            return np.zeros(0, dtype=np.intp)
+        return self.organizations[self.holder].numeric_columns(X)
+
+    def predict_round(self, X, asked, number, n_rounds, folds):
         """Yield a participant and what it predicts in a round, for those that are asked.
 
         Parameters
@@ -172,14 +214,12 @@ class Participants:
             The round.
         n_rounds : int
             Number of rounds of the model, which may all be asked for in turn.
-        stacked : callable
-            Returns the columns that a participant sees next to its own, or None.
         folds : ndarray of shape (n_samples,) or None
             Fold numbers of training rows.
         """
         participants = list(self)
         for j in asked:
-            yield j, participants[j].predict(X, [number], [1.0], stacked(j), folds)
+            yield j, participants[j].predict(X, [number], [1.0], folds)
 
     def revised(self, number, shape):
         """Return what the latest models give for a round, of shared models.

@@ -105,7 +105,7 @@ class SharingOrganization(LocalOrganization):
             ) from reason
         self._learner.multi_output = True
 
-    def _fit_rows(self, request, folds, residual, stacked):
+    def _fit_rows(self, request, folds, residual):
         self._residuals[request.number] = residual
         rounds = sorted(self._residuals)
         # without scales, earlier and larger residuals would dominate the later ones
@@ -113,7 +113,7 @@ class SharingOrganization(LocalOrganization):
         target = np.hstack(
             [self._residuals[t] / scale for t, scale in zip(rounds, scales, strict=True)]
         )
-        self._fitted = super()._fit_rows(request, folds, target, stacked)
+        self._fitted = super()._fit_rows(request, folds, target)
         shared, n_outputs = self.models[request.number], residual.shape[1]
         for position, (t, scale) in enumerate(zip(rounds, scales, strict=True)):
             self.models[t] = Head(shared, position, scale, n_outputs)
@@ -133,7 +133,7 @@ class SharingOrganization(LocalOrganization):
             fitted[rows] = head.of(self._fitted)
         return fitted
 
-    def _predict_rows(self, X, rounds, coefficients, stacked, folds):
+    def _predict_rows(self, X, rounds, coefficients, folds):
         involved = self._involved(rounds, coefficients)
         if not involved:
             return 0.0

@@ -158,9 +158,9 @@ class FederatedGALClassifier(FederatedGAL, GALClassifier):
         models: keep it private.
     loss, max_iter, learning_rate, line_search, weights, cv, subsample : optional
         As in :class:`~sklearn_gal.GALClassifier`.
-    stack_contributions, label_holder : optional
+    interactions, label_holder : optional
         As in :class:`~sklearn_gal.GALClassifier`; the label holder is one of
-        `organizations`. ``"all"`` is refused, because hosts receive only residuals.
+        `organizations`.
     missing_rows : {"error", "abstain"}, default="error"
         What to do about rows that an organization does not have: raise, or let it abstain
         there, in the fit and in predictions, as in
@@ -226,7 +226,7 @@ class FederatedGALClassifier(FederatedGAL, GALClassifier):
         weights="optimal",
         cv="auto",
         subsample=1.0,
-        stack_contributions=False,
+        interactions="auto",
         label_holder=None,
         missing_rows="error",
         privacy=None,
@@ -249,7 +249,7 @@ class FederatedGALClassifier(FederatedGAL, GALClassifier):
             weights=weights,
             cv=cv,
             subsample=subsample,
-            stack_contributions=stack_contributions,
+            interactions=interactions,
             label_holder=label_holder,
             missing_rows=missing_rows,
             privacy=privacy,
@@ -302,9 +302,9 @@ class FederatedGALRegressor(FederatedGAL, GALRegressor):
         models: keep it private.
     loss, max_iter, learning_rate, line_search, weights, cv, subsample : optional
         As in :class:`~sklearn_gal.GALRegressor`.
-    stack_contributions, label_holder : optional
+    interactions, label_holder : optional
         As in :class:`~sklearn_gal.GALRegressor`; the label holder is one of
-        `organizations`. ``"all"`` is refused, because hosts receive only residuals.
+        `organizations`.
     missing_rows : {"error", "abstain"}, default="error"
         What to do about rows that an organization does not have: raise, or let it abstain
         there, in the fit and in predictions, as in
@@ -370,7 +370,7 @@ class FederatedGALRegressor(FederatedGAL, GALRegressor):
         weights="optimal",
         cv="auto",
         subsample=1.0,
-        stack_contributions=False,
+        interactions="auto",
         label_holder=None,
         missing_rows="error",
         privacy=None,
@@ -392,7 +392,7 @@ class FederatedGALRegressor(FederatedGAL, GALRegressor):
             weights=weights,
             cv=cv,
             subsample=subsample,
-            stack_contributions=stack_contributions,
+            interactions=interactions,
             label_holder=label_holder,
             missing_rows=missing_rows,
             privacy=privacy,
@@ -440,11 +440,6 @@ def check_own_organizations(model, own, key):
     if model.label_holder is not None and model.label_holder not in names:
         raise ValueError(
             f"label_holder={model.label_holder!r} must be one of `organizations`, {names}."
-        )
-    if model.stack_contributions == "all":
-        raise ValueError(
-            "stack_contributions='all' would send every host what the others have sent: "
-            "between hosts it is True, for the label holder, or False."
         )
     for each in own:
         if key in each.columns:

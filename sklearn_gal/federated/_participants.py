@@ -59,7 +59,7 @@ class FederatedParticipants(Participants):
             for each in self.remote:
                 each.forget_rows()
 
-    def predict_round(self, X, asked, number, n_rounds, stacked, folds):
+    def predict_round(self, X, asked, number, n_rounds, folds):
         """Yield a participant and what it predicts in a round, for those that are asked.
 
         Organizations on other hosts are asked for several rounds at once.
@@ -73,7 +73,7 @@ class FederatedParticipants(Participants):
             ]
             with Threads(self.n_at_once(None)) as threads:
                 threads.map(lambda each: each.fetch(X, rounds), missing)
-        yield from super().predict_round(X, asked, number, n_rounds, stacked, folds)
+        yield from super().predict_round(X, asked, number, n_rounds, folds)
 
 
 def is_remote(organization):

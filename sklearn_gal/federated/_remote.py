@@ -218,7 +218,7 @@ class RemoteOrganization:
             self._reconnecting = None
         return returned
 
-    def predict(self, X, rounds, coefficients, stacked=None, folds=None):
+    def predict(self, X, rounds, coefficients, folds=None):
         """Return the sum of its predictions for X, as `LocalOrganization` does.
 
         0.0 with a warning if it does not answer and `on_failure` is ``"continue"``.
@@ -241,6 +241,16 @@ class RemoteOrganization:
         coefficients = np.array(coefficients, dtype=np.float64)
         prediction = self._ask(X, numbers, coefficients, folds)
         return 0.0 if prediction is None else prediction
+
+    def predict_each(self, X, rounds):
+        """Return the predictions of single rounds, as `LocalOrganization` does."""
+        asked = [number for number in rounds if number not in self.left_out]
+        each = self._ask(X, asked, None, None) if asked else None
+        if each is None:
+            return 0.0
+        predictions = np.zeros((len(each), len(rounds), each.shape[2]))
+        predictions[:, [number not in self.left_out for number in rounds]] = each
+        return predictions
 
     def has_fetched(self, X, round_number):
         """Tell whether the predictions of a round have been fetched."""

@@ -90,9 +90,9 @@ def assistance_report(
     :meth:`~sklearn_gal.GALRegressor.drop_organization`. The report thus shows the score
     that is lost on the day when the assistor leaves; a new fit may recover part of it.
 
-    New fits are needed with `stack_contributions`, with `params` under metadata routing,
-    and for the line without the label holder's columns. In this line the first of the
-    other organizations becomes the label holder, and receives the target.
+    New fits are needed with `params` under metadata routing, and for the line without the
+    label holder's columns. In this line the first of the other organizations becomes the
+    label holder, and receives the target.
 
     References
     ----------
@@ -130,9 +130,11 @@ def assistance_report(
     if joint is not False:
         columns = np.unique(np.concatenate(fitted[0].columns_))
         scores["Joint"] = _score_joint(evaluation, joint, model, label_holder, columns)
+    # parameters that are routed would not reach the scorer of `score_without`
+    routes = params and get_config()["enable_metadata_routing"]
     for name in names:
         label = f"without {name}"
-        if name != label_holder and _can_drop_organizations(model, params):
+        if name != label_holder and not routes:
             scores[label] = evaluation.score_without(name, fitted)
         else:
             others = [other for other in names if other != name]
@@ -315,16 +317,6 @@ def _select_organizations(model, names):
     organizations = [entry for entry in model.organizations if entry[0] in names]
     label_holder = model.label_holder if model.label_holder in names else None
     return clone(model).set_params(organizations=organizations, label_holder=label_holder)
-
-
-def _can_drop_organizations(model, params):
-    """Return whether an assistor can leave the fitted models.
-
-    Routed parameters would not reach the scorer, and models with stacked contributions
-    take the columns of the assistor that leaves.
-    """
-    routes = params and get_config()["enable_metadata_routing"]
-    return not routes and not model.stack_contributions
 
 
 def _scoring_name(model, scoring):

@@ -1,0 +1,315 @@
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import SplineTransformer, StandardScaler
+
+from _helpers import raw_prediction
+from sklearn_gal import GALClassifier, GALRegressor
+from sklearn_gal._base import INTERACTIONS_FROM
+from sklearn_gal.federated import (
+    FederatedGALClassifier,
+    FederatedGALRegressor,
+    Federation,
+    LocalChannel,
+    OrganizationService,
+)
+from sklearn_gal.privacy import LaplaceMechanism
+
+NAMES = ["holder", "bank", "shop"]
+
+
+def held(estimators=(None, None, None)):
+    columns = [[0, 1], [2, 3], [4, 5]]
+    return list(zip(NAMES, estimators, columns, strict=True))
+
+
+def task(gal, n=600, seed=0):
+    """Products of the label holder with an assistor, and of two assistors."""
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(-1, 1, size=(n, 6))
+    y = 2 * X[:, 0] * X[:, 2] + 2 * X[:, 3] * X[:, 4] + X[:, 5]
+    y += 0.1 * rng.normal(size=n)
+    if gal is GALClassifier:
+        return X, np.digitize(y, [-0.5, 0.5])
+    return X, y
+
+
+def fitted(gal, X, y, organizations=None, **settings):
+    settings = {"interactions": True, "max_iter": 12, "random_state": 0, **settings}
+    return gal(organizations or held(), **settings).fit(X, y)
+
+
+def raw(model, X):
+    return model.decision_function(X) if hasattr(model, "classes_") else model.predict(X)
+
+
+# --- what they are for --------------------------------------------------------------------
+
+
+def checkerboard(x, z):
+    return (np.floor(2 * x) + np.floor(2 * z)) % 2 == 0
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        lambda X: X[:, 0] * X[:, 2] > 0,
+        lambda X: X[:, 2] * X[:, 4] > 0,
+        lambda X: checkerboard(X[:, 0], X[:, 2]),
+    ],
+    ids=["exclusive or", "exclusive or of two assistors", "checkerboard"],
+)
+def test_no_column_tells_anything_by_itself(rng, target):
+    X = rng.uniform(-1, 1, size=(4000, 6))
+    y = target(X).astype(int)
+    plain = fitted(GALClassifier, X[:3000], y[:3000], interactions=False, max_iter=100)
+    model = fitted(GALClassifier, X[:3000], y[:3000], max_iter=100, interactions="auto")
+    assert plain.score(X[3000:], y[3000:]) < 0.6
+    assert model.score(X[3000:], y[3000:]) > 0.97
+
+
+@pytest.mark.parametrize(
+    ("estimator", "least"),
+    [
+        (None, 0.9),
+        (Ridge(), 0.85),
+        (make_pipeline(SplineTransformer(), Ridge()), 0.95),
+    ],
+    ids=["trees", "ridge", "splines"],
+)
+def test_any_learner_gains(estimator, least):
+    X, y = task(GALRegressor, 4000)
+    model = fitted(GALRegressor, X[:3000], y[:3000], held([estimator] * 3), max_iter=100)
+    plain = fitted(
+        GALRegressor, X[:3000], y[:3000], held([estimator] * 3), interactions=False
+    )
+    assert plain.score(X[3000:], y[3000:]) < 0.4
+    assert model.score(X[3000:], y[3000:]) > least
+
+
+# --- consistency --------------------------------------------------------------------------
+
+MIXED = [None, Ridge(), make_pipeline(StandardScaler(), Ridge())]
+SETTINGS = {
+    "folds": {},
+    "in-sample": {"cv": None},
+    "bags": {"subsample": 0.6},
+    "early stopping": {"cv": None, "early_stopping": True},
+    "uniform": {"weights": "uniform"},
+    "shared models": {"share_models": True, "organizations": held([Ridge()] * 3)},
+    "mixed": {"organizations": held(MIXED)},
+    "assistor first": {"label_holder": "bank"},
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize("gal", [GALRegressor, GALClassifier])
+def test_predictions_agree(gal, settings):
+    X, y = task(gal)
+    model = fitted(gal, X, y, **settings)
+    assert any(any(each.gates) for each in model._model.rounds)
+    whole = raw(model, X)
+    staged = model.staged_predict if gal is GALRegressor else model.staged_decision_function
+    assert_allclose(list(staged(X))[-1], whole, atol=1e-11)
+    assert_allclose(raw_prediction(model, X).reshape(whole.shape), whole, atol=1e-11)
+    assert_allclose(raw(pickle.loads(pickle.dumps(model)), X), whole, atol=1e-11)
+    assert_allclose(np.concatenate([raw(model, X[[i]]) for i in range(9)]), whole[:9])
+    pairs = model.interaction_contributions(X)
+    assert_allclose(pairs, np.swapaxes(pairs, 1, 2), atol=1e-12)
+    assert_allclose(pairs.sum(axis=2), model.contributions(X), atol=1e-11)
+    off_diagonal = pairs[:, ~np.eye(3, dtype=bool)]
+    assert np.abs(off_diagonal).max() > 0
+
+
+def test_the_training_loss_is_that_of_the_predictions():
+    X, y = task(GALRegressor)
+    model = fitted(GALRegressor, X, y, cv=None)
+    losses = [np.mean((y - each) ** 2) / 2 for each in model.staged_predict(X)]
+    assert_allclose(losses, model.train_loss_[1:])
+
+
+def test_several_outputs_and_weights(rng):
+    X, y = task(GALRegressor)
+    weight = rng.integers(0, 3, len(y))
+    both = np.column_stack([y, X[:, 1] * X[:, 4]])
+    model = GALRegressor(held(), interactions=True, max_iter=8, random_state=0)
+    model.fit(X, both, sample_weight=weight)
+    assert_allclose(list(model.staged_predict(X))[-1], model.predict(X), atol=1e-11)
+    repeated = np.repeat(np.arange(len(y)), weight)
+    assert model.score(X[repeated], both[repeated]) > 0.3
+
+
+def test_threads_and_blocks_change_nothing(monkeypatch):
+    X, y = task(GALRegressor)
+    model = fitted(GALRegressor, X, y)
+    threads = fitted(GALRegressor, X, y, n_jobs=2)
+    assert_array_equal(model.predict(X), threads.predict(X))
+    monkeypatch.setattr("sklearn_gal._method.model.MAX_BLOCK_BYTES", 10_000)
+    assert_allclose(model.predict(X), threads.predict(X), atol=1e-12)
+
+
+@pytest.mark.parametrize("gal", [GALRegressor, GALClassifier])
+def test_warm_start_is_one_longer_fit(gal):
+    X, y = task(gal)
+    whole = fitted(gal, X, y, max_iter=9)
+    parts = fitted(gal, X, y, max_iter=4, warm_start=True)
+    parts.set_params(max_iter=9).fit(X, y)
+    assert_array_equal(raw(whole, X), raw(parts, X))
+
+
+def test_who_joins_interacts():
+    X, y = task(GALRegressor, 1200)
+    model = fitted(GALRegressor, X[:, :4], y, held()[:2], warm_start=True)
+    model.set_params(organizations=held(), max_iter=60).fit(X, y)
+    assert np.abs(model.interaction_contributions(X)[:, 1, 2]).max() > 0
+    assert_allclose(list(model.staged_predict(X))[-1], model.predict(X), atol=1e-11)
+
+
+def test_who_leaves_takes_its_gates_along():
+    X, y = task(GALRegressor, 1200)
+    model = fitted(GALRegressor, X, y, max_iter=40)
+    gone = model.drop_organization("shop", X, y)
+    X_other = X.copy()
+    X_other[:, 4:] = np.nan
+    assert_array_equal(gone.predict(X_other), gone.predict(X))
+    assert gone.interaction_contributions(X).shape == (1200, 2, 2, 1)
+    assert_allclose(list(gone.staged_predict(X))[-1], gone.predict(X), atol=1e-11)
+    assert 0.1 < gone.score(X, y) < model.score(X, y)
+
+
+def test_where_rows_are_absent_gates_are_0(rng):
+    X, y = task(GALRegressor, 1200)
+    X[rng.random(1200) < 0.3, 4:] = np.nan
+    model = fitted(GALRegressor, X, y, missing_rows="abstain", max_iter=40)
+    assert_allclose(list(model.staged_predict(X))[-1], model.predict(X), atol=1e-11)
+    pairs = model.interaction_contributions(X)
+    absent = np.isnan(X[:, 4])
+    assert (pairs[absent][:, 2] == 0).all()
+    assert (pairs[absent][:, :, 2] == 0).all()
+    assert model.score(X, y) > 0.5
+
+
+# --- which organizations interact ---------------------------------------------------------
+
+
+def test_pairs():
+    X, y = task(GALRegressor)
+    model = fitted(GALRegressor, X, y, interactions=[("bank", "shop")], max_iter=20)
+    pairs = np.abs(model.interaction_contributions(X)).max(axis=(0, 3))
+    assert pairs[1, 2] > 0
+    assert pairs[0, 1] == pairs[0, 2] == 0
+
+
+def test_auto_depends_on_the_number_of_rows():
+    X, y = task(GALRegressor, INTERACTIONS_FROM)
+    additive = fitted(GALRegressor, X[1:], y[1:], interactions=False)
+    auto = fitted(GALRegressor, X[1:], y[1:], interactions="auto")
+    assert_array_equal(auto.predict(X), additive.predict(X))
+    auto, yes = (fitted(GALRegressor, X, y, interactions=each) for each in ("auto", True))
+    assert_array_equal(auto.predict(X), yes.predict(X))
+    private = fitted(
+        GALClassifier, X, y > 0, interactions="auto", privacy=LaplaceMechanism(2.0)
+    )
+    assert not any(any(each.gates) for each in private._model.rounds)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["all", 1, [("bank", "post")], [("bank", "bank")], ["bank"]]
+)
+def test_interactions_that_are_not_known(wrong):
+    X, y = task(GALRegressor, 60)
+    with pytest.raises(ValueError, match=r"interactions must be 'auto', True, False or"):
+        fitted(GALRegressor, X, y, interactions=wrong)
+
+
+def test_one_organization_does_not_interact():
+    X, y = task(GALRegressor)
+    one = [("holder", None, slice(None))]
+    models = [fitted(GALRegressor, X, y, one, interactions=each) for each in (True, False)]
+    assert_array_equal(*[model.predict(X) for model in models])
+
+
+# --- what assistors receive ---------------------------------------------------------------
+
+
+def test_with_privacy_every_draw_counts():
+    X, y = task(GALClassifier)
+    settings = {"privacy": LaplaceMechanism(1.0), "cv": None}
+    model = fitted(GALClassifier, X, y > 0, **settings)
+    n_different = sum(
+        len({id(gate) for gate in each.gates[1:]}) for each in model._model.rounds
+    )
+    assert model.privacy_spent_.n_rounds >= n_different > model.n_iter_
+
+
+# --- kinds of columns ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "sparse", "category"])
+def test_kinds_of_columns(kind):
+    X, y = task(GALRegressor, 1500)
+    names = list("abcdef")
+    frame = pd.DataFrame(X, columns=names)
+    organizations = held()
+    if kind == "pandas":
+        data = frame.astype({"a": "Float64"})
+        data.loc[::50, "a"] = pd.NA
+    elif kind == "polars":
+        data = pl.DataFrame({name: X[:, j] for j, name in enumerate(names)})
+    elif kind == "sparse":
+        data = sparse.csr_matrix(X)
+    else:
+        data = frame.assign(b=pd.Categorical(np.where(X[:, 1] > 0, "x", "y")))
+    model = fitted(GALRegressor, data, y, organizations, max_iter=40)
+    assert_allclose(list(model.staged_predict(data))[-1], model.predict(data), atol=1e-11)
+    assert model.score(data, y) > 0.5
+
+
+def test_forests_of_several_outputs():
+    X, y = task(GALClassifier)
+    forest = RandomForestRegressor(5, max_depth=4, random_state=0)
+    model = fitted(GALClassifier, X, y, held([forest] * 3), max_iter=3)
+    staged = list(model.staged_decision_function(X))
+    assert_allclose(staged[-1], model.decision_function(X), atol=1e-11)
+
+
+# --- between hosts ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gal", [GALRegressor, GALClassifier])
+def test_between_hosts_to_the_last_bit(gal, tmp_path):
+    X, y = task(gal)
+    frame = pd.DataFrame(X, columns=list("abcdef")).assign(id=np.arange(len(y)))
+    services = [
+        OrganizationService(name, frame, "id", "s" * 16, tmp_path / name, columns=columns)
+        for name, columns in (("bank", ["c", "d"]), ("shop", ["e", "f"]))
+    ]
+    federation = Federation(LocalChannel(services), "s" * 16)
+    federated = FederatedGALRegressor if gal is GALRegressor else FederatedGALClassifier
+    model = federated(
+        federation,
+        [("holder", None, ["a", "b"])],
+        key="id",
+        interactions=True,
+        max_iter=8,
+        random_state=0,
+    )
+    own = frame[["id", "a", "b"]]
+    model.fit(own, y)
+    local = fitted(gal, X, y, max_iter=8)
+    assert_array_equal(model.weights_, local.weights_)
+    assert_array_equal(model.learning_rates_, local.learning_rates_)
+    assert_allclose(raw(model, own), raw(local, X), atol=1e-11)
+    staged = "staged_predict" if gal is GALRegressor else "staged_decision_function"
+    for one, other in zip(
+        getattr(model, staged)(own), getattr(local, staged)(X), strict=True
+    ):
+        assert_array_equal(one, other)
