@@ -4,6 +4,7 @@ from . import losses, privacy
 from ._classifier import GALClassifier
 from ._organizations.alignment import align_organizations
 from ._organizations.columns import make_organizations
+from ._organizations.default_learner import default_learner
 from ._regressor import GALRegressor
 from ._version import __version__
 
@@ -12,6 +13,7 @@ __all__ = [
     "GALRegressor",
     "__version__",
     "align_organizations",
+    "default_learner",
     "losses",
     "make_organizations",
     "privacy",

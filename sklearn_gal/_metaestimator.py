@@ -2,6 +2,7 @@
 
 from typing import Any, Self
 
+from lightgbm import LGBMModel
 from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
@@ -13,8 +14,9 @@ from sklearn.utils.metadata_routing import (
     process_routing,
 )
 
-from ._learners import weight_parameter
-from ._organizations.local import SOLE_ORGANIZATION, default_estimator
+from ._learners import LIGHTGBM_PARAMETERS, weight_parameter
+from ._organizations.default_learner import default_learner, suggest
+from ._organizations.local import SOLE_ORGANIZATION
 
 # Key of the splitter in the routing. Names of organizations do not contain "__".
 SPLITTER = "cv__splitter"
@@ -29,7 +31,8 @@ class OrganizationsEstimator(BaseEstimator):
     """Base class of estimators with a list `organizations` of (name, estimator, columns).
 
     The estimators of the organizations are parameters under the organizations' names, and
-    their parameters are nested parameters, ``<name>__<parameter>``. These methods ignore a
+    their parameters are nested parameters, ``<name>__<parameter>``. Where the estimator is
+    None, the nested parameters are those of the default learner. These methods ignore a
     malformed list, so that `fit` can report it.
     """
 
@@ -40,7 +43,8 @@ class OrganizationsEstimator(BaseEstimator):
         ----------
         deep : bool, default=True
             If True, also return the estimator of each organization as ``<name>`` and its
-            parameters as ``<name>__<parameter>``.
+            parameters as ``<name>__<parameter>``. For an estimator that is None, these are
+            the parameters of :func:`default_learner`.
 
         Returns
         -------
@@ -53,6 +57,8 @@ class OrganizationsEstimator(BaseEstimator):
         params = {}
         for name, estimator in self._named_estimators().items():
             params[name] = estimator
+            if estimator is None:
+                estimator = default_learner()
             if hasattr(estimator, "get_params") and not isinstance(estimator, type):
                 for key, value in estimator.get_params(deep=True).items():
                     params[f"{name}__{key}"] = value
@@ -66,35 +72,41 @@ class OrganizationsEstimator(BaseEstimator):
         **params : dict
             Parameters of this estimator. In addition, ``<name>=estimator`` replaces the
             estimator of an organization, and ``<name>__<parameter>=value`` sets one of the
-            estimator's parameters.
+            estimator's parameters. If the estimator is None, it is replaced by
+            :func:`default_learner` with this setting.
 
         Returns
         -------
         self : estimator
             This estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is unknown.
         """
         if "organizations" in params:
             self.organizations = params.pop("organizations")
-        own = self.get_params(deep=False)
-        replaced = {
-            name: params.pop(name)
-            for name in self._named_estimators()
-            if name in params and name not in own
-        }
-        if replaced:
+        own, named = self.get_params(deep=False), self._named_estimators()
+        estimators = dict(named)
+        nested: dict[str, dict] = {}
+        for key in list(params):
+            name, delimiter, parameter = key.partition("__")
+            if name not in named or name in own:
+                continue
+            if delimiter:
+                nested.setdefault(name, {})[parameter] = params.pop(key)
+            else:
+                estimators[name] = params.pop(key)
+        super().set_params(**params)
+        for name, parameters in nested.items():
+            estimators[name] = _with_parameters(name, estimators[name], parameters)
+        if any(estimators[name] is not named[name] for name in named):
             self.organizations = [
-                (name, replaced.get(name, estimator), columns)
+                (name, estimators.get(name, estimator), columns)
                 for name, estimator, columns in self.organizations
             ]
-        named = self._named_estimators()
-        for key in params:
-            name, _, parameter = key.partition("__")
-            if parameter and name in named and named[name] is None:
-                raise ValueError(
-                    f"Cannot set {key!r}: organization {name!r} has the default local "
-                    f"estimator. Set an estimator first, e.g. {name}=LGBMRegressor()."
-                )
-        return super().set_params(**params)
+        return self
 
     def _named_estimators(self):
         organizations = self.organizations
@@ -108,7 +120,7 @@ class OrganizationsEstimator(BaseEstimator):
         """Dictionary of the local estimators, with the default one in place of None."""
         named = self._named_estimators() or {SOLE_ORGANIZATION: None}
         return {
-            name: default_estimator() if estimator is None else estimator
+            name: _requesting_learner() if estimator is None else estimator
             for name, estimator in named.items()
         }
 
@@ -147,10 +159,7 @@ class OrganizationsEstimator(BaseEstimator):
         """
         router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
         to_fit = MethodMapping().add(caller="fit", callee="fit")
-        named = self._named_estimators()
         for name, estimator in self._local_estimators().items():
-            if named.get(name) is None and routing_enabled():
-                estimator.set_fit_request(**{weight_parameter(estimator): True})
             router.add(**{name: estimator}, method_mapping=to_fit)
         if hasattr(self.cv, "get_metadata_routing"):
             to_split = MethodMapping().add(caller="fit", callee="split")
@@ -186,6 +195,49 @@ class OrganizationsEstimator(BaseEstimator):
             return [{} for _ in organizations], params
         names = [_require_weight_parameter(each) for each in organizations]
         return [{name: sample_weight} for name in names], params
+
+
+def _requesting_learner(**settings):
+    """The default learner; it requests sample weights if metadata routing is enabled."""
+    learner = default_learner(**settings)
+    return learner.set_fit_request(sample_weight=True) if routing_enabled() else learner
+
+
+def _with_parameters(name, estimator, parameters):
+    """Set parameters of an organization's estimator; None is the default learner.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is unknown. The `set_params` of LightGBM accepts every name.
+    """
+    current = default_learner() if estimator is None else estimator
+    parts = current.get_params(deep=True) | parameters | {"": current}
+    for part, model in parts.items():
+        if isinstance(model, LGBMModel):
+            _check_lightgbm_names(name, part, model, parameters)
+    if estimator is None:
+        return _requesting_learner(**parameters)
+    try:
+        estimator.set_params(**parameters)
+    except Exception as error:
+        error.add_note(f"while parameters of organization {name!r} were set")
+        raise
+    return estimator
+
+
+def _check_lightgbm_names(name, part, model, parameters):
+    """Check the parameters of a LightGBM model that is `part` of a local estimator."""
+    start = part and f"{part}__"
+    known = LIGHTGBM_PARAMETERS | model.get_params().keys()
+    for key in parameters:
+        parameter = key.removeprefix(start)
+        if key.startswith(start) and parameter not in known:
+            raise ValueError(
+                f"Cannot set '{name}__{key}': the {type(model).__name__} of "
+                f"organization {name!r} has no parameter {parameter!r}. "
+                f"{suggest(parameter, known)}"
+            )
 
 
 def _require_weight_parameter(organization):

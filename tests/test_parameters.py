@@ -1,13 +1,19 @@
+import re
+
 import numpy as np
 import pytest
 from lightgbm import LGBMRegressor
+from sklearn import config_context
 from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.linear_model import Lasso, Ridge
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from sklearn_gal import GALClassifier, GALRegressor
+from sklearn_gal import GALClassifier, GALRegressor, default_learner
+from sklearn_gal._learners import LIGHTGBM_PARAMETERS
 from sklearn_gal.privacy import LaplaceMechanism
 
 
@@ -50,8 +56,233 @@ def test_unknown_parameters():
         GALRegressor(two()).set_params(mint=Ridge())
     with pytest.raises(ValueError, match="Invalid parameter 'gamma'"):
         GALRegressor(two()).set_params(bank__gamma=1)
-    with pytest.raises(ValueError, match="'bank' has the default local estimator"):
-        GALRegressor([("bank", None, 0)]).set_params(bank__alpha=1)
+    with pytest.raises(ValueError, match="organization 'bank' has no parameter 'gamma'"):
+        GALRegressor([("bank", None, 0)]).set_params(bank__gamma=1)
+
+
+DEFAULTS = default_learner().get_params()
+# The learner has "verbosity", of which "verbose" is an alias.
+SETTINGS = sorted(LIGHTGBM_PARAMETERS - {"verbose", "verbosity"})
+
+
+def with_none():
+    return [("bank", Ridge(alpha=2), slice(0, 5)), ("weather", None, slice(5, 10))]
+
+
+def with_weather(estimator):
+    return GALRegressor([*with_none()[:1], ("weather", estimator, slice(5, 10))])
+
+
+@pytest.mark.parametrize("gal", [GALRegressor, GALClassifier])
+def test_none_is_the_default_learner(cancer, gal):
+    X, y = cancer
+    given = [
+        (name, estimator or default_learner(), c) for name, estimator, c in with_none()
+    ]
+    fits = [
+        gal(held, max_iter=3, random_state=0).fit(X, y) for held in (with_none(), given)
+    ]
+    np.testing.assert_array_equal(*(fit.predict(X) for fit in fits))
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_setting_overrides_one_default(name):
+    value = object()
+    learner = default_learner(**{name: value})
+    assert type(learner) is LGBMRegressor
+    assert learner.get_params() == DEFAULTS | {name: value}
+    model = GALRegressor(with_none()).set_params(**{f"weather__{name}": value})
+    assert model.get_params()["weather"].get_params() == learner.get_params()
+
+
+def test_the_verbosity_can_be_set_by_both_names():
+    assert default_learner(verbosity=1).get_params() == DEFAULTS | {"verbosity": 1}
+    alias = default_learner(verbose=1).get_params()
+    assert alias["verbose"] == 1
+    assert "verbosity" not in alias
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("num_leafs", r"Did you mean 'num_leaves'\?"),
+        ("max_bins", r"Did you mean 'max_bin'\?"),
+        ("linear_tree", "use an LGBMRegressor whose constructor receives it"),
+        ("", "The known parameters are"),
+    ],
+)
+def test_unknown_settings_of_the_default_learner(name, hint):
+    with pytest.raises(TypeError, match=f"unknown setting '{name}'.*{hint}") as raised:
+        default_learner(num_leaves=8, **{name: 1})
+    assert str(sorted(LIGHTGBM_PARAMETERS)) in str(raised.value)
+
+
+def test_parameters_of_none_are_those_of_the_default_learner():
+    model = GALRegressor(with_none())
+    params = model.get_params()
+    assert params["weather"] is None
+    nested = {f"weather__{name}": value for name, value in DEFAULTS.items()}
+    assert {k: v for k, v in params.items() if k.startswith("weather__")} == nested
+    assert not nested.keys() & model.get_params(deep=False).keys()
+
+
+def test_setting_parameters_of_none_touches_neither_the_list_nor_other_settings():
+    given = with_none()
+    model = GALRegressor(given)
+    model.set_params(weather__num_leaves=8, bank__alpha=3).set_params(weather__max_bin=31)
+    learner = model.get_params()["weather"]
+    assert learner.get_params() == DEFAULTS | {"num_leaves": 8, "max_bin": 31}
+    assert given[1][1] is None
+    assert model.organizations[0] == given[0]
+    assert clone(model).get_params()["weather__num_leaves"] == 8
+    assert GALRegressor(given).get_params()["weather__num_leaves"] == 4
+
+
+def test_settings_equal_to_the_defaults_change_no_bit(diabetes):
+    X, y = diabetes
+    model = GALRegressor(with_none(), max_iter=3, random_state=0)
+    params = model.get_params()
+    explicit = clone(model).set_params(**params)
+    assert isinstance(explicit.get_params()["weather"], LGBMRegressor)
+    np.testing.assert_array_equal(model.fit(X, y).predict(X), explicit.fit(X, y).predict(X))
+
+
+def test_none_stays_where_nothing_is_set():
+    model = GALRegressor(with_none()).set_params(bank__alpha=3, max_iter=4)
+    for copy in (model, clone(model), clone(make_pipeline(model))[0]):
+        assert copy.organizations[1][1] is None
+    assert repr(clone(model)) == repr(model)
+    assert model.set_params(weather=None).organizations[1][1] is None
+    assert model.set_params().organizations[1][1] is None
+
+
+def test_whole_estimators_and_their_parameters_in_one_call():
+    model = GALRegressor(with_none())
+    model.set_params(weather__alpha=3, weather=Ridge())
+    assert repr(model.get_params()["weather"]) == "Ridge(alpha=3)"
+    model.set_params(weather__num_leaves=8, weather=None)
+    assert model.get_params()["weather"].get_params() == DEFAULTS | {"num_leaves": 8}
+    assert model.set_params(weather=None).get_params()["weather"] is None
+
+
+def test_parameters_of_none_inside_a_pipeline():
+    pipeline = make_pipeline(GALRegressor(with_none()))
+    pipeline.set_params(galregressor__weather__num_leaves=8)
+    assert pipeline.get_params()["galregressor__weather"].num_leaves == 8
+
+
+@pytest.mark.parametrize(
+    ("estimator", "prefix"),
+    [
+        (None, ""),
+        (LGBMRegressor(), ""),
+        (LGBMRegressor(max_bin=31), ""),
+        (make_pipeline(StandardScaler(), LGBMRegressor()), "lgbmregressor__"),
+        (
+            TransformedTargetRegressor(make_pipeline(LGBMRegressor())),
+            "regressor__lgbmregressor__",
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    ("misspelt", "close"), [("num_leafs", "num_leaves"), ("learning_rat", "learning_rate")]
+)
+def test_misspelt_parameters_of_lightgbm(estimator, prefix, misspelt, close):
+    model = with_weather(estimator)
+    organizations = model.organizations
+    key = f"weather__{prefix}{misspelt}"
+    message = (
+        f"Cannot set '{key}': the LGBMRegressor of organization 'weather' has no parameter "
+        f"'{misspelt}'. Did you mean '{close}'"
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        model.set_params(bank=Lasso(), **{key: 8})
+    assert model.organizations is organizations
+    if estimator is not None:
+        assert f"{prefix}{misspelt}" not in estimator.get_params()
+    search = GridSearchCV(model, {key: [8]}, cv=2, error_score="raise")
+    with pytest.raises(ValueError, match=re.escape(message)):
+        search.fit(np.zeros((9, 10)), np.arange(9))
+
+
+@pytest.mark.parametrize("parameter", ["num_leaves__x", "x__num_leaves", ""])
+@pytest.mark.parametrize("estimator", [None, LGBMRegressor()])
+def test_parameters_that_lightgbm_cannot_have(estimator, parameter):
+    message = f"organization 'weather' has no parameter '{parameter}'"
+    with pytest.raises(ValueError, match=message):
+        with_weather(estimator).set_params(**{f"weather__{parameter}": 8})
+
+
+def test_a_misspelt_parameter_of_a_replacement():
+    model = GALRegressor(two())
+    with pytest.raises(ValueError, match="Did you mean 'num_leaves'"):
+        model.set_params(shop__ridge=LGBMRegressor(), shop__ridge__num_leafs=8)
+    with pytest.raises(ValueError, match="Did you mean 'num_leaves'"):
+        model.set_params(shop=LGBMRegressor(), shop__num_leafs=8)
+
+
+def test_misspelt_parameters_of_other_estimators_name_the_organization():
+    for key in ("bank__alhpa", "shop__ridge__alhpa"):
+        with pytest.raises(ValueError, match="Invalid parameter 'alhpa'") as raised:
+            GALRegressor(two()).set_params(**{key: 1})
+        (note,) = raised.value.__notes__
+        assert repr(key.partition("__")[0]) in note
+
+
+def test_what_the_constructor_of_lightgbm_received_can_be_set():
+    model = with_weather(LGBMRegressor(linear_tree=False))
+    model.set_params(weather__linear_tree=True, weather__max_bin=31)
+    assert model.get_params()["weather__linear_tree"] is True
+    with pytest.raises(ValueError, match="no parameter 'linear_tree'"):
+        with_weather(LGBMRegressor()).set_params(weather__linear_tree=True)
+
+
+def test_grid_search_over_parameters_of_none(diabetes):
+    X, y = diabetes
+    model = GALRegressor(with_none(), max_iter=3, random_state=0)
+    search = GridSearchCV(model, {"weather__num_leaves": [4, 8]}, cv=2).fit(X, y)
+    given = [default_learner(num_leaves=leaves) for leaves in (4, 8)]
+    expected = GridSearchCV(model, {"weather": given}, cv=2).fit(X, y)
+    for result in ("split0_test_score", "split1_test_score"):
+        np.testing.assert_array_equal(
+            search.cv_results_[result], expected.cv_results_[result]
+        )
+    assert model.organizations[1][1] is None
+    assert search.best_params_ == {
+        "weather__num_leaves": search.best_estimator_.get_params()["weather"].num_leaves
+    }
+
+
+def test_sample_weights_reach_the_default_learner_with_parameters(diabetes, rng):
+    X, y = diabetes
+    weight = rng.gamma(1, size=len(y))
+    held = [("weather", None, slice(5, 10))]
+    plain = GALRegressor(held, max_iter=2, random_state=0)
+    expected = clone(plain).set_params(weather__num_leaves=8).fit(X, y, weight).predict(X)
+    with config_context(enable_metadata_routing=True):
+        model = clone(plain).set_params(weather__num_leaves=8)
+        routed = clone(model).fit(X, y, sample_weight=weight).predict(X)
+        np.testing.assert_array_equal(routed, expected)
+        grid = {"weather__num_leaves": [4, 8], "weather__max_bin": [31]}
+        for start in (plain, model):
+            start.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+            search = GridSearchCV(start, grid, cv=2, error_score="raise")
+            search.fit(X, y, sample_weight=weight)
+
+
+# scikit-learn's checks that read, set or copy parameters
+CHECKS = [
+    pytest.param(estimator, check, id=f"{type(estimator).__name__}-{check.func.__name__}")
+    for gal in (GALRegressor, GALClassifier)
+    for estimator, check in estimator_checks_generator(gal([("weather", None, [0])]))
+    if re.search("param|clone|repr|mutable|init|html", check.func.__name__)
+]
+
+
+@pytest.mark.filterwarnings("ignore:The fit ended without a round")
+@pytest.mark.parametrize(("estimator", "check"), CHECKS)
+def test_checks_of_parameters_with_none(estimator, check):
+    check(estimator)
 
 
 @pytest.mark.parametrize(

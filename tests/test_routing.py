@@ -100,7 +100,7 @@ def test_fits_without_metadata_and_an_organization_named_splitter(linear, cv):
     GALRegressor(named, max_iter=1, cv=cv).fit(*linear, sample_weight=np.ones(300))
 
 
-def test_default_estimator_takes_weights(diabetes):
+def test_default_learner_takes_weights(diabetes):
     X, y = diabetes
     GALRegressor(max_iter=1).fit(X, y, sample_weight=np.ones(len(y)))
 

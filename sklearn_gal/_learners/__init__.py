@@ -5,7 +5,7 @@ a subclass of `Learner` and its name in this tuple.
 """
 
 from .base import IN_SAMPLE, Learner, Split, take_rows, weight_parameter
-from .boosted import BoosterLearner
+from .boosted import LIGHTGBM_PARAMETERS, BoosterLearner
 from .boosted_columns import check_readable_by_lightgbm
 from .linear import LeastSquaresLearner, RidgeLearner
 from .models import (
@@ -24,6 +24,7 @@ from .views import column_major
 __all__ = [
     "IN_SAMPLE",
     "LEARNERS",
+    "LIGHTGBM_PARAMETERS",
     "FoldRegressors",
     "OutputRegressors",
     "SeededClones",

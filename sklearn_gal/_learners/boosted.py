@@ -71,6 +71,8 @@ OTHER_PARAMETERS = {
     "verbosity",
     "zero_as_missing",
 }
+# All parameters that an estimator of `BoosterLearner` may have
+LIGHTGBM_PARAMETERS = DEFAULTS.keys() | OTHER_PARAMETERS
 # From this number of rows on, parts are cut from columns that are binned with all rows.
 MIN_ROWS_SHARED_BINS = 1_000
 # Cut parts that are used again are cached up to this size, or half the size of the columns.
@@ -138,7 +140,7 @@ class BoosterLearner(Learner):
         objective, seed = params["objective"], params["random_state"]
         return (
             is_plain(view)
-            and params.keys() - DEFAULTS.keys() <= OTHER_PARAMETERS
+            and params.keys() <= LIGHTGBM_PARAMETERS
             and params["boosting_type"] == "gbdt"
             and (objective is None or isinstance(objective, str))
             and objective in OBJECTIVES

@@ -7,7 +7,8 @@ import numpy as np
 from sklearn.base import is_classifier, is_clusterer, is_regressor
 from sklearn.utils import check_random_state
 
-from .local import SOLE_ORGANIZATION, LocalOrganization, default_estimator
+from .default_learner import default_learner
+from .local import SOLE_ORGANIZATION, LocalOrganization
 from .shared_model import SharingOrganization
 
 
@@ -27,7 +28,7 @@ def make_organizations(
         Number of organizations M.
     estimator : estimator, list of estimators or None, default=None
         Local estimator of all organizations, or a list of estimators that are assigned to
-        the organizations in cyclic order. None selects the default local estimator.
+        the organizations in cyclic order. None selects :func:`default_learner`.
     random_state : int, RandomState instance or None, default=None
         Determines which organization gets which columns.
 
@@ -107,7 +108,7 @@ def resolve_organizations(model, X):
     feature_names = getattr(model, "feature_names_in_", None)
     if organizations is None:
         all_columns = np.arange(n_features)
-        return [_organization(model, SOLE_ORGANIZATION, default_estimator(), all_columns)]
+        return [_organization(model, SOLE_ORGANIZATION, default_learner(), all_columns)]
     check_organizations(organizations, reserved=model.get_params(deep=False))
     resolved = []
     for name, estimator, columns in organizations:
@@ -119,7 +120,7 @@ def resolve_organizations(model, X):
                 f"Organization {name!r} lists column {label!r} more than once: remove the "
                 "repetition."
             )
-        estimator = default_estimator() if estimator is None else estimator
+        estimator = default_learner() if estimator is None else estimator
         resolved.append(_organization(model, name, estimator, positions))
     return resolved
 

@@ -1,4 +1,4 @@
-"""An organization whose columns are in this process, and the default local estimator."""
+"""An organization whose columns are in this process."""
 
 from collections import OrderedDict
 from contextlib import contextmanager
@@ -7,7 +7,6 @@ from typing import Any
 
 import joblib
 import numpy as np
-from lightgbm import LGBMRegressor
 from scipy import sparse
 from sklearn.utils import _safe_indexing
 
@@ -34,17 +33,6 @@ MIN_ROWS_TO_FIT = 2
 MAX_KEPT_DIVISIONS = 16
 # It keeps its models merged for this many sets of coefficients.
 MAX_MERGED_SUMS = 16
-
-
-def default_estimator():
-    """Return the local estimator of an organization that brings none."""
-    return LGBMRegressor(
-        n_estimators=10,
-        learning_rate=0.3,
-        num_leaves=4,
-        min_child_samples=24,
-        verbosity=-1,
-    )
 
 
 class LocalOrganization:

@@ -19,7 +19,8 @@ from sklearn.utils import _safe_indexing
 from .._contract import NO_FOLD, Folds, Request
 from .._learners import weight_parameter
 from .._organizations.columns import check_organizations
-from .._organizations.local import LocalOrganization, default_estimator
+from .._organizations.default_learner import default_learner
+from .._organizations.local import LocalOrganization
 from .._organizations.missing import missing_rows
 from . import _wire
 from ._keys import DIGEST_SIZE, KeyIndex, as_text, check_secret, digests
@@ -149,7 +150,7 @@ class OrganizationService:
     ):
         check_organizations([(name, estimator, None)], reserved=())
         self.name = name
-        self.estimator = default_estimator() if estimator is None else estimator
+        self.estimator = default_learner() if estimator is None else estimator
         self.max_rows, self.max_outputs = max_rows, max_outputs
         self.max_bytes, self.max_fits = max_bytes, max_fits
         self._secret = check_secret(secret)
