@@ -5,14 +5,20 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
-from scipy import stats
+from lightgbm import LGBMClassifier, LGBMRegressor
+from scipy import sparse, stats
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import make_regression
+from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit, cross_val_score
+from sklearn.multioutput import MultiOutputRegressor
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -23,6 +29,7 @@ from sklearn_gal.inspection import (
     ContributionDisplay,
     assistance_report,
 )
+from sklearn_gal.losses import HuberLoss, QuantileLoss, SquaredError
 
 matplotlib.use("agg")
 
@@ -249,8 +256,10 @@ def report(diabetes):
 def test_report_compares_on_the_same_splits(report, diabetes):
     assert list(report.scores) == [
         "Alone",
+        "Strong alone",
         "Assisted",
         "Joint",
+        "Strong joint",
         "without practice",
         "without laboratory",
     ]
@@ -264,6 +273,11 @@ def test_report_compares_on_the_same_splits(report, diabetes):
         model = GALRegressor(organizations, max_iter=5, random_state=0)
         expected = cross_val_score(model, *diabetes, cv=cv)
         np.testing.assert_allclose(report.scores[label], expected)
+    X, y = diabetes
+    for label, columns in {"Strong alone": X[:, :4], "Strong joint": X}.items():
+        expected = cross_val_score(LGBMRegressor(n_jobs=1, verbosity=-1), columns, y, cv=cv)
+        np.testing.assert_allclose(report.scores[label], expected)
+    assert report.notes == []
 
 
 def test_an_assistor_leaves_without_a_refit_and_the_label_holders_columns_with_one(
@@ -325,8 +339,12 @@ def test_report_under_metadata_routing_scores_all_models_alike(diabetes):
         report = assistance_report(model, X, y, cv=2, params=params)
         alone = clone(model).set_params(organizations=model.organizations[:1])
         expected = cross_val_score(alone, X, y, cv=2, params=params)
+        strong = LGBMRegressor(n_jobs=1, verbosity=-1).set_fit_request(sample_weight=True)
+        strong.set_score_request(sample_weight=True)
+        strong_scores = cross_val_score(strong, X, y, cv=2, params=params)
     np.testing.assert_allclose(report.scores["without laboratory"], expected)
     np.testing.assert_allclose(report.scores["Alone"], expected)
+    np.testing.assert_allclose(report.scores["Strong joint"], strong_scores)
 
 
 def test_report_summarises_with_corrected_intervals(report):
@@ -348,7 +366,15 @@ def test_report_summarises_with_corrected_intervals(report):
 def test_report_is_shown_as_text_and_as_a_table(report):
     text, page = repr(report), report._repr_html_()
     lines = text.splitlines()
-    assert len(lines) == 6
+    assert lines[0].startswith("Gain over the best model alone (Alone): +")
+    assert f"{report.gain.mean:+.4f}, 95 % interval {report.gain.low:+.4f} to" in lines[0]
+    assert lines[1].startswith("Gap to the best joint model (Joint): ")
+    assert f"{report.gap.mean:+.4f}, 95 % interval {report.gap.low:+.4f} to" in lines[1]
+    for line in lines[:2]:
+        assert f"<p>{line}</p>" in page
+    assert lines[2] == ""
+    lines = lines[3:]
+    assert len(lines) == 8
     for label, line in zip(report.scores, lines[1:], strict=True):
         assert line.startswith(label)
         assert f"{report.scores[label].mean():.4f}" in line
@@ -378,7 +404,10 @@ def test_report_without_pandas_is_a_structured_array(diabetes, monkeypatch):
     assert list(report.table["model"]) == list(report.scores)
     means = [scores.mean() for scores in report.scores.values()]
     np.testing.assert_allclose(report.table["score"], means)
-    assert len(repr(report).splitlines()) == 6
+    assert (
+        report.gain.mean == report.table["lost"][list(report.scores).index("Strong alone")]
+    )
+    assert len(repr(report).splitlines()) == 11
 
 
 def test_an_organization_of_noise_is_worth_nothing_and_the_others_something():
@@ -414,7 +443,18 @@ def test_report_of_a_classifier_with_a_given_score_and_joint_model(cancer):
     expected = cross_val_score(alone, frame, y, cv=3, scoring="neg_log_loss")
     np.testing.assert_allclose(report.scores["Alone"], expected)
     assert report.scoring == "neg_log_loss"
-    assert "Joint" not in assistance_report(model, frame, y, cv=2, joint=False).scores
+    strong = LGBMClassifier(n_jobs=1, verbosity=-1)
+    for label, columns in {
+        "Strong alone": organizations[1][2],
+        "Strong joint": held,
+    }.items():
+        values = frame[columns].to_numpy()
+        expected = cross_val_score(strong, values, y, cv=3, scoring="neg_log_loss")
+        np.testing.assert_allclose(report.scores[label], expected)
+    report = assistance_report(model, frame, y, cv=2, joint=False)
+    assert not {"Joint", "Strong joint"} & set(report.scores)
+    assert report.gap is None
+    assert "joint" not in repr(report)
 
 
 def test_report_with_weights_and_groups(diabetes):
@@ -441,6 +481,199 @@ def test_report_of_a_single_split_has_no_interval(diabetes):
     assert "nan" in repr(report)
 
 
+# --- the strong learner of a report -------------------------------------------------------
+
+
+def test_the_gain_is_that_over_a_strong_learner_of_the_label_holders_columns(rng):
+    X = rng.normal(size=(500, 4))
+    y = X[:, 0] * (0.5 + 2 * X[:, 1]) + X[:, 2] + 0.1 * rng.normal(size=500)
+    organizations = [("holder", Ridge(), [0, 1]), ("helper", None, [2, 3])]
+    model = GALRegressor(organizations, max_iter=20, random_state=0)
+    report = assistance_report(model, X, y, cv=KFold(4))
+    assert report.scores["Strong alone"].mean() > report.scores["Alone"].mean() + 0.2
+    assert report.gain.model == "Strong alone"
+    assert report.gain.mean < report.table.loc["Alone", "lost"] - 0.2
+    assert report.gap.model == "Strong joint"
+    assert report.gap.mean > 0.2 > -report.table.loc["Joint", "lost"]
+    line = report.table.loc["Strong joint"]
+    assert report.gap[1:] == (-line["lost"], -line["lost_high"], -line["lost_low"])
+    line = report.table.loc["Strong alone"]
+    assert report.gain[1:] == (line["lost"], line["lost_low"], line["lost_high"])
+
+
+def test_without_a_reference_the_other_models_stay(report, diabetes):
+    model = GALRegressor(halves(), max_iter=5, random_state=0)
+    cv = KFold(4, shuffle=True, random_state=0)
+    weak = assistance_report(model, *diabetes, cv=cv, reference=None)
+    kept = [label for label in report.scores if not label.startswith("Strong")]
+    assert list(weak.scores) == kept
+    pd.testing.assert_frame_equal(weak.table, report.table.loc[kept])
+    assert (weak.gain.model, weak.gap.model) == ("Alone", "Joint")
+    assert weak.notes == []
+
+
+def test_report_with_an_estimator_as_reference(diabetes):
+    X, y = diabetes
+    model = GALRegressor(halves(), max_iter=2, random_state=0)
+    weight = 1.0 + (np.arange(len(y)) % 2)
+    boosting = HistGradientBoostingRegressor(max_iter=5)
+    for reference, name in [
+        (boosting, "sample_weight"),
+        (make_pipeline(StandardScaler(), Ridge()), "ridge__sample_weight"),
+    ]:
+        report = assistance_report(
+            model, X, y, cv=3, reference=reference, params={"sample_weight": weight}
+        )
+        for label, columns in {"Strong alone": X[:, :4], "Strong joint": X}.items():
+            expected = cross_val_score(reference, columns, y, cv=3, params={name: weight})
+            np.testing.assert_allclose(report.scores[label], expected)
+
+
+@pytest.mark.parametrize("kind", ["object", "string", "category", "polars"])
+def test_the_reference_reads_columns_that_are_not_numbers(rng, kind):
+    n = 300
+    town = rng.choice(["here", "there", "elsewhere"], n).astype(object)
+    town[::9] = None
+    town[-1] = "nowhere"  # the last test set alone has this one
+    visits, balance = rng.normal(size=(2, n))
+    y = (town == "here") + (visits > 0) + 0.5 * balance + 0.1 * rng.normal(size=n)
+    visits[::10] = np.nan
+    frame = pd.DataFrame({"balance": balance, "town {1}": town, "visits": visits})
+    frame["owner"] = balance > 0
+    if kind == "polars":
+        frame = pl.from_pandas(frame)
+    else:
+        frame["town {1}"] = frame["town {1}"].astype(kind)
+        frame["balance"] = frame["balance"].astype(object)  # numbers nevertheless
+    balance_only = make_pipeline(make_column_transformer(("passthrough", [0])), Ridge())
+    organizations = [("bank", balance_only, [0, 1]), ("shop", None, ["visits", "owner"])]
+    model = GALRegressor(organizations, max_iter=2, random_state=0)
+    report = assistance_report(model, frame, y, cv=3, joint=balance_only)
+    assert report.notes == []
+    codes = pd.Series(town).map({"elsewhere": 0, "here": 1, "nowhere": 2, "there": 3})
+    numbers = np.column_stack([balance, codes, visits, balance > 0])
+    for label, columns in {"Strong alone": numbers[:, :2], "Strong joint": numbers}.items():
+        expected = cross_val_score(LGBMRegressor(n_jobs=1, verbosity=-1), columns, y, cv=3)
+        np.testing.assert_allclose(report.scores[label][:2], expected[:2])
+        assert report.scores[label][2] == pytest.approx(expected[2], abs=0.02)
+
+
+@pytest.mark.parametrize("container", [sparse.csr_array, sparse.csc_matrix])
+def test_the_reference_reads_sparse_columns(diabetes, container):
+    X, y = np.maximum(diabetes[0], 0), diabetes[1]
+    model = GALRegressor(halves(), max_iter=2, random_state=0)
+    report = assistance_report(model, container(X), y, cv=2)
+    for label, columns in {"Strong alone": X[:, :4], "Strong joint": X}.items():
+        expected = cross_val_score(LGBMRegressor(n_jobs=1, verbosity=-1), columns, y, cv=2)
+        np.testing.assert_allclose(report.scores[label], expected)
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+def test_the_reference_of_several_classes(wine, class_weight):
+    X, y = wine[0], np.array(["red", "rose", "white"])[wine[1]]
+    organizations = make_organizations(X, 2, random_state=0)
+    model = GALClassifier(
+        organizations, class_weight=class_weight, max_iter=2, random_state=0
+    )
+    report = assistance_report(model, X, y, cv=3, scoring="neg_log_loss")
+    strong = LGBMClassifier(class_weight=class_weight, n_jobs=1, verbosity=-1)
+    for label, columns in {
+        "Strong alone": X[:, organizations[0][2]],
+        "Strong joint": X,
+    }.items():
+        expected = cross_val_score(strong, columns, y, cv=3, scoring="neg_log_loss")
+        np.testing.assert_allclose(report.scores[label], expected)
+
+
+@pytest.mark.parametrize(
+    ("loss", "objective"),
+    [
+        (SquaredError(), {}),
+        ("absolute_error", {"objective": "l1"}),
+        (QuantileLoss(0.8), {"objective": "quantile", "alpha": 0.8}),
+        (HuberLoss(delta=7.0), {"objective": "huber", "alpha": 7.0}),
+        ("poisson", {"objective": "poisson"}),
+        ("gamma", {"objective": "gamma"}),
+    ],
+)
+def test_the_reference_minimises_the_loss(diabetes, loss, objective):
+    X, y = diabetes
+    model = GALRegressor(halves(), loss=loss, max_iter=2, random_state=0)
+    weight = 1.0 + (np.arange(len(y)) % 3)
+    params = {"sample_weight": weight}
+    report = assistance_report(model, X, y, cv=2, params=params)
+    strong = LGBMRegressor(n_jobs=1, verbosity=-1, **objective)
+    expected = cross_val_score(strong, X, y, cv=2, params=params)
+    np.testing.assert_allclose(report.scores["Strong joint"], expected)
+
+
+def test_the_huber_loss_of_the_reference_has_the_scale_of_the_target(diabetes):
+    X, y = diabetes
+    weight = 1.0 + (np.arange(len(y)) % 3)
+    scores = []
+    for scale in (1, 0.01):
+        model = GALRegressor(halves(), loss="huber", max_iter=2, random_state=0)
+        params = {"sample_weight": weight}
+        report = assistance_report(model, X, scale * y, cv=2, params=params)
+        scores.append(report.scores["Strong joint"])
+    np.testing.assert_allclose(*scores, atol=0.01)
+    delta = HuberLoss().for_target(y[:, None], weight).delta[0]
+    strong = LGBMRegressor(n_jobs=1, verbosity=-1, objective="huber", alpha=delta)
+    expected = cross_val_score(strong, X, y, cv=2, params=params)
+    np.testing.assert_allclose(scores[0], expected)
+
+
+def test_the_reference_of_several_outputs(diabetes):
+    X, y = diabetes
+    Y = np.column_stack([y, X[:, 0] * y])
+    model = GALRegressor(halves(), max_iter=2, random_state=0)
+    weight = 1.0 + (np.arange(len(y)) % 3)
+    params = {"sample_weight": weight}
+    report = assistance_report(model, X, Y, cv=2, params=params)
+    strong = MultiOutputRegressor(LGBMRegressor(n_jobs=1, verbosity=-1))
+    expected = cross_val_score(strong, X, Y, cv=2, params=params)
+    np.testing.assert_allclose(report.scores["Strong joint"], expected)
+
+
+def test_a_note_says_why_a_model_of_the_reference_is_left_out(diabetes):
+    X, y = diabetes
+    frame = pd.DataFrame(X, columns=[f"x<{j}>" for j in range(10)])
+    model = GALRegressor(halves(), max_iter=2, random_state=0)
+    of_the_laboratory = make_column_transformer(("passthrough", ["x<9>"]))
+    reference = make_pipeline(of_the_laboratory, Ridge())
+    report = assistance_report(model, frame, y, cv=2, reference=reference)
+    assert "Strong alone" not in report.scores
+    assert "Strong joint" in report.scores
+    assert report.gain.model == "Alone"
+    (note,) = report.notes
+    assert note.startswith("Strong alone is left out, because its learner could not be fit")
+    assert "x<9>" in note
+    assert repr(report).splitlines()[-1] == note
+    assert "x&lt;9&gt;" in report._repr_html_()
+
+    params = {"sample_weight": np.ones(len(y))}
+    for reference in (KNeighborsRegressor(), make_pipeline(KNeighborsRegressor())):
+        report = assistance_report(model, X, y, cv=2, reference=reference, params=params)
+        assert not {"Strong alone", "Strong joint"} & set(report.scores)
+        assert len(report.notes) == 2
+        assert all("does not support sample weights" in note for note in report.notes)
+
+
+def test_a_reference_with_lightgbm_does_not_receive_strings_of_polars(diabetes):
+    X, y = diabetes
+    frame = pl.DataFrame(X, schema=[f"x{j}" for j in range(10)])
+    frame = frame.with_columns(x9=pl.when(pl.col("x9") > 0).then(pl.lit("high")))
+    first_only = make_pipeline(make_column_transformer(("passthrough", [0])), Ridge())
+    organizations = [("practice", Ridge(), [0, 1]), ("laboratory", first_only, [8, 9])]
+    model = GALRegressor(organizations, max_iter=2, random_state=0)
+    reference = LGBMRegressor(n_jobs=1, verbosity=-1)
+    report = assistance_report(model, frame, y, cv=2, joint=first_only, reference=reference)
+    assert "Strong alone" in report.scores
+    (note,) = report.notes
+    assert note.startswith("Strong joint is left out")
+    assert "LightGBM cannot read the columns 'x9'" in note
+
+
 def test_errors_of_a_report(diabetes):
     X, y = diabetes
     with pytest.raises(TypeError, match="got LinearRegression"):
@@ -454,6 +687,9 @@ def test_errors_of_a_report(diabetes):
         assistance_report(GALRegressor([*halves(), ("a",)][1:]), X, y)
     with pytest.raises(ValueError, match="label_holder='unknown' is not one of"):
         assistance_report(GALRegressor(halves(), label_holder="unknown"), X, y)
+    for reference in ("lightgbn", LGBMRegressor, True):
+        with pytest.raises(ValueError, match="reference must be 'lightgbm', an estimator"):
+            assistance_report(GALRegressor(halves()), X, y, reference=reference)
     with pytest.raises(ValueError, match="could not convert") as raised:
         assistance_report(GALRegressor(halves()), X, ["a"] * len(y), cv=2)
     assert "'Alone'" in raised.value.__notes__[-1]

@@ -9,12 +9,17 @@ from sklearn import get_config
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv, cross_validate
-from sklearn.utils import Bunch, _safe_indexing
+from sklearn.utils import Bunch, _safe_indexing, indexable
 from sklearn.utils.parallel import Parallel, delayed
 
 from .._organizations.columns import check_organizations
 from ._common import check_model
-from ._statistics import iterate_lines, summary_table
+from ._reference import check_reference, make_reference, reference_params
+from ._statistics import gain_over_best, gap_to_best, iterate_lines, summary_table
+
+_ALONE = ("Alone", "Strong alone")
+_JOINT = ("Joint", "Strong joint")
+_ORDER = (*_ALONE, "Assisted", *_JOINT)
 
 
 def assistance_report(
@@ -26,13 +31,17 @@ def assistance_report(
     cv=None,
     scoring=None,
     joint=None,
+    reference="lightgbm",
     params=None,
     n_jobs=None,
 ) -> "AssistanceReport":
-    """Compare the label holder alone, the assisted model and a model of all columns.
+    """Compare the assisted model with what is possible alone and with all columns.
 
-    The report also shows the score that is lost if an organization leaves. All models are
-    fitted and scored on the same cross-validation splits.
+    The label holder alone and a model of all columns are fitted in two ways: by Gradient
+    Assisted Learning with the label holder's estimator, and by a strong learner. The report
+    shows the gain over the better model of the label holder's columns, and the gap to the
+    better model of all columns. It also shows the score that is lost if an organization
+    leaves. All models are fitted and scored on the same cross-validation splits.
 
     Parameters
     ----------
@@ -53,7 +62,13 @@ def assistance_report(
         Model that has all columns in one place. None is a clone of `model` with a single
         organization, which fits the label holder's estimator to the columns of all
         organizations. Another estimator is fitted to these columns as it is. False leaves
-        the joint model out, for columns that cannot be pooled.
+        both joint models out, for columns that cannot be pooled.
+    reference : "lightgbm", estimator or None, default="lightgbm"
+        Strong learner that is fitted to the label holder's columns (*strong alone*) and to
+        the columns of all organizations (*strong joint*). "lightgbm" is LightGBM with its
+        default settings: 100 trees of 31 leaves. Another estimator, for example
+        :class:`~sklearn.ensemble.HistGradientBoostingClassifier` or a pipeline, is fitted
+        to these columns as it is. None leaves both models out.
     params : dict or None, default=None
         Parameters passed to every `fit`, e.g. ``{"sample_weight": weights}``, as in
         :func:`~sklearn.model_selection.cross_validate`.
@@ -63,14 +78,17 @@ def assistance_report(
     Returns
     -------
     report : AssistanceReport
-        A :class:`~sklearn.utils.Bunch` with `table`, `scores` and `scoring`.
+        A :class:`~sklearn.utils.Bunch` with `gain`, `gap`, `table`, `scores`, `scoring`
+        and `notes`.
 
     Raises
     ------
     TypeError
         If `model` is not an estimator of this package.
     ValueError
-        If `model` has fewer than two organizations, or if a fit fails.
+        If `model` has fewer than two organizations, if `reference` is neither "lightgbm"
+        nor an estimator nor None, or if a fit fails. If the strong learner cannot be fitted
+        or scored, the report leaves out its model instead, and a note gives the reason.
 
     See Also
     --------
@@ -94,6 +112,22 @@ def assistance_report(
     label holder's columns. In this line the first of the other organizations becomes the
     label holder, and receives the target.
 
+    The label holder's estimator is often small, because boosting combines many of them. So
+    a comparison with this estimator alone can show a gain that a stronger learner would
+    find in the label holder's own columns. For this reason the gain and the gap are
+    differences to the better of two models, by their mean score.
+
+    The default reference has the `random_state` and the `class_weight` of `model`. It
+    minimises the same loss if the loss of a regressor is the absolute error, the Huber,
+    quantile, Poisson or gamma loss. For all other losses it minimises LightGBM's default,
+    the squared error or the log loss. Columns of a dataframe that are not numbers
+    (strings, categories, dates) are encoded by an
+    :class:`~sklearn.preprocessing.OrdinalEncoder`. LightGBM receives missing values as NaN.
+    Every reference is fitted with the sample weights in `params`.
+
+    On the breast cancer data, with three organizations and all defaults, the reference adds
+    about a tenth to the time of the report.
+
     References
     ----------
     C. Nadeau, Y. Bengio, "Inference for the Generalization Error", Machine Learning 52,
@@ -114,22 +148,31 @@ def assistance_report(
     >>> report = assistance_report(model, X, y, cv=3)
     >>> report.scores["Assisted"].mean() > report.scores["Alone"].mean()
     np.True_
-    >>> list(report.scores)
-    ['Alone', 'Assisted', 'Joint', 'without practice', 'without laboratory']
+    >>> report.gain.model, report.gap.model
+    ('Alone', 'Joint')
+    >>> list(report.scores)  # doctest: +NORMALIZE_WHITESPACE
+    ['Alone', 'Strong alone', 'Assisted', 'Joint', 'Strong joint', 'without practice',
+     'without laboratory']
     """
     check_model(model)
+    check_reference(reference)
     names, label_holder = _organization_names(model)
     X = np.asarray(X) if isinstance(X, (list, tuple)) else X
     scorer = check_scoring(model, scoring=scoring)
     cv = check_cv(cv, y, classifier=is_classifier(model))
     evaluation = _Evaluation(X, y, list(cv.split(X, y, groups)), scorer, params, n_jobs)
 
-    alone = _select_organizations(model, [label_holder])
-    scores = {"Alone": evaluation.score("Alone", alone)}
-    scores["Assisted"], fitted = evaluation.fit_and_score("Assisted", model)
+    alone = evaluation.score("Alone", _select_organizations(model, [label_holder]))
+    assisted, fitted = evaluation.fit_and_score("Assisted", model)
+    scores = {"Alone": alone, "Assisted": assisted}
+    columns = {"Strong alone": fitted[0].columns_[names.index(label_holder)]}
     if joint is not False:
-        columns = np.unique(np.concatenate(fitted[0].columns_))
-        scores["Joint"] = _score_joint(evaluation, joint, model, label_holder, columns)
+        pooled = np.unique(np.concatenate(fitted[0].columns_))
+        scores["Joint"] = _score_joint(evaluation, joint, model, label_holder, pooled)
+        columns["Strong joint"] = pooled
+    strong, notes = _score_reference(evaluation, reference, model, columns)
+    scores |= strong
+    scores = {label: scores[label] for label in _ORDER if label in scores}
     # parameters that are routed would not reach the scorer of `score_without`
     routes = params and get_config()["enable_metadata_routing"]
     for name in names:
@@ -139,10 +182,14 @@ def assistance_report(
         else:
             others = [other for other in names if other != name]
             scores[label] = evaluation.score(label, _select_organizations(model, others))
+    table = summary_table(scores, evaluation.splits)
     return AssistanceReport(
+        gain=gain_over_best(table, _ALONE),
+        gap=gap_to_best(table, _JOINT),
+        table=table,
         scores=scores,
-        table=summary_table(scores, evaluation.splits),
         scoring=_scoring_name(model, scoring),
+        notes=notes,
     )
 
 
@@ -158,9 +205,18 @@ class AssistanceReport(Bunch):
 
     Attributes
     ----------
+    gain : named tuple (model, mean, low, high)
+        Mean score of the assisted model minus that of the better of ``"Alone"`` and
+        ``"Strong alone"``, with its interval. `model` is the name of the better one, by the
+        mean score over splits. `mean` is positive if the assisted model is better.
+    gap : named tuple (model, mean, low, high) or None
+        Mean score of the better of ``"Joint"`` and ``"Strong joint"`` minus that of the
+        assisted model, with its interval. `mean` is positive if the joint model is better.
+        None without joint models.
     table : pandas.DataFrame or structured ndarray
-        One line for each of the models ``"Alone"``, ``"Assisted"`` and ``"Joint"``, and
-        one line ``"without"`` each organization. The names of the models are the index.
+        One line for each of the models ``"Alone"``, ``"Strong alone"``, ``"Assisted"``,
+        ``"Joint"`` and ``"Strong joint"``, and one line ``"without"`` each organization.
+        The names of the models are the index.
         The columns are `score`, the mean over splits, with its interval from `low` to
         `high`, and `lost`, the mean of the assisted model's score minus the score of this
         model, with its interval from `lost_low` to `lost_high`. `lost` is positive if the
@@ -171,7 +227,19 @@ class AssistanceReport(Bunch):
         Score of each model on each split.
     scoring : str
         Name of the score. Greater is better.
+    notes : list of str
+        One note for each model that is left out because the strong learner could not be
+        fitted or scored, with the reason.
     """
+
+    def _headlines(self):
+        """Iterate over the gain and the gap, as text."""
+        titles = "Gain over the best model alone", "Gap to the best joint model"
+        for title, difference in zip(titles, (self.gain, self.gap), strict=True):
+            if difference is not None:
+                model, mean, low, high = difference
+                interval = f"95 % interval {low:+.4f} to {high:+.4f}"
+                yield f"{title} ({model}): {mean:+.4f}, {interval}"
 
     def _text_lines(self):
         """Iterate over the header and the lines of the table, as tuples of text."""
@@ -187,13 +255,15 @@ class AssistanceReport(Bunch):
     def __repr__(self):
         lines = list(self._text_lines())
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        return "\n".join(
+        table = [
             "  ".join(
                 text.ljust(width) if i == 0 else text.rjust(width)
                 for i, (text, width) in enumerate(zip(line, widths, strict=True))
             ).rstrip()
             for line in lines
-        )
+        ]
+        notes = ["", *self.notes] if self.notes else []
+        return "\n".join([*self._headlines(), "", *table, *notes])
 
     def _repr_html_(self):
         header, *body = self._text_lines()
@@ -201,10 +271,15 @@ class AssistanceReport(Bunch):
         def cells(tag, line):
             return "".join(f"<{tag}>{html.escape(text)}</{tag}>" for text in line)
 
+        def paragraphs(texts):
+            return "".join(f"<p>{html.escape(text)}</p>" for text in texts)
+
         rows = "".join(f"<tr>{cells('td', line)}</tr>" for line in body)
         return (
+            f"{paragraphs(self._headlines())}"
             f"<table><thead><tr>{cells('th', header)}</tr></thead>"
             f"<tbody>{rows}</tbody></table>"
+            f"{paragraphs(self.notes)}"
         )
 
 
@@ -289,6 +364,31 @@ def _score_joint(evaluation, joint, model, label_holder, columns):
             "estimator as joint, or joint=False."
         )
         raise
+
+
+def _score_reference(evaluation, reference, model, columns):
+    """Return the scores of the strong learner on some columns each, and notes of failures.
+
+    `columns` has the positions of the columns for the name of each model.
+    """
+    scores, notes = {}, []
+    if reference is None:
+        return scores, notes
+    weight = (evaluation.params or {}).get("sample_weight")
+    learner = make_reference(reference, model, evaluation.y, weight)
+    for label, positions in columns.items():
+        try:
+            (X,) = indexable(evaluation.X)
+            X = _safe_indexing(X, positions, axis=1)
+            params = reference_params(learner, X, weight)
+            scores[label] = replace(evaluation, X=X, params=params).score(label, learner)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+            notes.append(
+                f"{label} is left out, because its learner could not be fitted or scored: "
+                f"{reason}"
+            )
+    return scores, notes
 
 
 def _organization_names(model):

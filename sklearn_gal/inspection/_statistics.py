@@ -1,9 +1,20 @@
 """Summary of cross-validated scores: means, differences and their intervals."""
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy import stats
 
 _FIELDS = ("score", "low", "high", "lost", "lost_low", "lost_high")
+
+
+class Difference(NamedTuple):
+    """Mean difference to the score of `model`, with its 95 % interval."""
+
+    model: str
+    mean: float
+    low: float
+    high: float
 
 
 def summary_table(scores, splits):
@@ -41,6 +52,34 @@ def summary_table(scores, splits):
 def iterate_lines(table):
     """Iterate over the lines of a `summary_table`, as (model, score, ..., lost_high)."""
     return table.itertuples() if hasattr(table, "itertuples") else table
+
+
+def gain_over_best(table, labels):
+    """Return the assisted model's mean score minus that of the best of some models.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame or structured ndarray
+        A `summary_table`.
+    labels : collection of str
+        Models of which the one with the greatest mean score is compared.
+
+    Returns
+    -------
+    difference : Difference or None
+        Positive if the assisted model is better. None if the table has none of the models.
+    """
+    lines = [line for line in iterate_lines(table) if line[0] in labels]
+    if not lines:
+        return None
+    label, *_, lost, low, high = max(lines, key=lambda line: line[1])
+    return Difference(label, float(lost), float(low), float(high))
+
+
+def gap_to_best(table, labels):
+    """Return the reverse of `gain_over_best`, positive if the other model is better."""
+    gain = gain_over_best(table, labels)
+    return gain and Difference(gain.model, -gain.mean, -gain.high, -gain.low)
 
 
 def corrected_interval(values, test_ratio):
