@@ -2,8 +2,9 @@
 
 A clinic knows which tumours are malignant and holds ten columns about them; a laboratory
 and an imaging centre hold ten others each. Prints the accuracy of the clinic alone, with
-assistance, and with all columns in one place (and the clinic's learner), and what is lost
-if one of the three left; saves who assisted in which round as assistance.png.
+assistance, and with all columns in one place (with the clinic's learner and with a strong
+one), and what is lost if one of the three left; saves who assisted in which round as
+assistance.png.
 """
 
 from lightgbm import LGBMRegressor

@@ -690,6 +690,11 @@ def test_errors_of_a_report(diabetes):
     for reference in ("lightgbn", LGBMRegressor, True):
         with pytest.raises(ValueError, match="reference must be 'lightgbm', an estimator"):
             assistance_report(GALRegressor(halves()), X, y, reference=reference)
+    with pytest.raises(ValueError, match=r"reference must be a regressor.*GALRegressor"):
+        assistance_report(GALRegressor(halves()), X, y, reference=LogisticRegression())
+    pipeline = make_pipeline(StandardScaler(), Ridge())
+    with pytest.raises(ValueError, match=r"reference must be a classifier.*GALClassifier"):
+        assistance_report(GALClassifier(halves()), X, y > 150, reference=pipeline)
     with pytest.raises(ValueError, match="could not convert") as raised:
         assistance_report(GALRegressor(halves()), X, ["a"] * len(y), cv=2)
     assert "'Alone'" in raised.value.__notes__[-1]

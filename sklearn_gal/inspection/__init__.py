@@ -1,8 +1,9 @@
 """Displays of a fitted model, and a report on what the other organizations add.
 
 `AssistanceDisplay` and `ContributionDisplay` draw a fitted model with matplotlib, which the
-extra ``plot`` installs. `assistance_report` compares the label holder alone, the assisted
-model and a model that has all columns in one place.
+extra ``plot`` installs. `assistance_report` compares the assisted model with the label
+holder alone and with a model that has all columns in one place. Both are fitted with the
+label holder's estimator and with a strong learner.
 """
 
 from ._assistance_display import AssistanceDisplay

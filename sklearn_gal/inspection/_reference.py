@@ -28,8 +28,8 @@ from ..losses import (
 _OBJECTIVES = {AbsoluteError: "l1", PoissonLoss: "poisson", GammaLoss: "gamma"}
 
 
-def check_reference(reference):
-    """Raise a ValueError unless `reference` is "lightgbm", an estimator or None."""
+def check_reference(reference, model):
+    """Raise a ValueError unless `reference` can be compared with `model`."""
     if reference is None or (isinstance(reference, str) and reference == "lightgbm"):
         return
     is_instance = not isinstance(reference, type)
@@ -37,6 +37,12 @@ def check_reference(reference):
         raise ValueError(
             "reference must be 'lightgbm', an estimator instance or None, got "
             f"{reference!r}."
+        )
+    if is_classifier(reference) != is_classifier(model):
+        kind = "classifier" if is_classifier(model) else "regressor"
+        raise ValueError(
+            f"reference must be a {kind}, because it is compared with a "
+            f"{type(model).__name__}, got {reference!r}."
         )
 
 

@@ -86,9 +86,10 @@ def assistance_report(
     TypeError
         If `model` is not an estimator of this package.
     ValueError
-        If `model` has fewer than two organizations, if `reference` is neither "lightgbm"
-        nor an estimator nor None, or if a fit fails. If the strong learner cannot be fitted
-        or scored, the report leaves out its model instead, and a note gives the reason.
+        If `model` has fewer than two organizations, if `reference` is invalid, for example
+        a regressor for a classifier, or if a fit fails. If the strong learner cannot be
+        fitted or scored, the report leaves out its model instead, and a note gives the
+        reason.
 
     See Also
     --------
@@ -155,7 +156,7 @@ def assistance_report(
      'without laboratory']
     """
     check_model(model)
-    check_reference(reference)
+    check_reference(reference, model)
     names, label_holder = _organization_names(model)
     X = np.asarray(X) if isinstance(X, (list, tuple)) else X
     scorer = check_scoring(model, scoring=scoring)
@@ -371,13 +372,14 @@ def _score_reference(evaluation, reference, model, columns):
 
     `columns` has the positions of the columns for the name of each model.
     """
-    scores, notes = {}, []
+    scores: dict = {}
+    notes: list[str] = []
     if reference is None:
         return scores, notes
     weight = (evaluation.params or {}).get("sample_weight")
-    learner = make_reference(reference, model, evaluation.y, weight)
     for label, positions in columns.items():
         try:
+            learner = make_reference(reference, model, evaluation.y, weight)
             (X,) = indexable(evaluation.X)
             X = _safe_indexing(X, positions, axis=1)
             params = reference_params(learner, X, weight)
