@@ -37,13 +37,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from _datasets import (
-    load_bike,
-    load_diamonds,
-    load_flights,
-    load_mnist,
-    patches,
-)
+from _datasets import load_bike, load_diamonds, load_flights, load_mnist, patches
 from _harness import Problem, run, seconds
 from sklearn.datasets import (
     load_breast_cancer,
@@ -193,15 +187,16 @@ def less_joint(results, joint):
 
 def lines_of(name, case, splits):
     """A line per model; `splits` has the results of each split."""
-    joint = [results["joint"] for results in splits]
+    joint = [each["joint"] for each in splits]
     for model in splits[0]:
-        results = [results[model] for results in splits]
+        results = joint if model == "joint" else [each[model] for each in splits]
 
         def mean(what, results=results):
             return np.mean([getattr(result, what) for result in results])
 
         line = f"{name:20}{results[0].n_rows:>7,}{len(results):>8}  {model:20}"
-        line += f"{case.score:>9}{mean('score'):8.4f}{less_joint(results, joint):>17}"
+        difference = less_joint(results, joint) if results is not joint else ""
+        line += f"{case.score:>9}{mean('score'):8.4f}{difference:>17}"
         line += f"{case.loss:>16}{mean('loss'):>10.4g}"
         for what in ("fit", "predict"):
             line += f"{mean(what) / mean(what, joint):9.2f}"
