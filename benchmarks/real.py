@@ -51,8 +51,8 @@ from sklearn.utils import _safe_indexing
 # Settings of each GAL model
 MODELS = {
     "default": {},
-    "additive, in-sample": {"cv": None},
-    "stacked": {"stack_contributions": True},
+    "additive": {"interactions": False},
+    "additive, in-sample": {"interactions": False, "cv": None},
 }
 
 
