@@ -149,7 +149,7 @@ def test_empty_and_unsupported_tables(table):
     with pytest.raises(ValueError, match=r"empty dataframe \(shape=\(200, 0\)"):
         GALClassifier().fit(X[[]], y)
     with pytest.raises(ValueError, match=r"empty dataframe \(shape=\(0, 1\)"):
-        GALClassifier(max_iter=1).fit(X[["visits"]], y).predict(X[["visits"]][:0])
+        GALClassifier(cv=None, max_iter=1).fit(X[["visits"]], y).predict(X[["visits"]][:0])
     with pytest.raises(TypeError, match=r"pyarrow.*is not supported: pass a pandas"):
         GALClassifier().fit(pl.from_pandas(X).to_arrow(), y)
 

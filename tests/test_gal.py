@@ -276,7 +276,7 @@ def test_constant_zero_changes_nothing(cancer, cv, weights):
 def test_multi_output_regression():
     X, y = load_linnerud(return_X_y=True)
     organizations = [("a", Ridge(), [0]), ("b", SVR(), [1]), ("c", None, [2])]
-    model = GALRegressor(organizations, max_iter=5).fit(X, y)
+    model = GALRegressor(organizations, max_iter=5, random_state=0).fit(X, y)
     assert model.predict(X).shape == y.shape
     assert model.baseline_prediction_.shape == (3,)
     assert_allclose(model.baseline_prediction_, y.mean(axis=0))
