@@ -127,9 +127,10 @@ class Problem:
         return make_organizations(X, n_organizations, estimator, random_state=self.split)
 
     def gal(self, organizations, **settings):
-        """The estimator of this package."""
+        """The estimator of this package; additive unless the settings say otherwise."""
         estimator = GALRegressor if self.regression else GALClassifier
-        return estimator(organizations, **{"random_state": self.split, **settings})
+        defaults = {"random_state": self.split, "interactions": False}
+        return estimator(organizations, **defaults | settings)
 
     def joint(self, **settings):
         """LightGBM, for all columns in one place."""

@@ -50,7 +50,7 @@ from sklearn.utils import _safe_indexing
 
 # Settings of each GAL model
 MODELS = {
-    "default": {},
+    "default": {"interactions": "auto"},
     "additive": {"interactions": False},
     "additive, in-sample": {"interactions": False, "cv": None},
 }

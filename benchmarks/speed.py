@@ -58,6 +58,7 @@ def model_of(estimator, d, n_organizations, n_rounds, n_classes=None, **settings
     return gal(
         held_by(estimator, d, n_organizations),
         max_iter=n_rounds,
+        interactions=False,
         early_stopping=False,
         random_state=0,
         **{"cv": None, **settings},

@@ -12,19 +12,15 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
+from ._assembly import descent_of, model_to_extend, patterns_of
 from ._callbacks import CallbackSupportMixin, FitReport, with_callbacks
 from ._fitted_attributes import FittedAttributes
 from ._metaestimator import OrganizationsEstimator
-from ._method.descent import Descent, in_sample
-from ._method.disclosure import Alone, Disclosure, Perturbed
+from ._method.descent import in_sample
+from ._method.disclosure import Disclosure
 from ._method.folds import FoldPlan, RoundFolds, number_of_folds
-from ._method.gates import GatedDisclosure
-from ._method.line_search import constant_rate, line_search
-from ._method.model import AdditiveModel
 from ._method.observers import STOP_REASONS, EarlyStopping, Observer, Progress
-from ._method.patterns import Patterns
 from ._method.rows import Rows
-from ._method.weights import Weighing
 from ._organizations.columns import resolve_organizations
 from ._organizations.participants import Participants
 from ._training_data import TrainingData
@@ -33,6 +29,7 @@ from ._validation import (
     check_parameters,
     given_folds,
     interacting_pairs,
+    interactions_among,
     validate_weight,
     validate_X,
 )
@@ -43,19 +40,15 @@ from ._warm_start import (
     brings_columns,
     check_may_leave,
     check_same_settings,
-    continued_model,
     restore,
     resume_or_reset,
     unchanged_on_failure,
 )
-from .losses import check_link, check_output, get_loss, loss_for_target
+from .losses import check_link, get_loss, loss_for_target
 from .privacy import Broadcast
 
 # With early_stopping="auto": from how many rows on a fit is stopped early.
 STOP_EARLY_FROM = 10_000
-# With interactions="auto": from how many rows on organizations interact
-# (docs/decisions.rst).
-INTERACTIONS_FROM = 1_000
 # Where the folds of the next round are different ones, this many successive rounds without
 # descent do not end a fit (docs/decisions.rst).
 IDLE_ROUNDS = 2
@@ -239,12 +232,12 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
         model = previous and previous.model
         try:
             rows = self._prepare(parts, participants)
-            model = self._model_to_extend(loss, rows[0], participants, previous)
+            model = model_to_extend(self, loss, rows[0], participants, previous)
             raws = [model.start(each) for each in rows]
             validation = raws[-1] if stops_early else None
             with participants.fitting(self.n_jobs) as fit:
                 folds = RoundFolds(plan, parts[0].strata)
-                descent = self._descent(model, raws[0], validation, folds, state, fit)
+                descent = descent_of(self, model, raws[0], validation, folds, state, fit)
                 prints = [
                     self.warm_start and each.fingerprints(participants) for each in parts
                 ]
@@ -271,67 +264,6 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
             Rows(each.X, participants.presence(each.X), each.y, each.sample_weight)
             for each in parts
         ]
-
-    def _model_to_extend(self, loss, rows, participants, previous):
-        """Return the model before the first round, or that of the fit to continue."""
-        patterns = self._patterns(rows.present, participants)
-        if previous is not None:
-            return continued_model(previous.model, participants, patterns)
-        baseline = np.asarray(loss.baseline(rows.y, rows.sample_weight), dtype=np.float64)
-        check_output(baseline, rows.y.shape[1:], "baseline")
-        residual = loss.pseudo_residual(rows.y, np.tile(baseline, (len(rows), 1)))
-        check_output(residual, rows.y.shape, "pseudo_residual")
-        first_residual = np.abs(residual).max()
-        gated = self._interacts(len(rows), participants)
-        return AdditiveModel(loss, baseline, participants, patterns, first_residual, gated)
-
-    def _interacts(self, n_samples, participants):
-        """Whether terms are products of functions of two organizations."""
-        if len(participants.organizations) < 2 or self._disclosure is not None:
-            return False
-        if isinstance(self.interactions, str):
-            return n_samples >= INTERACTIONS_FROM and self.privacy is None
-        return bool(self.interactions)
-
-    def _patterns(self, present, participants):
-        if self.missing_rows != "abstain":
-            return Patterns.single(participants.owner)
-        # weights that are not chosen would count the label holder twice
-        stand_in_helps = Weighing(self.weights).chooses
-        return Patterns.for_rows(
-            present, participants.owner, participants.holder, stand_in_helps
-        )
-
-    def _descent(self, model, train, validation, folds, state=None, fit=None):
-        """Return the `Descent` that these parameters ask for."""
-        return Descent(
-            model,
-            train,
-            validation,
-            disclosure=state and self._who_is_shown_what(model, train, state),
-            fit=fit,
-            weigh=Weighing(self.weights),
-            search=line_search if self.line_search else constant_rate,
-            learning_rate=self.learning_rate,
-            folds=folds,
-        )
-
-    def _who_is_shown_what(self, model, train, state):
-        """Return the disclosure: exact, with what the parameters change."""
-        participants = model.participants
-
-        def seeds(number):  # a shared model has the same seed in all rounds
-            return participants.seeds(state.seed, 0 if self.share_models else number)
-
-        disclosure: Any = (self._disclosure or Disclosure)(train, participants, seeds)
-        if model.gated:
-            pairs = interacting_pairs(self.interactions, participants.names)
-            disclosure = GatedDisclosure(train, participants, seeds, pairs, state.seed)
-        if self.privacy is not None:
-            disclosure = Perturbed(disclosure, state.broadcast, participants.assists)
-        if participants.stand_in is not None:
-            disclosure = Alone(disclosure, model.patterns.alone)
-        return disclosure
 
     def _begin(self, descent, raws, fingerprints, previous):
         """Start from the baseline, or where the fit before has ended."""
@@ -457,12 +389,12 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
         y, strata, sample_weight = estimator._encode(target, sample_weight, before)
         data = TrainingData(X, y, sample_weight, strata).of_any_weight()
         present = model.participants.presence(data.X)
-        model.patterns = estimator._patterns(present, model.participants)
+        model.patterns = patterns_of(estimator, present, model.participants)
         train = model.start(Rows(data.X, present, data.y, data.sample_weight))
         is_training_data = data.identity == self._state.identity
         folds = self._state.folds(data) if is_training_data else in_sample
         validation = None if before.model.baseline_losses[1] is None else train
-        descent = estimator._descent(model, train, validation, folds)
+        descent = descent_of(estimator, model, train, validation, folds)
         descent.replay(lambda number, folds: model.values(train, number, folds=folds))
         snapshots = []
         if self.warm_start and is_training_data:
@@ -473,4 +405,11 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
 
     def _parameters_without(self, name):
         """Return the parameters that change when an organization leaves."""
-        return {"organizations": [each for each in self.organizations if each[0] != name]}
+        names = [other for other in self.organization_names_ if other != name]
+        organizations = self.organizations and [
+            entry for entry in self.organizations if entry[0] != name
+        ]
+        return {
+            "organizations": organizations,
+            "interactions": interactions_among(self.interactions, names),
+        }

@@ -232,3 +232,10 @@ def interacting_pairs(interactions, names):
                 f"{interactions!r}. The organizations are {names}."
             )
     return {frozenset(pair) for pair in pairs}
+
+
+def interactions_among(interactions, names):
+    """Return `interactions` for some of the organizations: the pairs that are left."""
+    if isinstance(interactions, (str, bool, np.bool_)):
+        return interactions
+    return [pair for pair in interactions if set(pair) <= set(names)]

@@ -141,7 +141,7 @@ def brings_columns(estimator, X):
     return True
 
 
-def continued_model(model, participants, patterns):
+def continued_model(model, participants, patterns, gated):
     """Return the model with the participants and patterns of the fit that continues it.
 
     A new pattern has followed the one of those of its members that were there. An
@@ -153,6 +153,7 @@ def continued_model(model, participants, patterns):
     first = len(patterns.owner) - len(before.owner) - n_joined  # a new stand-in
     continued = copy(model)
     continued.participants, continued.patterns = participants, patterns
+    continued.gated = gated or model.gated
     continued.rounds = [
         replace(
             each,

@@ -13,7 +13,7 @@ from sklearn.preprocessing import SplineTransformer, StandardScaler
 
 from _helpers import raw_prediction
 from sklearn_gal import GALClassifier, GALRegressor
-from sklearn_gal._base import INTERACTIONS_FROM
+from sklearn_gal._assembly import INTERACTIONS_FROM
 from sklearn_gal.federated import (
     FederatedGALClassifier,
     FederatedGALRegressor,
@@ -21,6 +21,7 @@ from sklearn_gal.federated import (
     LocalChannel,
     OrganizationService,
 )
+from sklearn_gal.inspection import assistance_report
 from sklearn_gal.privacy import LaplaceMechanism
 
 NAMES = ["holder", "bank", "shop"]
@@ -167,7 +168,7 @@ def test_warm_start_is_one_longer_fit(gal):
 
 def test_who_joins_interacts():
     X, y = task(GALRegressor, 1200)
-    model = fitted(GALRegressor, X[:, :4], y, held()[:2], warm_start=True)
+    model = fitted(GALRegressor, X[:, :2], y, held()[:1], warm_start=True)
     model.set_params(organizations=held(), max_iter=60).fit(X, y)
     assert np.abs(model.interaction_contributions(X)[:, 1, 2]).max() > 0
     assert_allclose(list(model.staged_predict(X))[-1], model.predict(X), atol=1e-11)
@@ -206,6 +207,16 @@ def test_pairs():
     pairs = np.abs(model.interaction_contributions(X)).max(axis=(0, 3))
     assert pairs[1, 2] > 0
     assert pairs[0, 1] == pairs[0, 2] == 0
+
+
+def test_pairs_when_an_organization_leaves():
+    X, y = task(GALRegressor)
+    pairs = [("holder", "bank"), ("bank", "shop")]
+    model = fitted(GALRegressor, X, y, interactions=pairs)
+    gone = model.drop_organization("shop", X, y)
+    assert gone.interactions == pairs[:1]
+    report = assistance_report(model, X, y, cv=2, reference=None)
+    assert set(report.scores) >= {"Alone", "Assisted", "Joint", "without shop"}
 
 
 def test_auto_depends_on_the_number_of_rows():

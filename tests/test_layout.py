@@ -18,6 +18,7 @@ LAYERS = [
     {"__init__", "federated", "inspection"},
     {"_classifier", "_regressor"},
     {"_base"},
+    {"_assembly"},
     {"_fitted_attributes"},
     {"_warm_start"},
     {"_callbacks", "_metaestimator", "_training_data", "_validation"},

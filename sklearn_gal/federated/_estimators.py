@@ -113,10 +113,8 @@ class FederatedGAL(BaseGAL):
         return participants, fit_params + [weight] * len(remote), split_params
 
     def _parameters_without(self, name):
-        changed = {"federation": self.federation.without(name)}
-        return (
-            super()._parameters_without(name) | changed if self.organizations else changed
-        )
+        federation = self.federation.without(name)
+        return super()._parameters_without(name) | {"federation": federation}
 
     @property
     def communication_(self):

@@ -13,6 +13,7 @@ from sklearn.utils import Bunch, _safe_indexing, indexable
 from sklearn.utils.parallel import Parallel, delayed
 
 from .._organizations.columns import check_organizations
+from .._validation import interactions_among
 from ._common import check_model
 from ._reference import check_reference, make_reference, reference_params
 from ._statistics import gain_over_best, gap_to_best, iterate_lines, summary_table
@@ -352,6 +353,7 @@ def _score_joint(evaluation, joint, model, label_holder, columns):
         joint = clone(model).set_params(
             organizations=[(label_holder, estimators[label_holder], columns)],
             label_holder=None,
+            interactions=False,
         )
     else:
         pooled = _safe_indexing(evaluation.X, columns, axis=1)
@@ -418,7 +420,10 @@ def _select_organizations(model, names):
     """
     organizations = [entry for entry in model.organizations if entry[0] in names]
     label_holder = model.label_holder if model.label_holder in names else None
-    return clone(model).set_params(organizations=organizations, label_holder=label_holder)
+    interactions = interactions_among(model.interactions, names)
+    return clone(model).set_params(
+        organizations=organizations, label_holder=label_holder, interactions=interactions
+    )
 
 
 def _scoring_name(model, scoring):
