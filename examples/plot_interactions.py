@@ -14,24 +14,22 @@ What it fits is multiplied by the same gate, so that the model can represent suc
 
 import matplotlib.pyplot as plt
 import numpy as np
-from lightgbm import LGBMRegressor
 from sklearn.datasets import make_friedman1
 from sklearn.model_selection import train_test_split
 
 from sklearn_gal import GALRegressor
 
-X, y = make_friedman1(n_samples=2000, noise=1.0, random_state=0)
+X, y = make_friedman1(n_samples=3000, noise=1.0, random_state=0)
 X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
-tree = LGBMRegressor(n_estimators=10, num_leaves=8, learning_rate=0.3, verbosity=-1)
-organizations = [
-    ("holder", tree, [0, 2, 5, 6]),
-    ("other half", tree, [1]),
-    ("third", tree, [3, 4, 7, 8, 9]),
+organizations = [  # None: the default local estimator
+    ("holder", None, [0, 2, 5, 6]),
+    ("other half", None, [1]),
+    ("third", None, [3, 4, 7, 8, 9]),
 ]
 models = {
     "additive": GALRegressor(organizations, interactions=False, random_state=0),
     "interactions": GALRegressor(organizations, interactions=True, random_state=0),
-    "all in one place": GALRegressor([("all", tree, slice(None))], random_state=0),
+    "all in one place": GALRegressor([("all", None, slice(None))], random_state=0),
 }
 scores = {}
 for label, model in models.items():

@@ -44,7 +44,7 @@ class OrganizationsEstimator(BaseEstimator):
         deep : bool, default=True
             If True, also return the estimator of each organization as ``<name>`` and its
             parameters as ``<name>__<parameter>``. For an estimator that is None, these are
-            the parameters of :func:`default_learner`.
+            the parameters of :func:`~sklearn_gal.default_learner`.
 
         Returns
         -------
@@ -73,7 +73,7 @@ class OrganizationsEstimator(BaseEstimator):
             Parameters of this estimator. In addition, ``<name>=estimator`` replaces the
             estimator of an organization, and ``<name>__<parameter>=value`` sets one of the
             estimator's parameters. If the estimator is None, it is replaced by
-            :func:`default_learner` with this setting.
+            :func:`~sklearn_gal.default_learner` with this setting.
 
         Returns
         -------
