@@ -10,6 +10,7 @@ from lightgbm import LGBMClassifier, LGBMRegressor
 from sklearn import metrics
 from sklearn.model_selection import train_test_split
 
+import sklearn_gal
 from sklearn_gal import GALClassifier, GALRegressor, make_organizations
 
 METRICS = {
@@ -73,10 +74,8 @@ def some_of(names):
 
 
 def default_learner(**changes):
-    """The default local estimator, with changes."""
-    settings = {"n_estimators": 10, "learning_rate": 0.3, "num_leaves": 4}
-    settings |= {"min_child_samples": 24, "n_jobs": 1, "verbosity": -1}
-    return LGBMRegressor(**settings | changes)
+    """The default local estimator in one thread, with changes."""
+    return sklearn_gal.default_learner(n_jobs=1, **changes)
 
 
 def seconds(function, repeats=1, clock=time.process_time):

@@ -75,7 +75,7 @@ class Participants:
 
     @property
     def participant_names(self):
-        """Names of the participants; a stand-in has one of its own."""
+        """Names of the participants, including the stand-in."""
         return [each.name for each in self]
 
     @property
