@@ -21,7 +21,7 @@ INTERACTIONS_FROM = 1_000
 
 
 def model_to_extend(estimator, loss, rows, participants, previous):
-    """Return the model before the first round, or that of the fit to continue."""
+    """Return the model before its first round, or that of the fit that is continued."""
     patterns = patterns_of(estimator, rows.present, participants)
     gated = _interacts(estimator, len(rows), participants)
     if previous is not None:

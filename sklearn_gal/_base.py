@@ -50,8 +50,8 @@ from .privacy import Broadcast
 # With early_stopping="auto": from how many rows on a fit is stopped early.
 STOP_EARLY_FROM = 10_000
 # Where the folds of the next round are different ones, this many successive rounds without
-# descent do not end a fit (docs/decisions.rst).
-IDLE_ROUNDS = 2
+# descent do not end a fit (docs/decisions.rst); more where the gates are different as well.
+IDLE_ROUNDS, IDLE_ROUNDS_WITH_GATES = 2, 10
 
 
 class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
@@ -280,8 +280,11 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
             listed.insert(0, Progress(title, model.participants.names, self.max_iter))
         if descent.validation is not None:
             listed.append(EarlyStopping(self.n_iter_no_change, self.tol))
-        # with privacy, a round that has been sent has cost its budget
-        patience = IDLE_ROUNDS if plan.redraws and self.privacy is None else 0
+        patience = IDLE_ROUNDS if plan.redraws else 0
+        if model.gated:
+            patience = IDLE_ROUNDS_WITH_GATES
+        if self.privacy is not None:  # a round that has been sent has cost its budget
+            patience = 0
         reason = descent.run(self.max_iter, patience, [*listed, *observers])
         if self.verbose:
             n_rounds = len(model.rounds)
@@ -400,7 +403,8 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
         if self.warm_start and is_training_data:
             fingerprints = data.fingerprints(model.participants)
             snapshots = [Snapshot(fingerprints, train.snapshot())]
-        estimator._state = replace(self._state, snapshots=snapshots)
+        settings = self._state.settings | {"interactions": estimator.interactions}
+        estimator._state = replace(self._state, snapshots=snapshots, settings=settings)
         return estimator
 
     def _parameters_without(self, name):

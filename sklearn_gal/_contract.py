@@ -1,8 +1,8 @@
 """The contract between the rounds and an organization.
 
-The rounds speak to an organization through five calls: `presence`, `prepare`, `fit_round`,
-`predict` and `release`. The arguments are arrays of floats, row identifiers, round numbers,
-fold numbers and seeds: no estimator, no column and no y.
+The rounds speak to an organization through six calls: `presence`, `prepare`, `fit_round`,
+`predict`, `predict_each` and `release`. The arguments are arrays of floats, row
+identifiers, round numbers, fold numbers and seeds: no estimator, no column and no y.
 """
 
 from collections.abc import Callable, Hashable
@@ -102,6 +102,9 @@ class Organization(Protocol):
 
     def prepare(self, X, fit_params) -> None:
         """Take the organization's columns of the training rows, before the first round."""
+
+    def joins(self, n_rounds, n_outputs) -> None:
+        """Note that the organization took no part in the first rounds of a fit."""
 
     def fit_round(self, request: Request) -> np.ndarray:
         """Fit the residual and return the fitted values, (n_samples, n_outputs)."""

@@ -152,6 +152,8 @@ def continued_model(model, participants, patterns, gated):
     n_joined = int(patterns.owner.max() - before.owner.max())
     first = len(patterns.owner) - len(before.owner) - n_joined  # a new stand-in
     continued = copy(model)
+    for each in participants.organizations[len(model.participants.organizations) :]:
+        each.joins(len(model.rounds), len(model.baseline))
     continued.participants, continued.patterns = participants, patterns
     continued.gated = gated or model.gated
     continued.rounds = [

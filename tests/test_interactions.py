@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge
+from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import SplineTransformer, StandardScaler
 
@@ -198,6 +199,22 @@ def test_where_rows_are_absent_gates_are_0(rng):
     assert model.score(X, y) > 0.5
 
 
+@pytest.mark.parametrize("weights", ["uniform", "nonnegative"])
+@pytest.mark.parametrize("seed", [0, 2])
+def test_replayed_rounds_agree_with_predictions(weights, seed):
+    X, y = task(GALRegressor, 300)
+    settings = {"weights": weights, "max_iter": 60, "random_state": seed}
+    gone = fitted(GALRegressor, X, y, **settings).drop_organization("shop", X, y)
+    assert_allclose(list(gone.staged_predict(X))[-1], gone.predict(X), atol=1e-11)
+
+
+def test_an_unlucky_gate_does_not_end_a_fit():
+    X, y = task(GALRegressor)
+    for seed in range(3):
+        model = fitted(GALRegressor, X, y, cv=KFold(5), max_iter=40, random_state=seed)
+        assert model.n_iter_ > 15
+
+
 # --- which organizations interact ---------------------------------------------------------
 
 
@@ -215,6 +232,8 @@ def test_pairs_when_an_organization_leaves():
     model = fitted(GALRegressor, X, y, interactions=pairs)
     gone = model.drop_organization("shop", X, y)
     assert gone.interactions == pairs[:1]
+    gone.set_params(warm_start=True, max_iter=14).fit(X, y)
+    assert gone.n_iter_ == 14
     report = assistance_report(model, X, y, cv=2, reference=None)
     assert set(report.scores) >= {"Alone", "Assisted", "Joint", "without shop"}
 
@@ -295,14 +314,52 @@ def test_forests_of_several_outputs():
 # --- between hosts ------------------------------------------------------------------------
 
 
+def services_of(X, folder):
+    frame = pd.DataFrame(X, columns=list("abcdef")).assign(id=np.arange(len(X)))
+    services = [
+        OrganizationService(name, frame, "id", "s" * 16, folder / name, columns=columns)
+        for name, columns in (("bank", ["c", "d"]), ("shop", ["e", "f"]))
+    ]
+    return frame[["id", "a", "b"]], services
+
+
+@pytest.mark.parametrize("interactions", [True, False])
+def test_who_joins_between_hosts(tmp_path, interactions):
+    X, y = task(GALRegressor, 300)
+    own, services = services_of(X, tmp_path)
+    few, all_of_them = (
+        Federation(LocalChannel(services), "s" * 16, names)
+        for names in (["bank"], ["bank", "shop"])
+    )
+    settings = {"interactions": interactions, "warm_start": True, "random_state": 0}
+    model = FederatedGALRegressor(few, None, key="id", **settings)
+    model.set_params(organizations=[("holder", None, ["a", "b"])], max_iter=5).fit(own, y)
+    local = GALRegressor(held()[:2], max_iter=5, **settings).fit(X[:, :4], y)
+    model.set_params(federation=all_of_them, max_iter=12).fit(own, y)
+    local.set_params(organizations=held(), max_iter=12).fit(X, y)
+    assert_array_equal(model.weights_, local.weights_)
+    assert_allclose(model.predict(own), local.predict(X), atol=1e-11)
+    stages = list(model.staged_predict(own)), list(local.staged_predict(X))
+    assert_allclose(*stages, atol=1e-11)
+    part = model.set_params(max_iter=14).fit(own[:200], y[:200])  # walks the rounds
+    assert part.n_iter_ == 14
+
+
+def test_the_only_other_host_cannot_leave(tmp_path):
+    X, y = task(GALRegressor, 300)
+    own, services = services_of(X, tmp_path)
+    federation = Federation(LocalChannel(services), "s" * 16, ["bank"])
+    model = FederatedGALRegressor(
+        federation, [("holder", None, ["a", "b"])], key="id", max_iter=2, random_state=0
+    ).fit(own, y)
+    with pytest.raises(ValueError, match="'bank' is the only one of the federation"):
+        model.drop_organization("bank", own, y)
+
+
 @pytest.mark.parametrize("gal", [GALRegressor, GALClassifier])
 def test_between_hosts_to_the_last_bit(gal, tmp_path):
     X, y = task(gal)
-    frame = pd.DataFrame(X, columns=list("abcdef")).assign(id=np.arange(len(y)))
-    services = [
-        OrganizationService(name, frame, "id", "s" * 16, tmp_path / name, columns=columns)
-        for name, columns in (("bank", ["c", "d"]), ("shop", ["e", "f"]))
-    ]
+    own, services = services_of(X, tmp_path)
     federation = Federation(LocalChannel(services), "s" * 16)
     federated = FederatedGALRegressor if gal is GALRegressor else FederatedGALClassifier
     model = federated(
@@ -313,7 +370,6 @@ def test_between_hosts_to_the_last_bit(gal, tmp_path):
         max_iter=8,
         random_state=0,
     )
-    own = frame[["id", "a", "b"]]
     model.fit(own, y)
     local = fitted(gal, X, y, max_iter=8)
     assert_array_equal(model.weights_, local.weights_)

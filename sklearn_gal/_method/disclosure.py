@@ -34,7 +34,8 @@ class Disclosure:
         """Return the gate of a participant in a round, or None.
 
         A gate is a function of `RawPredictions` with values of shape (n_samples, 1) or
-        (n_samples, n_outputs).
+        (n_samples, n_outputs). Its optional method `is_known` says whether the gate can be
+        computed for some rows; if not, the participant takes no part in the round.
         """
         return None
 
@@ -163,8 +164,9 @@ def times_gates(fitted, gates, raw):
     """
     if not any(gates):
         return fitted
-    values = fitted.values.copy()
+    values, took_part = fitted.values.copy(), fitted.took_part.copy()
     for participant, gate in enumerate(gates):
         if gate is not None:
             values[:, participant] *= gate(raw)
-    return Fitted(values, fitted.took_part)
+            took_part[participant] &= getattr(gate, "is_known", lambda raw: True)(raw)
+    return Fitted(values, took_part)

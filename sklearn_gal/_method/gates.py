@@ -40,10 +40,14 @@ class FunctionGate:
     number: int
     scale: tuple
 
+    def is_known(self, raw):
+        """Whether the function is known: its organization may have left."""
+        return (self.partner, self.number) in raw.functions
+
     def __call__(self, raw):
-        """Return the values for some rows, (n_samples, n_outputs)."""
+        """Return the values for some rows, (n_samples, n_outputs); 0 if not known."""
         function = raw.functions.get((self.partner, self.number))
-        if function is None:  # the organization has left
+        if function is None:
             return np.zeros((len(raw.rows), 1))
         return np.clip(function * np.array(self.scale), -1.0, 1.0)
 

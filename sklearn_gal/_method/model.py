@@ -173,12 +173,15 @@ class AdditiveModel:
             return [Term(participant, own) for participant, own in enumerate(columns)]
         terms = []
         for participant, own in enumerate(columns):
-            gates = [each.gates[participant] for each in self.rounds]
-            for gate in dict.fromkeys(gates):
-                of_gate = [other == gate for other in gates]
-                part = np.where(of_gate, own, 0.0)
-                if gate is None or part.any():
-                    terms.append(Term(participant, part, gate))
+            parts: dict = {None: np.zeros(len(own))}
+            for number, each in enumerate(self.rounds):
+                gate = each.gates[participant]
+                parts.setdefault(gate, np.zeros(len(own)))[number] = own[number]
+            terms += [
+                Term(participant, part, gate)
+                for gate, part in parts.items()
+                if gate is None or part.any()
+            ]
         return terms
 
     def stages(self, X):

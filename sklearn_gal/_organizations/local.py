@@ -348,6 +348,9 @@ class LocalOrganization:
     def __getstate__(self):
         return {**self.__dict__, "_merged": {}}  # can be derived from the models
 
+    def joins(self, n_rounds, n_outputs):
+        """Note that it took no part in the first rounds: it has no models of them."""
+
     def inherit(self, other):
         """Take over the models that the organization had in the fit before."""
         self.models, self._merged = dict(other.models), {}

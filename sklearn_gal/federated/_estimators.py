@@ -114,6 +114,11 @@ class FederatedGAL(BaseGAL):
 
     def _parameters_without(self, name):
         federation = self.federation.without(name)
+        if not federation.organizations:
+            raise ValueError(
+                f"Organization {name!r} is the only one of the federation: without it, fit "
+                "GALRegressor or GALClassifier."
+            )
         return super()._parameters_without(name) | {"federation": federation}
 
     @property

@@ -68,6 +68,10 @@ class RemoteOrganization:
         dropped = {"_training": None, "_training_present": None, "_reconnecting": None}
         return self.__dict__ | dropped | {"_present": (None, None), "_fetched": (None, {})}
 
+    def joins(self, n_rounds, n_outputs):
+        """Note that it took no part in the first rounds of a fit."""
+        self.left_out, self.n_outputs = set(range(n_rounds)), n_outputs
+
     def inherit(self, other):
         """Take over what is known of the organization in the fit before."""
         self.left_out, self.n_outputs = set(other.left_out), other.n_outputs
