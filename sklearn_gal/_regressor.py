@@ -49,7 +49,8 @@ class GALRegressor(RegressorMixin, BaseGAL):
     line_search : bool, default=True
         Whether to search the rate with the smallest overarching loss in each round. Fitting
         stops when no step lowers the loss. If each round draws new folds or a new
-        subsample and `privacy` is None, it stops after three such rounds in a row.
+        subsample and `privacy` is None, it stops after three such rounds in a row, with
+        interactions after eleven.
     weights : {"optimal", "nonnegative", "optimal_absolute", "uniform"} or callable, \
             default="optimal"
         Method to choose the assistance weights of the organizations in each round.
