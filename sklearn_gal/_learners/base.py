@@ -100,6 +100,25 @@ class Learner:
         return terms
 
     @staticmethod
+    def merge_outputs(terms):
+        """Merge models of different outputs, where there are many with few models each.
+
+        One pass over many outputs takes longer for each row than a pass for each output,
+        but a pass takes a time that does not depend on the rows.
+
+        Parameters
+        ----------
+        terms : list of Term
+            Fitted models of one organization.
+
+        Returns
+        -------
+        terms : list of Term
+            Terms with the same sums.
+        """
+        return terms
+
+    @staticmethod
     def predicts_one_output(model):
         """Whether a fitted model is known to predict a single output."""
         return False

@@ -11,7 +11,12 @@ from scipy import sparse
 
 from .base import IN_SAMPLE, Learner
 from .boosted_columns import is_plain, mode_counts, never_bundled
-from .boosted_models import LazyBooster, is_booster, merge_boosters
+from .boosted_models import (
+    LazyBooster,
+    is_booster,
+    merge_boosters,
+    merge_boosters_of_outputs,
+)
 from .models import OutputRegressors
 
 # Defaults of the constructor
@@ -151,8 +156,13 @@ class BoosterLearner(Learner):
 
     @staticmethod
     def merge(terms, sum_terms):
-        """Merge boosters into one, with the trees of all."""
+        """Merge boosters into one per output, with the trees of all."""
         return merge_boosters(terms)
+
+    @staticmethod
+    def merge_outputs(terms):
+        """Merge boosters into one that has all outputs."""
+        return merge_boosters_of_outputs(terms)
 
     @staticmethod
     def predicts_one_output(model):

@@ -109,7 +109,18 @@ class MergedBooster:
 
 
 def merge_boosters(terms):
-    """Merge the boosters among `terms` into one; see `Learner.merge`."""
+    """Merge the boosters among `terms` into one per output; see `Learner.merge`."""
+    others, boosters = [], defaultdict(list)
+    for term in terms:
+        if is_booster(term.model):
+            boosters[term.output].append(term)
+        else:
+            others.append(term)
+    return others + [term for group in boosters.values() for term in _merge(group)]
+
+
+def merge_boosters_of_outputs(terms):
+    """Merge the boosters among `terms` into one; see `Learner.merge_outputs`."""
     others = [term for term in terms if not is_booster(term.model)]
     boosters = [term for term in terms if is_booster(term.model)]
     return others + (_merge(boosters) if boosters else [])

@@ -29,7 +29,9 @@ class WeightedSum:
 
     def __init__(self, terms, learners, check, n_outputs=None):
         outputs: list[Any] = [term.output for term in terms if term.output is not None]
-        self._n_outputs: Any = n_outputs or (max(outputs) + 1 if outputs else None)
+        self._n_outputs: Any = n_outputs
+        if outputs and n_outputs is None:
+            self._n_outputs = max(outputs) + 1
         self._learners = learners
         self._check = check
         # a learner may have inherited its `merge`, which is called once
@@ -87,6 +89,8 @@ class EachPrediction:
                 for position, terms in enumerate(listed)
                 for term in terms
             ]
+            for merge in dict.fromkeys(learner.merge_outputs for learner in learners):
+                apart = merge(apart)
             self._sum = WeightedSum(apart, learners, check, len(models) * n_outputs)
 
     @staticmethod
