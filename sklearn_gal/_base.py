@@ -304,6 +304,9 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
     def contributions(self, X) -> np.ndarray:
         """Return the exact additive share of each organization in the raw prediction.
 
+        With interactions, a product of functions of two organizations is divided evenly
+        between the two.
+
         Parameters
         ----------
         X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)

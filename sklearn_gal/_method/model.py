@@ -110,7 +110,8 @@ class AdditiveModel:
         The partner of a term without a gate is the participant itself.
         """
         with self.participants.asking():
-            pattern_of_row = self.patterns.assign(self.participants.presence(X))
+            present = self.participants.presence(X)
+            pattern_of_row = self.patterns.assign(present)
             for pattern in np.unique(pattern_of_row):
                 terms = self.terms(pattern)
                 gated = [term for term in terms if term.gate is not None]
@@ -120,7 +121,8 @@ class AdditiveModel:
                 for rows in self._blocks(of_pattern, X.shape[0], gated):
                     is_whole = isinstance(rows, slice) and rows == slice(None)
                     part = X if is_whole else self.participants.take(X, rows)
-                    for summand in self._summands_of_rows(part, terms, gated, n_jobs):
+                    of_part = Rows(part, present[rows])
+                    for summand in self._summands_of_rows(of_part, terms, gated, n_jobs):
                         yield rows, *summand
 
     def _blocks(self, rows, n_samples, gated):
@@ -131,11 +133,12 @@ class AdditiveModel:
         rows = np.arange(n_samples)[rows]
         return np.array_split(rows, 1 + size * len(rows) // MAX_BLOCK_BYTES)
 
-    def _summands_of_rows(self, X, terms, gated, n_jobs):
-        plain, shape = [term for term in terms if term.gate is None], (len(self.baseline),)
-        values = self.participants.sums(X, plain, n_jobs)
+    def _summands_of_rows(self, rows, terms, gated, n_jobs):
+        plain = [term for term in terms if term.gate is None]
+        shape = (len(rows), len(self.baseline))
+        values = self.participants.sums(rows.X, plain, n_jobs)
         for term, value in zip(plain, values, strict=True):
-            value = np.nan_to_num(np.broadcast_to(value, (X.shape[0], *shape)))
+            value = np.nan_to_num(np.broadcast_to(value, shape))
             yield term.participant, term.participant, value
         if not gated:
             return
@@ -150,8 +153,8 @@ class AdditiveModel:
             for term in gated
             if hasattr(term.gate, "number") and term.gate.partner in names
         }
-        raw = self.start_at(X)
-        raw.functions = self.participants.functions(X, wanted, n_jobs)
+        raw = self.start(rows)
+        raw.functions = self.participants.functions(rows.X, wanted, n_jobs)
         for term in gated:
             name = names[term.participant]
             value = sum(
@@ -167,9 +170,7 @@ class AdditiveModel:
         shape = (len(self.rounds), len(self.participants))
         coefficients = [each.rates[pattern] * each.weights[pattern] for each in self.rounds]
         columns = np.array(coefficients).reshape(shape).T
-        if not any(
-            any(each.gates) for each in self.rounds
-        ):  # one term for each participant
+        if not any(any(each.gates) for each in self.rounds):
             return [Term(participant, own) for participant, own in enumerate(columns)]
         terms = []
         for participant, own in enumerate(columns):

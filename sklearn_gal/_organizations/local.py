@@ -249,11 +249,7 @@ class LocalOrganization:
             folds = folds[rows]
         X = _safe_indexing(X, rows)
         known = self._predict_rows(X, rounds, coefficients, folds)
-        if np.ndim(known) == 0:
-            return known
-        contribution = np.full((len(presence), known.shape[1]), np.nan)
-        contribution[rows] = known
-        return contribution
+        return known if np.ndim(known) == 0 else _in_all_rows(known, presence)
 
     def _predict_rows(self, X, rounds, coefficients, folds):
         view = column_major(self._view(X))
@@ -284,23 +280,25 @@ class LocalOrganization:
             0 in rounds in which the organization took no part, NaN in rows that it does not
             have. 0.0 if it took part in none of the rounds, or has none of the rows.
         """
-        involved = self._involved(rounds, [1.0] * len(rounds))
         presence = self.presence(X)
-        if not involved or not presence.any():
+        took_part = [self.models.get(number) is not None for number in rounds]
+        if not any(took_part) or not presence.any():
             return 0.0
-        rows = slice(None) if presence.all() else np.flatnonzero(presence)
-        part = X if presence.all() else _safe_indexing(X, rows)
+        part = X if presence.all() else _safe_indexing(X, np.flatnonzero(presence))
+        involved = [number for number, took in zip(rounds, took_part, strict=True) if took]
         with self._naming_errors("predicting"):
-            models = [model for model, _ in involved]
-            predict = self._merged_once(
-                ("each", *rounds), lambda: each_prediction(models, self._checked)
-            )
-            known = predict(column_major(self._view(part)))
-        took_part = np.array([self.models.get(number) is not None for number in rounds])
-        each = np.full((X.shape[0], len(rounds), known.shape[2]), np.nan)
-        each[rows] = 0.0
-        each[np.ix_(np.arange(X.shape[0])[rows], took_part)] = known
-        return each
+            known = self._predict_rows_each(part, involved)
+        each = np.zeros((len(known), len(rounds), known.shape[2]))
+        each[:, took_part] = known
+        return _in_all_rows(each, presence)
+
+    def _predict_rows_each(self, X, rounds):
+        """Return the predictions of rounds with a model, for rows that are present."""
+        models = [self.models[number] for number in rounds]
+        predict = self._merged_once(
+            ("each", *rounds), lambda: each_prediction(models, self._checked)
+        )
+        return predict(column_major(self._view(X)))
 
     def _merged_once(self, key, make):
         """Return what `make` returns, which is kept for many calls."""
@@ -398,6 +396,15 @@ class LocalOrganization:
                 f"{type(self.estimator).__name__}."
             )
         return prediction
+
+
+def _in_all_rows(values, presence):
+    """Return values of the rows that are present, with NaN in the others."""
+    if presence.all():
+        return values
+    in_all_rows = np.full((len(presence), *values.shape[1:]), np.nan)
+    in_all_rows[presence] = values
+    return in_all_rows
 
 
 def derived_seeds(count, *entropy):

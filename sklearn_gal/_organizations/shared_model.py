@@ -143,24 +143,11 @@ class SharingOrganization(LocalOrganization):
             self._checked(outputs, (X.shape[0], *outputs.shape[1:]))
         return sum(coefficient * head.of(outputs) for head, coefficient in involved)
 
-    def predict_each(self, X, rounds):
-        """Return the predictions of single rounds, as `LocalOrganization` does."""
-        heads = [self.models.get(number) for number in rounds]
-        known = [head for head in heads if head is not None]
-        presence = self.presence(X)
-        if not known or not presence.any():
-            return 0.0
-        rows = np.flatnonzero(presence)
-        with self._naming_errors("predicting"):
-            view = self._view(_safe_indexing(X, rows))
-            outputs = predict_held_out(known[0].estimator, view, None)
-            self._checked(outputs, (len(rows), *outputs.shape[1:]))
-        shape = (X.shape[0], len(rounds), known[0].n_outputs)
-        each = np.where(presence[:, None, None], np.zeros(shape), np.nan)
-        for position, head in enumerate(heads):
-            if head is not None:
-                each[rows, position] = head.of(outputs)
-        return each
+    def _predict_rows_each(self, X, rounds):
+        heads = [self.models[number] for number in rounds]
+        outputs = predict_held_out(heads[0].estimator, self._view(X), None)
+        self._checked(outputs, (X.shape[0], *outputs.shape[1:]))
+        return np.stack([head.of(outputs) for head in heads], axis=1)
 
     def inherit(self, other):
         """Take over the models and residuals that the organization had in the fit before.

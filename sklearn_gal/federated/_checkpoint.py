@@ -52,8 +52,8 @@ class Checkpoint:
 class SavesRounds(Observer):
     """Saves a fit before its first round and after each round that is kept.
 
-    The last round is not saved: it is fitted again when the fit is resumed, so that the
-    reason for the end is found again.
+    A round after which another observer ends the fit is not saved: it is fitted again when
+    the fit is resumed, so that the reason for the end is found again.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from sklearn.utils import Bunch, _safe_indexing, indexable
 from sklearn.utils.parallel import Parallel, delayed
 
 from .._organizations.columns import check_organizations
-from .._validation import interactions_among
+from .._validation import check_label_holder, interactions_among
 from ._common import check_model
 from ._reference import check_reference, make_reference, reference_params
 from ._statistics import gain_over_best, gap_to_best, iterate_lines, summary_table
@@ -405,12 +405,7 @@ def _organization_names(model):
             "A report compares two organizations or more, but the model has "
             f"{len(names)}. List all of them in its parameter 'organizations'."
         )
-    label_holder = names[0] if model.label_holder is None else model.label_holder
-    if label_holder not in names:
-        raise ValueError(
-            f"label_holder={label_holder!r} is not one of the organizations {names}."
-        )
-    return names, label_holder
+    return names, names[check_label_holder(model.label_holder, names)]
 
 
 def _select_organizations(model, names):
