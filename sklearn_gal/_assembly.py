@@ -10,28 +10,49 @@ from ._method.gates import GatedDisclosure
 from ._method.line_search import constant_rate, line_search
 from ._method.model import AdditiveModel
 from ._method.patterns import Patterns
+from ._method.selection import Selection
 from ._method.weights import Weighing
 from ._validation import interacting_pairs
 from ._warm_start import continued_model
 from .losses import check_output
 
+# Largest number of rounds and learning rate, if they are not given: on few rows, on many,
+# and for several outputs (docs/decisions.rst).
+FEW_ROWS, MANY_ROWS, OUTPUTS = (100, 0.3), (45, 0.5), (90, 0.4)
+MANY_ROWS_FROM = 5_000
 # With interactions="auto": from how many rows on organizations interact
 # (docs/decisions.rst).
 INTERACTIONS_FROM = 1_000
 
 
-def model_to_extend(estimator, loss, rows, participants, previous):
+def model_to_extend(estimator, loss, rows, participants, previous, n_chains):
     """Return the model before its first round, or that of the fit that is continued."""
     patterns = patterns_of(estimator, rows.present, participants)
     gated = _interacts(estimator, len(rows), participants)
     if previous is not None:
-        return continued_model(previous.model, participants, patterns, gated)
+        return continued_model(previous.model, participants, patterns, gated, n_chains)
     baseline = np.asarray(loss.baseline(rows.y, rows.sample_weight), dtype=np.float64)
     check_output(baseline, rows.y.shape[1:], "baseline")
     residual = loss.pseudo_residual(rows.y, np.tile(baseline, (len(rows), 1)))
     check_output(residual, rows.y.shape, "pseudo_residual")
     first_residual = np.abs(residual).max()
-    return AdditiveModel(loss, baseline, participants, patterns, first_residual, gated)
+    return AdditiveModel(
+        loss, baseline, participants, patterns, first_residual, gated, n_chains
+    )
+
+
+def rounds_of(estimator, n_samples, n_outputs, cross_fits):
+    """Return the largest number of rounds and the learning rate."""
+    defaults = FEW_ROWS
+    if cross_fits and n_outputs > 1:
+        defaults = OUTPUTS
+    elif cross_fits and n_samples >= MANY_ROWS_FROM:
+        defaults = MANY_ROWS
+    max_iter, learning_rate = estimator.max_iter, estimator.learning_rate
+    return (
+        defaults[0] if max_iter is None else max_iter,
+        defaults[1] if isinstance(learning_rate, str) else learning_rate,
+    )
 
 
 def _interacts(estimator, n_samples, participants):
@@ -54,17 +75,25 @@ def patterns_of(estimator, present, participants):
     )
 
 
-def descent_of(estimator, model, train, validation, folds, state=None, fit=None):
+def descent_of(estimator, model, train, validation, folds, state, fit=None):
     """Return the `Descent` of a fit, or one that only replays rounds."""
+    shape, cross_fits = train.own.shape, train.chains is not None
+    selection = Selection(
+        model.loss,
+        model.patterns,
+        train,
+        weigh=Weighing(estimator.weights),
+        search=line_search if estimator.line_search else constant_rate,
+        learning_rate=rounds_of(estimator, *shape, cross_fits)[1],
+        seed=state.seed,
+    )
     return Descent(
         model,
         train,
         validation,
-        disclosure=state and _disclosure_of(estimator, model, train, state),
+        disclosure=fit and _disclosure_of(estimator, model, train, state),
         fit=fit,
-        weigh=Weighing(estimator.weights),
-        search=line_search if estimator.line_search else constant_rate,
-        learning_rate=estimator.learning_rate,
+        selection=selection,
         folds=folds,
     )
 
@@ -76,10 +105,10 @@ def _disclosure_of(estimator, model, train, state):
     def seeds(number):  # a shared model has the same seed in all rounds
         return participants.seeds(state.seed, 0 if estimator.share_models else number)
 
-    disclosure: Any = (estimator._disclosure or Disclosure)(train, participants, seeds)
-    if model.gated:
+    disclosure: Any = (estimator._disclosure or Disclosure)(model, train, seeds)
+    if model.gated and estimator._disclosure is None:
         pairs = interacting_pairs(estimator.interactions, participants.names)
-        disclosure = GatedDisclosure(train, participants, seeds, pairs, state.seed)
+        disclosure = GatedDisclosure(model, train, seeds, pairs, state.seed)
     if estimator.privacy is not None:
         disclosure = Perturbed(disclosure, state.broadcast, participants.assists)
     if participants.stand_in is not None:

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from ._assembly import descent_of, model_to_extend, patterns_of
+from ._assembly import descent_of, model_to_extend, patterns_of, rounds_of
 from ._callbacks import CallbackSupportMixin, FitReport, with_callbacks
 from ._fitted_attributes import FittedAttributes
 from ._metaestimator import OrganizationsEstimator
@@ -66,8 +66,8 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
 
     organizations: Any
     loss: Any
-    max_iter: int
-    learning_rate: float
+    max_iter: int | None
+    learning_rate: Any
     line_search: bool
     weights: Any
     cv: Any
@@ -221,31 +221,35 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
 
     def _run(self, data, participants, loss, state, previous, report, observers):
         """Fit rounds until the fit ends, and keep the model."""
-        n_folds = number_of_folds(self.cv, self.subsample, len(data))
-        plan = FoldPlan(n_folds, self.subsample, self.share_models, data.folds, state.seed)
+        plan = self._fold_plan(data, state, previous)
         stops_early = self.early_stopping
         if isinstance(stops_early, str):
-            stops_early = len(data) >= STOP_EARLY_FROM
+            stops_early = plan.cross_fits or len(data) >= STOP_EARLY_FROM
         parts = [data]
         if stops_early and not plan.cross_fits:
             parts = data.split(self.validation_fraction, state.seed)
+        folds = RoundFolds(plan, parts[0].strata)
+        n_chains = 1 if folds.chains is None else folds.chains.n_chains
         model = previous and previous.model
         try:
             rows = self._prepare(parts, participants)
-            model = model_to_extend(self, loss, rows[0], participants, previous)
-            raws = [model.start(each) for each in rows]
+            model = model_to_extend(self, loss, rows[0], participants, previous, n_chains)
+            raws = [
+                model.start_training(rows[0], folds.chains),
+                *(model.start(each) for each in rows[1:]),
+            ]
             validation = raws[-1] if stops_early else None
             with participants.fitting(self.n_jobs) as fit:
-                folds = RoundFolds(plan, parts[0].strata)
                 descent = descent_of(self, model, raws[0], validation, folds, state, fit)
                 prints = [
-                    self.warm_start and each.fingerprints(participants) for each in parts
+                    self.warm_start and each.fingerprints(participants, folds.chains)
+                    for each in parts
                 ]
                 self._begin(descent, raws, prints, previous)
                 self.stop_reason_ = self._iterate(descent, plan, report, observers)
                 descent.revise()
         finally:
-            participants.release(len(model.rounds) if model else 0)
+            participants.release(model.n_requests if model else 0)
         snapshots = [
             Snapshot(known, raw.snapshot()) for known, raw in zip(prints, raws, strict=True)
         ]
@@ -256,6 +260,14 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
             identity=parts[0].identity,
             snapshots=snapshots if self.warm_start else [],
         )
+
+    def _fold_plan(self, data, state, previous):
+        """Return how the folds of the rounds are made."""
+        private = self.privacy is not None
+        n_folds = number_of_folds(self.cv, self.subsample, len(data), private)
+        if previous is not None and previous.model.gated and isinstance(self.cv, str):
+            n_folds = previous.state.plan.n_folds  # gates need functions of all chains
+        return FoldPlan(n_folds, self.subsample, self.share_models, data.folds, state.seed)
 
     def _prepare(self, parts, participants):
         """Have the participants take their columns; return which rows they have."""
@@ -275,17 +287,18 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
     def _iterate(self, descent, plan, report, observers):
         """Fit rounds until the fit ends; return a key of `STOP_REASONS`."""
         title, model = type(self).__name__, descent.model
+        max_iter, _ = rounds_of(self, *descent.train.own.shape, plan.cross_fits)
         listed: list[Observer] = [report]
         if self.verbose:
-            listed.insert(0, Progress(title, model.participants.names, self.max_iter))
+            listed.insert(0, Progress(title, model.participants.names, max_iter))
         if descent.validation is not None:
             listed.append(EarlyStopping(self.n_iter_no_change, self.tol))
-        patience = IDLE_ROUNDS if plan.redraws else 0
+        patience = IDLE_ROUNDS if plan.redraws or plan.cross_fits else 0
         if model.gated:
             patience = IDLE_ROUNDS_WITH_GATES
         if self.privacy is not None:  # a round that has been sent has cost its budget
             patience = 0
-        reason = descent.run(self.max_iter, patience, [*listed, *observers])
+        reason = descent.run(max_iter, patience, [*listed, *observers])
         if self.verbose:
             n_rounds = len(model.rounds)
             print(f"[{title}] ends after {n_rounds} rounds: {STOP_REASONS[reason]}")
@@ -396,15 +409,17 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
         data = TrainingData(X, y, sample_weight, strata).of_any_weight()
         present = model.participants.presence(data.X)
         model.patterns = patterns_of(estimator, present, model.participants)
-        train = model.start(Rows(data.X, present, data.y, data.sample_weight))
         is_training_data = data.identity == self._state.identity
         folds = self._state.folds(data) if is_training_data else in_sample
+        chains = folds.chains if is_training_data else None
+        rows = Rows(data.X, present, data.y, data.sample_weight)
+        train = model.start_training(rows, chains)
         validation = None if before.model.baseline_losses[1] is None else train
-        descent = descent_of(estimator, model, train, validation, folds)
-        descent.replay(lambda number, folds: model.values(train, number, folds=folds))
+        descent = descent_of(estimator, model, train, validation, folds, self._state)
+        descent.replay(lambda candidates: model.values(train, candidates))
         snapshots = []
         if self.warm_start and is_training_data:
-            fingerprints = data.fingerprints(model.participants)
+            fingerprints = data.fingerprints(model.participants, chains)
             snapshots = [Snapshot(fingerprints, train.snapshot())]
         settings = self._state.settings | {"interactions": estimator.interactions}
         estimator._state = replace(self._state, snapshots=snapshots, settings=settings)

@@ -2,10 +2,10 @@
 
 The rounds speak to an organization through six calls: `presence`, `prepare`, `fit_round`,
 `predict`, `predict_each` and `release`. The arguments are arrays of floats, row
-identifiers, round numbers, fold numbers and seeds: no estimator, no column and no y.
+identifiers, request numbers, fold numbers and seeds: no estimator, no column and no y.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -18,48 +18,83 @@ NO_FOLD = -1
 
 @dataclass(frozen=True)
 class Folds:
-    """How the training rows are divided into folds in a round.
+    """How the training rows are divided into folds.
+
+    With several folds, every row is in one of them, and the folds stay the same in all
+    rounds. There is a chain for every fold, a descent of the rows outside the fold. With a
+    single fold, the rows in it are held out, and the others have the number `NO_FOLD`.
 
     Parameters
     ----------
     numbers : ndarray of shape (n_samples,)
-        Fold number of every row; `NO_FOLD` marks rows that every model is fitted to.
-    key : hashable or None
-        The same whenever the same division comes again, so that an organization can use
-        again what it has computed for it. None: it does not come again.
+        Fold number of every row.
     """
 
     numbers: np.ndarray
-    key: Hashable = None
+
+    @cached_property
+    def n_chains(self):
+        """Number of chains, which is the number of folds."""
+        return int(self.numbers.max()) + 1
+
+    @property
+    def stay(self):
+        """Whether all rounds have these folds."""
+        return self.n_chains > 1
 
     @cached_property
     def selection_rows(self):
-        """Rows whose fitted values choose weights and rate: the held-out ones, if any."""
-        if (self.numbers != NO_FOLD).all():
+        """Rows whose fitted values choose weights and rate: the held-out ones."""
+        if self.stay:
             return slice(None)
         return np.flatnonzero(self.numbers != NO_FOLD)
+
+    def pick(self, values):
+        """Return the values of every row by the chain that has not seen the row.
+
+        Parameters
+        ----------
+        values : ndarray of shape (..., n_chains, n_samples, n_outputs)
+            Values by all chains.
+
+        Returns
+        -------
+        values : ndarray of shape (..., n_samples, n_outputs)
+            The values of the rows in a fold. A single chain gives those of all rows.
+        """
+        if self.n_chains == 1:
+            return values[..., 0, :, :]
+        return values[..., self.numbers, self._positions, :]
+
+    @cached_property
+    def _positions(self):
+        return np.arange(len(self.numbers))
 
 
 @dataclass(frozen=True)
 class Request:
-    """What an organization is asked to fit in a round.
+    """What a participant is asked to fit.
 
     Parameters
     ----------
+    participant : int
+        Position of the participant. Like the gate, the label holder keeps it to itself.
     number : int
-        The round. Fitting a round again replaces the model that was fitted before.
+        Which of the requests to the participant it is. Fitting the same number again
+        replaces the model that was fitted before.
     seed : int
         Seed of everything random in the fit.
     folds : Folds or None
-        There is one model per fold, fitted to the rows outside the fold. None: a single
+        There is one model per chain, fitted to the rows outside its fold. None: a single
         model, fitted to all rows.
-    residual : ndarray of shape (n_samples, n_outputs)
-        What to fit.
+    residual : ndarray of shape (n_chains, n_samples, n_outputs)
+        What to fit; 0 in rows that a chain does not see.
     gate : callable, default=None
         Function of `RawPredictions` that has multiplied the residual and will multiply the
-        fitted values. The label holder keeps it to itself.
+        fitted values.
     """
 
+    participant: int
     number: int
     seed: int
     folds: Folds | None
@@ -69,14 +104,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What the participants of a round have fitted.
+    """What the participants have fitted to the requests of a round.
 
     Parameters
     ----------
-    values : ndarray of shape (n_samples, n_participants, n_outputs)
+    values : ndarray of shape (n_requests, n_chains, n_samples, n_outputs)
         Fitted values; 0 in rows that a participant does not have.
-    took_part : ndarray of bool of shape (n_participants,)
-        Which participants have fitted a model in this round.
+    took_part : ndarray of bool of shape (n_requests,)
+        Whether there is a model for the request.
     """
 
     values: np.ndarray
@@ -92,7 +127,7 @@ class Organization(Protocol):
 
     name: str
     columns: np.ndarray
-    models: Any  # fitted local models by round, where they are in this process
+    models: Any  # fitted local models by request number, where they are in this process
     may_abstain: bool  # whether it may return NaN
     runs_in_processes: bool  # whether its fits may take place in another process
     revises: bool  # whether the models of earlier rounds have changed in later ones
@@ -103,17 +138,24 @@ class Organization(Protocol):
     def prepare(self, X, fit_params) -> None:
         """Take the organization's columns of the training rows, before the first round."""
 
-    def joins(self, n_rounds, n_outputs) -> None:
-        """Note that the organization took no part in the first rounds of a fit."""
+    def joins(self, n_requests, n_outputs) -> None:
+        """Note that the organization has not received the first requests of a fit."""
 
     def fit_round(self, request: Request) -> np.ndarray:
-        """Fit the residual and return the fitted values, (n_samples, n_outputs)."""
+        """Fit the residual; return fitted values, (n_chains, n_samples, n_outputs)."""
 
-    def predict(self, X, rounds, coefficients, folds=None) -> Any:
-        """Return the sum over `rounds` of `coefficients` times the predictions for X."""
+    def predict(self, X, numbers, coefficients) -> Any:
+        """Return the sum of `coefficients` times the predictions of models for X.
 
-    def predict_each(self, X, rounds) -> Any:
-        """Return the predictions of single rounds, (n_samples, n_rounds, n_outputs)."""
+        A model that has chains predicts their mean.
+        """
 
-    def release(self, n_rounds) -> None:
-        """Forget the training rows, and the models of rounds from `n_rounds` on."""
+    def predict_each(self, X, numbers) -> dict[int, np.ndarray]:
+        """Return the predictions of single models by number.
+
+        The shape is (n_chains, n_samples, n_outputs). Numbers of which the organization has
+        no model are left out; all are if it has none of the rows.
+        """
+
+    def release(self, n_requests) -> None:
+        """Forget the training rows, and the models of numbers from `n_requests` on."""

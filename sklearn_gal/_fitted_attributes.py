@@ -54,9 +54,11 @@ class FittedAttributes:
     def pattern_weights_(self) -> np.ndarray:
         """Assistance weights, (n_rounds, n_patterns, n_organizations)."""
         shape = (self.n_iter_, *self.patterns_.shape)
-        per_organization = self._model.patterns.per_organization
-        weights = [per_organization(each.weights) for each in self._model.rounds]
-        return np.array(weights).reshape(shape)
+        weights = np.zeros(shape)
+        for each, of_round in zip(self._model.rounds, weights, strict=True):
+            owners = self._model.patterns.owner[each.participants]
+            np.add.at(of_round, (slice(None), owners), each.weights)
+        return weights
 
     @property
     def pattern_learning_rates_(self) -> np.ndarray:
@@ -103,13 +105,18 @@ class FittedAttributes:
     def estimators_(self) -> list[list]:
         """Fitted local models, ``[round][organization]``."""
         check_is_fitted(self)
-        return [
-            [
-                to_estimator(each.models.get(number))
-                for each in self._model.participants.organizations
-            ]
-            for number in range(self.n_iter_)
-        ]
+        organizations = self._model.participants.organizations
+        position = {each.name: m for m, each in enumerate(organizations)}
+        names = self._model.participants.participant_names
+        listed = []
+        for each in self._model.rounds:
+            models: list = [None] * len(organizations)
+            for participant, number, gate in each.candidates:
+                m = position.get(names[participant])
+                if gate is None and m is not None:  # a stand-in has no position
+                    models[m] = to_estimator(organizations[m].models.get(number))
+            listed.append(models)
+        return listed
 
     @property
     def organization_names_(self) -> list[str]:

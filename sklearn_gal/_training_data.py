@@ -91,7 +91,8 @@ class TrainingData:
         """A hash of target and weights: whether rows are those of the fit."""
         return joblib.hash((self.y, self.sample_weight))
 
-    def fingerprints(self, participants):
+    def fingerprints(self, participants, chains):
         """Return hashes of the target and of the columns of each participant, by name."""
-        known = {None: joblib.hash((self.y, self.sample_weight, self.strata, self.folds))}
+        folds = chains and chains.numbers
+        known = {None: joblib.hash((self.y, self.sample_weight, self.strata, folds))}
         return known | {each.name: each.fingerprint(self.X) for each in participants}

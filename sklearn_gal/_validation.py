@@ -26,13 +26,15 @@ def check_parameters(model):
     TypeError, ValueError
         If a parameter has an invalid type or value.
     """
-    check_scalar(model.max_iter, "max_iter", Integral, min_val=1)
+    if model.max_iter is not None:
+        check_scalar(model.max_iter, "max_iter", Integral, min_val=1)
     check_scalar(model.n_iter_no_change, "n_iter_no_change", Integral, min_val=1)
     check_scalar(model.tol, "tol", Real, min_val=0)
     check_scalar(model.verbose, "verbose", Integral, min_val=0)
     for name in ("line_search", "share_models", "warm_start"):
         check_scalar(getattr(model, name), name, (bool, np.bool_))
-    _check_positive(model, "learning_rate", max_val=None)
+    if not _is_one_of(model.learning_rate, ["auto"]):
+        _check_positive(model, "learning_rate", max_val=None)
     _check_positive(model, "subsample", include_boundaries="right")
     if isinstance(model.validation_fraction, Integral):
         check_scalar(model.validation_fraction, "validation_fraction", Integral, min_val=1)

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+import numpy as np
+
 from ._method.folds import FoldPlan, RoundFolds
 from ._method.model import AdditiveModel
 from ._organizations.columns import column_names
@@ -89,7 +91,7 @@ def resume_or_reset(estimator):
         for name in ("_model", "_state"):
             vars(estimator).pop(name, None)
         return None
-    if estimator.max_iter < estimator.n_iter_:
+    if (estimator.max_iter or np.inf) < estimator.n_iter_:
         raise ValueError(
             f"max_iter={estimator.max_iter} must be at least n_iter_={estimator.n_iter_} "
             "when warm_start=True."
@@ -141,27 +143,40 @@ def brings_columns(estimator, X):
     return True
 
 
-def continued_model(model, participants, patterns, gated):
+def continued_model(model, participants, patterns, gated, n_chains):
     """Return the model with the participants and patterns of the fit that continues it.
 
     A new pattern has followed the one of those of its members that were there. An
-    organization that joins has weight 0 in the rounds before.
+    organization that joins has fitted nothing in the rounds before.
+
+    Raises
+    ------
+    ValueError
+        If gates need functions of another number of chains.
     """
+    if model.gated and n_chains != model.n_chains:
+        raise ValueError(
+            "With interactions, warm_start=True continues with the same number of folds, "
+            f"{model.n_chains}, got {n_chains}. Fit with warm_start=False first."
+        )
     before = model.patterns
     origin = patterns.previous(before)
     n_joined = int(patterns.owner.max() - before.owner.max())
     first = len(patterns.owner) - len(before.owner) - n_joined  # a new stand-in
     continued = copy(model)
     for each in participants.organizations[len(model.participants.organizations) :]:
-        each.joins(len(model.rounds), len(model.baseline))
+        each.joins(model.n_requests, len(model.baseline))
     continued.participants, continued.patterns = participants, patterns
-    continued.gated = gated or model.gated
+    continued.gated, continued.n_chains = gated or model.gated, n_chains
     continued.rounds = [
         replace(
             each,
-            weights=np.pad(each.weights[origin], [(0, 0), (first, n_joined)]),
+            candidates=tuple(
+                candidate._replace(participant=candidate.participant + first)
+                for candidate in each.candidates
+            ),
+            weights=each.weights[origin],
             rates=each.rates[origin],
-            gates=(None,) * first + each.gates + (None,) * n_joined,
         )
         for each in model.rounds
     ]
@@ -193,8 +208,10 @@ def restore(descent, raws, fingerprints, previous, share_models):
                 "With share_models=True, warm_start requires the same training rows as "
                 "the previous fit."
             )
-        for _ in model.walk(raw):
+        walking = model.start(raw.rows)
+        for _ in model.walk(walking):
             pass
+        raw.continue_from(walking)
 
 
 def check_may_leave(estimator, name):

@@ -261,7 +261,7 @@ class Broadcast:
     Attributes
     ----------
     n_rounds : int
-        Number of rounds in which a perturbed residual was sent.
+        Number of perturbed residuals of a row that were sent.
     """
 
     def __init__(self, privacy, loss, n_outputs, entropy):
@@ -277,12 +277,21 @@ class Broadcast:
         return float(getattr(self._mechanism, "epsilon", np.inf))
 
     def __call__(self, residual):
-        """Return the residual that the assistors receive in the next round."""
+        """Return the residual that the assistors receive.
+
+        Parameters
+        ----------
+        residual : ndarray of shape (n_chains, n_samples, n_outputs)
+            The exact residual. Every row counts in all chains but one.
+        """
         if self._mechanism is None:
             return residual
         seeds = np.random.SeedSequence([*self._entropy, self.n_rounds])
         random_state = np.random.RandomState(np.random.MT19937(seeds))
-        self.n_rounds += 1
+        self.n_rounds += max(1, len(residual) - 1)
+        return np.stack([self._perturb(each, random_state) for each in residual])
+
+    def _perturb(self, residual, random_state):
         sent = np.asarray(self._mechanism(residual.copy(), random_state), dtype=np.float64)
         if sent.shape != residual.shape or not np.isfinite(sent).all():
             raise ValueError(

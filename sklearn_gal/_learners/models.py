@@ -48,6 +48,11 @@ class FoldRegressors(RegressorMixin, BaseEstimator):
         return total / len(self.estimators)
 
 
+def chains_of(model):
+    """The models of the chains that a fitted model consists of, a list."""
+    return model.estimators if type(model) is FoldRegressors else [model]
+
+
 class LazyModel:
     """A fitted model that becomes an estimator on first use."""
 

@@ -1,7 +1,9 @@
 """Gradient Assisted Learning: a round, the loop over rounds, and the replay of rounds."""
 
+import numpy as np
+
 from .disclosure import times_gates
-from .rounds import Round, Step
+from .rounds import Candidate, Proposal, Round, Step
 
 # Nothing is left to fit when all residuals are below this share of the first ones.
 _RESIDUAL_TOL = 1e-10
@@ -14,38 +16,22 @@ class Descent:
     ----------
     model : AdditiveModel
         The model to extend by rounds; its loss is the one that descends.
-    train : RawPredictions
+    train : TrainingPredictions
         Training rows.
     validation : RawPredictions or None
-        Rows whose loss is the validation loss: `train` itself, where its fitted values are
-        out-of-fold, or other rows. None: there is no validation loss.
+        Rows whose loss is the validation loss: `train` itself, where the loss of its judged
+        predictions is, or other rows. None: there is no validation loss.
     disclosure : Disclosure
         Decides what each participant is shown.
     fit : callable
         ``fit(requests)`` has the participants fit and returns `Fitted`.
-    weigh : Weighing
-        Chooses the assistance weights of a pattern.
-    search : callable
-        Searches the rate along a direction, as `line_search`.
-    learning_rate : float
-        Factor of every rate.
+    selection : Selection
+        Chooses weights and rates.
     folds : callable
         ``folds(number)`` returns the `Folds` of a round, or None.
     """
 
-    def __init__(
-        self,
-        model,
-        train,
-        validation,
-        *,
-        disclosure,
-        fit,
-        weigh,
-        search,
-        learning_rate,
-        folds,
-    ):
+    def __init__(self, model, train, validation, *, disclosure, fit, selection, folds):
         self.model = model
         self.loss = model.loss
         self.patterns = model.patterns
@@ -53,9 +39,7 @@ class Descent:
         self.validation = validation
         self.disclosure = disclosure
         self.fit = fit
-        self.weigh = weigh
-        self.search = search
-        self.learning_rate = learning_rate
+        self.selection = selection
         self.folds = folds
         self._other_rows = [validation] if validation not in (None, train) else []
 
@@ -65,43 +49,34 @@ class Descent:
         return [self.train, *self._other_rows]
 
     def fit_round(self, number):
-        """Fit a round; return the step by which it has moved the training rows."""
+        """Fit a round; return its record, and move all rows."""
         folds = self.folds(number)
-        residuals = self.train.residuals(self.loss)  # (1) r = -dL/dF
+        residuals = self.train.residuals(self.loss, folds)  # (1) r = -dL/dF
         if residuals.negligible(_RESIDUAL_TOL * self.model.first_residual):
-            return Step.zero(self.patterns, [None] * len(self.patterns.owner))
+            return self._record(Step.zero(self.patterns, []), np.zeros(0))
         requests = self.disclosure.requests(number, residuals, folds)  # what each one sees
-        gates = [request.gate for request in requests]
         functions = self.fit(requests)  # (2) f_m
-        return self.solve(number, residuals, functions, folds, gates)
+        candidates = [Candidate(r.participant, r.number, r.gate) for r in requests]
+        return self.solve(number, candidates, functions, folds)
 
-    def solve(self, number, residuals, functions, folds, gates):
-        """Choose weights and rate of every pattern, and move the training rows by them."""
-        fitted = times_gates(functions, gates, self.train)
-        rows, raw = self.train.rows, self.train.values
-        step, directions = Step.zero(self.patterns, gates), {}
-        for pattern, selected in self.patterns.selection_rows(rows.present, folds):
-            residual = residuals.of_pattern[pattern][selected]
-            sample_weight = rows.weight_of(selected)
-            members = self.patterns.members[pattern] & fitted.took_part
-            together = self.patterns.weighed_together(pattern)
-            candidates = fitted.values[selected][:, together]
-            step.weights[pattern] = members
-            step.weights[pattern, together] = self.weigh(  # (3) w
-                residual, candidates, members[together], sample_weight, folds is not None
-            )
-            directions[pattern] = step.direction(pattern, fitted.values)
-            direction, y = directions[pattern][selected], rows.y[selected]
-            rate = self.search(  # (4) rate
-                self.loss, y, raw[pattern][selected], direction, sample_weight, residual
-            )
-            step.rates[pattern] = self.learning_rate * rate
-        if not step.rates[self.train.patterns_in_use].any():
-            step.rates[:] = 0.0
-        # (5) F <- F + rate * sum_m w_m f_m
-        self.train.advance(fitted.values, step, directions)
-        self.train.remember(number, functions.values, step)
-        return step
+    def solve(self, number, candidates, functions, folds):
+        """Choose weights and rates, move all rows by them, and return the record."""
+        train = self.train
+        fitted = times_gates(functions, candidates, train)
+        held_out, values = train.pick(fitted.values), train.held_out
+        proposal = Proposal(tuple(candidates), held_out, fitted.took_part, folds)
+        step = self.selection.step(proposal, values)  # (3) w, (4) rate
+        moves = step.rates[train.patterns_in_use].any()
+        if train.judged is not None and moves:
+            moves = self.selection.lowers_loss(proposal, values, number)
+        if not moves:
+            step = Step.zero(self.patterns, candidates)
+        explained = self._explained(step, proposal, values)
+        if train.judged is not None and moves:
+            train.judged.advance(self.selection, proposal)
+        train.advance(fitted.values, step)  # (5) F <- F + rate * sum_m w_m f_m
+        train.remember(candidates, functions.values)
+        return self._record(step, explained)
 
     def run(self, max_iter, patience, observers):
         """Fit rounds until the fit ends.
@@ -121,25 +96,22 @@ class Descent:
         stop_reason : str
             A key of `STOP_REASONS`.
         """
-        rounds = self.model.rounds
         for observer in observers:
             observer.begin(self)
-        pending: list[Round] = []
-        while len(rounds) + len(pending) < max_iter:
-            number = len(rounds) + len(pending)
-            step = self.fit_round(number)
-            pending.append(self._record(number, step))
-            if not step.rates.any():
-                if len(pending) > patience:
-                    return "no_descent"
+        rounds, reason = self.model.rounds, None
+        n_kept, kept = len(rounds), self.train.snapshot()
+        while reason is None and len(rounds) < max_iter:
+            rounds.append(self.fit_round(len(rounds)))
+            if not rounds[-1].rates.any():
+                reason = "no_descent" if len(rounds) - n_kept > patience else None
                 continue
-            rounds += pending
-            pending = []
+            n_kept, kept = len(rounds), self.train.snapshot()
             reasons = (observer.after_round(self) for observer in observers)
             reason = next(filter(None, reasons), None)
-            if reason is not None:
-                return reason
-        return "max_iter"
+        if len(rounds) > n_kept:
+            del rounds[n_kept:]
+            self.train.restore(kept)
+        return reason or "max_iter"
 
     def replay(self, fitted_of):
         """Solve all rounds again from the baseline, for fitted values that are known.
@@ -147,36 +119,47 @@ class Descent:
         Parameters
         ----------
         fitted_of : callable
-            ``fitted_of(number, folds)`` returns the `Fitted` functions of a round.
+            ``fitted_of(candidates)`` returns the `Fitted` functions of a round.
         """
         for raw in self.raws:
             raw.restart()
         self.model.baseline_losses = self.losses()
         rounds, self.model.rounds = self.model.rounds, []
         for number, before in enumerate(rounds):
-            folds, residuals = self.folds(number), self.train.residuals(self.loss)
-            functions = fitted_of(number, folds)
-            step = self.solve(number, residuals, functions, folds, before.gates)
-            self.model.rounds.append(self._record(number, step))
+            functions = fitted_of(before.candidates)
+            record = self.solve(number, before.candidates, functions, self.folds(number))
+            self.model.rounds.append(record)
 
     def revise(self):
         """Solve all rounds again, if organizations have revised what they had fitted."""
-        participants, shape = self.model.participants, self.train.own.shape
+        participants = self.model.participants
         if any(each.revises for each in participants):
-            self.replay(lambda number, *_: participants.revised(number, shape))
+            shape = self.train.values[0].shape
+            self.replay(lambda candidates: participants.revised(candidates, shape))
 
     def losses(self):
         """Return the training loss and the validation loss, which may be None."""
         train_loss = self.train.loss(self.loss)
-        if self.validation is self.train:
-            return train_loss, train_loss
-        return train_loss, self.validation and self.validation.loss(self.loss)
+        if self.validation is None:
+            return train_loss, None
+        return train_loss, self.validation.validation_loss(self.loss)
 
-    def _record(self, number, step):
+    def _explained(self, step, proposal, values):
+        """Return the share of the squared residual that every candidate explains."""
+        explained = np.zeros(len(proposal.candidates))
+        if not self.model.gated or not step.rates[0]:
+            return explained
+        residual = self.loss.pseudo_residual(self.train.rows.y, values[0])
+        for j in np.flatnonzero(step.weights[0]):
+            explained[j] = np.vdot(proposal.fitted[j], residual)
+        return step.coefficients(0) * explained / np.vdot(residual, residual)
+
+    def _record(self, step, explained):
         """Move the other rows by a step, and return the record of the round."""
         for rows in self._other_rows:
-            self.model.advance(rows, number, step)
-        return Round(step.weights, step.rates, step.gates, *self.losses())
+            self.model.advance(rows, step)
+        parts = step.candidates, step.weights, step.rates
+        return Round(*parts, explained, *self.losses())
 
 
 def in_sample(number):

@@ -1,6 +1,6 @@
 """What each participant is shown in a round."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,36 +11,39 @@ from .._contract import Fitted, Request
 class Disclosure:
     """Shows every participant the exact residual of the rows' own patterns.
 
-    A subclass may give a participant a gate: a function that multiplies the residual before
-    the participant sees it, and what it fits afterwards. The wrappers of this module change
-    what some of the participants see.
+    A subclass may ask a participant for more than one function in a round, and with a gate:
+    a function that multiplies the residual before the participant sees it, and what it fits
+    afterwards. The wrappers of this module change what some of the participants see.
 
     Parameters
     ----------
-    train : RawPredictions
+    model : AdditiveModel
+        The model that is extended.
+    train : TrainingPredictions
         Training rows.
-    participants : Participants
-        Whom to show it.
     seeds : callable
-        ``seeds(number)`` returns the seeds of the participants in a round.
+        ``seeds(number)`` returns the seeds of the participants for their requests of a
+        number.
     """
 
-    def __init__(self, train, participants, seeds):
+    def __init__(self, model, train, seeds):
+        self.model = model
         self.train = train
-        self.participants = participants
         self.seeds = seeds
+        self.participants = model.participants
 
-    def gate(self, number, participant) -> Callable | None:
-        """Return the gate of a participant in a round, or None.
+    def gates(self, number, participant) -> Sequence[Callable | None]:
+        """Return the gates of a participant's requests in a round; None is no gate.
 
-        A gate is a function of `RawPredictions` with values of shape (n_samples, 1) or
-        (n_samples, n_outputs). Its optional method `is_known` says whether the gate can be
-        computed for some rows; if not, the participant takes no part in the round.
+        A gate is a function of `RawPredictions`. Its values have the shape (n_chains,
+        n_samples, n_outputs), where the first and the last length may be 1. Its optional
+        method `is_known` says whether the gate can be computed for some rows; if not, the
+        function of the participant is not used.
         """
-        return None
+        return [None]
 
     def requests(self, number, residuals, folds) -> list[Request]:
-        """Return what every participant is asked to fit.
+        """Return what the participants are asked to fit.
 
         Parameters
         ----------
@@ -51,13 +54,20 @@ class Disclosure:
         folds : Folds or None
             Folds of the round.
         """
-        requests = []
-        for participant, seed in enumerate(self.seeds(number)):
-            gate = self.gate(number, participant)
-            residual = residuals.own
-            if gate is not None:
-                residual = residual * gate(self.train)
-            requests.append(Request(number, seed, folds, residual, gate=gate))
+        requests: list[Request] = []
+        first, seeds = self.model.n_requests, {}
+        for participant in range(len(self.participants)):
+            gates = self.gates(number, participant)
+            for request_number, gate in enumerate(gates, first):
+                if request_number not in seeds:
+                    seeds[request_number] = self.seeds(request_number)
+                residual = residuals.own
+                if gate is not None:
+                    residual = residual * gate(self.train)
+                seed = seeds[request_number][participant]
+                requests.append(
+                    Request(participant, request_number, seed, folds, residual, gate)
+                )
         return requests
 
     def snapshot(self):
@@ -109,15 +119,15 @@ class Perturbed(DisclosureWrapper):
 
     def requests(self, number, residuals, folds):
         """Return what every participant is asked to fit."""
-        requests = self._inner.requests(number, residuals, folds)
-        perturbed: dict = {}
-        for participant in np.flatnonzero(self._assists):
-            request = requests[participant]
-            if id(request.residual) not in perturbed:
-                perturbed[id(request.residual)] = self._broadcast(request.residual)
-            shown = perturbed[id(request.residual)]
-            requests[participant] = replace(request, residual=shown)
-        return requests
+        shown, perturbed = [], {}
+        for request in self._inner.requests(number, residuals, folds):
+            if self._assists[request.participant]:
+                key = id(request.residual)
+                if key not in perturbed:
+                    perturbed[key] = self._broadcast(request.residual)
+                request = replace(request, residual=perturbed[key])
+            shown.append(request)
+        return shown
 
     def snapshot(self):
         """Return the position of the noise, with what the inner disclosure returns."""
@@ -146,27 +156,32 @@ class Alone(DisclosureWrapper):
 
     def requests(self, number, residuals, folds):
         """Return what every participant is asked to fit."""
-        stand_in, *others = self._inner.requests(number, residuals, folds)
-        return [replace(stand_in, residual=residuals.of_pattern[self._pattern]), *others]
+        alone = residuals.of_pattern[self._pattern]
+        return [
+            request if request.participant else replace(request, residual=alone)
+            for request in self._inner.requests(number, residuals, folds)
+        ]
 
 
-def times_gates(fitted, gates, raw):
-    """Return what participants have fitted, multiplied by their gates.
+def times_gates(functions, candidates, raw):
+    """Return functions of participants, multiplied by their gates.
 
     Parameters
     ----------
-    fitted : Fitted
-        The functions that were fitted.
-    gates : sequence of callable or None
-        The gate of every participant.
+    functions : Fitted
+        What the participants fitted or predict.
+    candidates : sequence of Candidate
+        Whose functions they are, with their gates.
     raw : RawPredictions
-        The rows.
+        The rows. If it does not keep the chains apart, the products are averaged.
     """
-    if not any(gates):
-        return fitted
-    values, took_part = fitted.values.copy(), fitted.took_part.copy()
-    for participant, gate in enumerate(gates):
-        if gate is not None:
-            values[:, participant] *= gate(raw)
-            took_part[participant] &= getattr(gate, "is_known", lambda raw: True)(raw)
+    values, took_part = functions.values, functions.took_part
+    if any(candidate.gate is not None for candidate in candidates):
+        values, took_part = values.copy(), took_part.copy()
+        for j, (_, _, gate) in enumerate(candidates):
+            if gate is not None:
+                values[j] *= gate(raw)
+                took_part[j] &= getattr(gate, "is_known", lambda raw: True)(raw)
+    if len(raw.values[0]) < values.shape[1]:
+        values = values.mean(axis=1, keepdims=True)
     return Fitted(values, took_part)

@@ -7,25 +7,24 @@ import numpy as np
 
 from .._contract import NO_FOLD, Folds
 
-# With cv="auto": from how many rows on a fit is cross-fitted, and from how many rows on
-# with two folds instead of five (benchmarks/defaults.py).
+# With cv="auto": from how many rows on a fit is cross-fitted, with five folds, and from
+# how many rows on with three (docs/decisions.rst).
 CROSS_FIT_FROM = 20
-TWO_FOLDS_FROM = 200
-# Divisions into folds recur. Together they have about this number of rows, within bounds.
-# What an organization computes from its columns for a division, it uses again when the
-# division recurs. Fewer divisions select worse on few rows (docs/decisions.rst).
-DIVIDED_ROWS = 30_000
-MIN_DIVISIONS, MAX_DIVISIONS = 10, 16
+THREE_FOLDS_FROM = 5_000
+# With privacy there are two folds, so that every residual is sent once in a round.
+PRIVATE_FOLDS = 2
 # What the seed of a draw is for
-_FOLDS, VALIDATION, GATES = 1, 2, 3
+_FOLDS, VALIDATION, GATES, JUDGES = 1, 2, 3, 4
 
 
-def number_of_folds(cv, subsample, n_samples):
+def number_of_folds(cv, subsample, n_samples, private):
     """Number of folds to draw; None if the fit is in-sample or the folds are given."""
     if isinstance(cv, str):
         if subsample < 1 or n_samples < CROSS_FIT_FROM:
             return None
-        return 5 if n_samples < TWO_FOLDS_FROM else 2
+        if private:
+            return PRIVATE_FOLDS
+        return 5 if n_samples < THREE_FOLDS_FROM else 3
     if not isinstance(cv, Integral):
         return None
     if cv > n_samples:
@@ -33,11 +32,6 @@ def number_of_folds(cv, subsample, n_samples):
             f"cv={cv} folds are more than the {n_samples} rows of the fit: lower cv."
         )
     return int(cv)
-
-
-def number_of_divisions(n_samples):
-    """Return after how many rounds a division into folds recurs."""
-    return int(np.clip(DIVIDED_ROWS // n_samples, MIN_DIVISIONS, MAX_DIVISIONS))
 
 
 @dataclass(frozen=True)
@@ -51,7 +45,7 @@ class FoldPlan:
     subsample : float
         Share of the rows that a round is fitted to, where there are no folds.
     fixed : bool
-        Whether all rounds have the folds of the first.
+        Whether all rounds have the subsample of the first.
     given : ndarray of int of shape (n_samples,) or None
         Fold numbers of the user's splitter.
     seed : int
@@ -71,9 +65,8 @@ class FoldPlan:
 
     @property
     def redraws(self):
-        """Whether the folds of the next round are different ones."""
-        drawn = self.n_folds is not None or self.subsample < 1
-        return drawn and self.given is None and not self.fixed
+        """Whether every round draws another subsample."""
+        return self.subsample < 1 and not self.cross_fits and not self.fixed
 
 
 class RoundFolds:
@@ -85,34 +78,32 @@ class RoundFolds:
         How they are made.
     strata : ndarray of int of shape (n_samples,)
         Class of every training row; every fold has the same share of each class.
+
+    Attributes
+    ----------
+    chains : Folds or None
+        The folds of all rounds; None if the rounds have a single chain.
     """
 
     def __init__(self, plan, strata):
         self._plan = plan
         self._strata = strata
-        self._given = None if plan.given is None else Folds(plan.given, 0)
-        self._divisions: dict[int, Folds] = {}
+        self.chains = None
+        if plan.given is not None:
+            self.chains = Folds(plan.given)
+        elif plan.n_folds is not None:
+            rng = np.random.default_rng([plan.seed, _FOLDS])
+            self.chains = Folds(draw_folds(strata, plan.n_folds, rng))
 
     def __call__(self, number):
         """Return the folds of a round, or None if the round is in-sample."""
         plan = self._plan
-        if plan.fixed:
-            number = 0
-        if self._given is not None:
-            return self._given
-        if plan.n_folds is not None:
-            division = number % number_of_divisions(len(self._strata))
-            if division not in self._divisions:
-                rng = np.random.default_rng([plan.seed, _FOLDS, division])
-                folds = draw_folds(self._strata, plan.n_folds, rng)
-                self._divisions[division] = Folds(folds, division)
-            return self._divisions[division]
-        if plan.subsample < 1:
-            # a single model, which leaves fold 0 out
-            rng = np.random.default_rng([plan.seed, _FOLDS, number])
-            n_out = max(1, round((1 - plan.subsample) * len(self._strata)))
-            return Folds(np.where(draw_part(self._strata, n_out, rng), 0, NO_FOLD))
-        return None
+        if self.chains is not None or plan.subsample == 1:
+            return self.chains
+        # a single model, which leaves fold 0 out
+        rng = np.random.default_rng([plan.seed, _FOLDS, 0 if plan.fixed else number])
+        n_out = max(1, round((1 - plan.subsample) * len(self._strata)))
+        return Folds(np.where(draw_part(self._strata, n_out, rng), 0, NO_FOLD))
 
 
 def draw_folds(strata, n_folds, rng):

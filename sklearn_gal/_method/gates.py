@@ -1,6 +1,6 @@
 """Gates: functions of one organization that multiply what another one fits.
 
-In a gated round an organization fits the residual times a gate, and what it fits is
+To a gated request an organization fits the residual times a gate, and what it fits is
 multiplied by the same gate: the term is a product of functions of two organizations. A gate
 has values between -1 and 1. It is 0 where the organization that it belongs to has no row.
 """
@@ -12,44 +12,55 @@ import numpy as np
 from .disclosure import Disclosure
 from .folds import GATES
 
-# Share of the requests that are gated.
-GATED_SHARE = 0.5
+# Number of gated requests to an organization in a round, for one output and for several
+GATED_REQUESTS, GATED_REQUESTS_OF_CLASSES = 1, 2
+# Share of the partners that are drawn uniformly. The others are drawn in proportion to what
+# the products of the pair have explained in the latest rounds, a decaying mean.
+UNIFORM_SHARE, DECAY = 0.25, 0.9
 # Share of the label holder's gates that are a stump of one of its columns. Share of the
 # other gates that continue a pair: they are what the partner has fitted with a gate of the
-# organization itself, as in alternating least squares.
-STUMP_SHARE, PAIR_SHARE = 0.5, 0.5
-# A stump splits a column between these quantiles.
-STUMP_QUANTILES = (0.2, 0.8)
+# organization itself, as in alternating least squares. Share of the functions of a single
+# output whose sign is the gate; with several outputs all are signs.
+STUMP_SHARE, PAIR_SHARE, SIGN_SHARE = 0.5, 0.5, 0.5
+# A stump or a sign is a threshold between these quantiles.
+QUANTILES = (0.3, 0.7)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FunctionGate:
-    """What a participant has fitted in an earlier round, scaled and clipped.
+    """What a participant has fitted to an earlier request, as a sign or clipped.
 
     Parameters
     ----------
     partner : str
         Name of the participant.
     number : int
-        The round.
-    scale : tuple of float
-        One factor per output.
+        Number of the request.
+    threshold : ndarray of shape (n_chains, 1, n_outputs) or None
+        The gate is 1 above, and -1 elsewhere. None: the function is scaled and clipped.
+    scale : ndarray of shape (n_chains, 1, n_outputs) or None
+        Factor of a function that is clipped.
     """
 
     partner: str
     number: int
-    scale: tuple
+    threshold: np.ndarray | None = None
+    scale: np.ndarray | None = None
 
     def is_known(self, raw):
         """Whether the function is known: its organization may have left."""
         return (self.partner, self.number) in raw.functions
 
     def __call__(self, raw):
-        """Return the values for some rows, (n_samples, n_outputs); 0 if not known."""
-        function = raw.functions.get((self.partner, self.number))
-        if function is None:
-            return np.zeros((len(raw.rows), 1))
-        return np.clip(function * np.array(self.scale), -1.0, 1.0)
+        """Return the values for some rows, (n_chains, n_samples, n_outputs)."""
+        function = raw.functions.get((self.partner, self.number), 0.0)
+        if np.ndim(function) == 0:  # it has left, or has none of the rows
+            return np.zeros((1, len(raw.rows), 1))
+        if self.threshold is None:
+            return np.clip(function * self.scale, -1.0, 1.0)
+        gate = np.where(function > self.threshold, 1.0, -1.0)
+        gate[:, ~raw.present(self.partner)] = 0.0
+        return gate
 
 
 @dataclass(frozen=True)
@@ -71,61 +82,117 @@ class StumpGate:
     threshold: float
 
     def __call__(self, raw):
-        """Return the values for some rows, (n_samples, 1)."""
+        """Return the values for some rows, (1, n_samples, 1)."""
         column = raw.participants.holder_column(raw.rows.X, self.column)
         gate = np.where(column > self.threshold, 1.0, -1.0)
         gate[np.isnan(column)] = 0.0
-        return gate[:, None]
+        return gate[:, None][None]
 
 
 class GatedDisclosure(Disclosure):
-    """Shows participants the residual, in some rounds multiplied by a gate.
+    """Shows every participant the residual, and the residual multiplied by gates.
 
     Parameters
     ----------
-    train, participants, seeds : see `Disclosure`
+    model, train, seeds : see `Disclosure`
     pairs : set of frozenset of str or None
         Pairs of names that may interact; None is all.
     seed : int
         Seed of the draws.
     """
 
-    def __init__(self, train, participants, seeds, pairs, seed):
-        super().__init__(train, participants, seeds)
+    def __init__(self, model, train, seeds, pairs, seed):
+        super().__init__(model, train, seeds)
         self._seed = seed
+        self._names = self.participants.participant_names
         self._partners = {
             name: [
                 other
-                for other in participants.names
+                for other in self.participants.names
                 if other != name and (pairs is None or frozenset((name, other)) in pairs)
             ]
-            for name in participants.names
+            for name in self.participants.names
         }
-        self._columns = participants.numeric_holder_columns(train.rows.X)
+        self._columns = self.participants.numeric_holder_columns(train.rows.X)
+        single = len(model.baseline) == 1
+        self._n_gated = GATED_REQUESTS if single else GATED_REQUESTS_OF_CLASSES
+        self._sign_share = SIGN_SHARE if single else 1.0
 
-    def gate(self, number, participant):
-        """Draw the gate of a participant in a round, or None."""
-        name = self.participants.participant_names[participant]
-        rng = np.random.default_rng([self._seed, GATES, number, participant])
+    def gates(self, number, participant):
+        """Draw the gates of a participant's requests in a round, after a plain one."""
+        name = self._names[participant]
         partners = self._partners.get(name)  # a stand-in has none
-        if not partners or rng.random() >= GATED_SHARE:
-            return None
-        partner = partners[rng.integers(len(partners))]
+        if not partners:
+            return [None]
+        rng = np.random.default_rng([self._seed, GATES, number, participant])
+        strengths = strength(self.model.rounds, self._names)
+        likely = np.array([strengths.get((name, partner), 0.0) for partner in partners])
+        uniform = np.full(len(partners), 1 / len(partners))
+        if likely.any():
+            likely *= (1 - UNIFORM_SHARE) / likely.sum()
+            likely += UNIFORM_SHARE * uniform
+        else:
+            likely = uniform
+        drawn = rng.choice(len(partners), self._n_gated, p=likely)
+        gates = [self._gate(name, partners[each], rng) for each in drawn]
+        return [None, *(gate for gate in gates if gate is not None)]
+
+    def _gate(self, name, partner, rng):
+        """Return a gate that belongs to a partner; None if it has not fitted anything."""
         is_holder = partner == self.participants.holder_name
-        if is_holder and len(self._columns) and rng.random() < STUMP_SHARE:
-            return self._stump(partner, rng)
         latest = self.train.latest
-        source = latest.get((partner, name)) if rng.random() < PAIR_SHARE else None
-        source = latest.get((partner, None)) if source is None else source
-        if source is None:
+        answers = {about: at for (of, about), at in latest.items() if of == partner}
+        if is_holder and len(self._columns):
+            if not answers or rng.random() < STUMP_SHARE:
+                return self._stump(partner, rng)
+        if not answers:
             return None
-        size = np.sqrt(np.mean(self.train.functions[partner, source] ** 2, axis=0))
+        number = answers.get(name) if rng.random() < PAIR_SHARE else None
+        if number is None:
+            number = list(answers.values())[rng.integers(len(answers))]
+        present = self.train.present(partner)
+        function = self.train.functions[partner, number][:, present]
+        if rng.random() < self._sign_share:
+            quantile = rng.uniform(*QUANTILES)
+            threshold = np.quantile(function, quantile, axis=1, keepdims=True)
+            return FunctionGate(partner, number, threshold=threshold)
+        size = np.sqrt(np.mean(function**2, axis=1, keepdims=True))
         scale = np.divide(0.5, size, out=np.zeros_like(size), where=size > 0)
-        return FunctionGate(partner, source, tuple(scale.tolist()))
+        return FunctionGate(partner, number, scale=scale)
 
     def _stump(self, partner, rng):
         column = int(self._columns[rng.integers(len(self._columns))])
         values = self.participants.holder_column(self.train.rows.X, column)
-        quantile = rng.uniform(*STUMP_QUANTILES)
+        quantile = rng.uniform(*QUANTILES)
         threshold = np.quantile(values[~np.isnan(values)], quantile)
+        if np.mean(values > threshold) < 0.01:  # most rows have the largest value
+            threshold = np.nextafter(threshold, -np.inf)
         return StumpGate(partner, column, float(threshold))
+
+
+def strength(rounds, names):
+    """Return what products have explained lately, by names of participant and partner.
+
+    Parameters
+    ----------
+    rounds : list of Round
+        The rounds so far.
+    names : list of str
+        Names of the participants.
+
+    Returns
+    -------
+    strength : dict of (str, str) to float
+        Mean share of the squared residual, where the latest rounds count most.
+    """
+    strengths: dict = {}
+    for each in rounds:
+        for candidate, explained in zip(each.candidates, each.explained, strict=True):
+            if candidate.gate is None:
+                continue
+            pair = names[candidate.participant], candidate.gate.partner
+            before = strengths.get(pair, 0.0)
+            strengths[pair] = DECAY * before + (1 - DECAY) * max(0.0, explained)
+            other = pair[::-1]
+            strengths[other] = max(strengths.get(other, 0.0), 0.5 * strengths[pair])
+    return strengths

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._contract import Fitted
 from .disclosure import times_gates
-from .rows import RawPredictions, Rows
+from .rows import RawPredictions, Rows, TrainingPredictions
 
 # Functions of single rounds are asked for in blocks of rows of about this size.
 MAX_BLOCK_BYTES = 2**27
@@ -17,20 +17,23 @@ MAX_BLOCK_BYTES = 2**27
 
 @dataclass
 class Term:
-    """A summand of the raw prediction: what a participant has fitted, times a gate.
+    """A summand of the raw prediction: functions of a participant, times a gate.
 
     Parameters
     ----------
     participant : int
         Position of the participant.
-    coefficients : ndarray of shape (n_rounds,)
-        What its function of each round counts.
+    numbers : list of int
+        Numbers of the requests to which it has fitted the functions.
+    coefficients : list of float
+        What each function counts.
     gate : callable or None
         Function of `RawPredictions` that multiplies them; None is 1.
     """
 
     participant: int
-    coefficients: np.ndarray
+    numbers: list
+    coefficients: list
     gate: Callable | None = None
 
 
@@ -49,8 +52,10 @@ class AdditiveModel:
         Which participants have weights and rates together.
     first_residual : float
         Largest absolute residual before the first round.
-    gated : bool, default=False
+    gated : bool
         Whether terms may have gates that need functions of earlier rounds.
+    n_chains : int
+        Number of chains of every function.
 
     Attributes
     ----------
@@ -60,20 +65,33 @@ class AdditiveModel:
         Training and validation loss before the first round.
     """
 
-    def __init__(self, loss, baseline, participants, patterns, first_residual, gated=False):
+    def __init__(self, loss, baseline, participants, patterns, first_residual, gated, n_chains):
         self.loss = loss
         self.baseline = baseline
         self.participants = participants
         self.patterns = patterns
         self.first_residual = first_residual
         self.gated = gated
+        self.n_chains = n_chains
         self.rounds: list = []
         self.baseline_losses: tuple = (np.nan, None)
+
+    @property
+    def n_requests(self):
+        """Number of requests that a participant has received so far, at most."""
+        numbers = (each.number for step in self.rounds for each in step.candidates)
+        return 1 + max(numbers, default=-1)
 
     def start(self, rows):
         """Return the raw predictions of rows before the first round."""
         return RawPredictions(
             rows, self.patterns, self.baseline, self.participants, self.gated
+        )
+
+    def start_training(self, rows, chains):
+        """Return the raw predictions of training rows before the first round."""
+        return TrainingPredictions(
+            rows, self.patterns, self.baseline, self.participants, self.gated, chains
         )
 
     def raw(self, X, n_jobs=None):
@@ -127,7 +145,7 @@ class AdditiveModel:
 
     def _blocks(self, rows, n_samples, gated):
         """Return parts of the rows, for which all functions fit into memory."""
-        size = 16 * (len(gated) + 1) * len(self.baseline)
+        size = 16 * (len(gated) + 1) * len(self.baseline) * self.n_chains
         if not gated or size * n_samples <= MAX_BLOCK_BYTES:
             return [rows]
         rows = np.arange(n_samples)[rows]
@@ -143,47 +161,39 @@ class AdditiveModel:
         if not gated:
             return
         names = self.participants.participant_names
-        wanted = {
-            (names[term.participant], int(number))
-            for term in gated
-            for number in np.flatnonzero(term.coefficients)
-        }
+        raw = self.start(rows)
+        wanted = {(names[term.participant], term.numbers[0]) for term in gated}
         wanted |= {
             (term.gate.partner, term.gate.number)
             for term in gated
             if hasattr(term.gate, "number") and term.gate.partner in names
         }
-        raw = self.start(rows)
         raw.functions = self.participants.functions(rows.X, wanted, n_jobs)
         for term in gated:
             name = names[term.participant]
-            value = sum(
-                term.coefficients[number] * raw.functions[name, number]
-                for number in np.flatnonzero(term.coefficients).tolist()
-            )
+            if (name, term.numbers[0]) not in raw.functions:
+                continue  # it has none of the rows
+            product = raw.functions[name, term.numbers[0]] * term.gate(raw)
             partner = getattr(term.gate, "partner", name)
             position = names.index(partner) if partner in names else term.participant
-            yield term.participant, position, value * term.gate(raw)
+            value = term.coefficients[0] * product.mean(axis=0)
+            yield term.participant, position, value
 
     def terms(self, pattern):
-        """Return the terms of a pattern; functions with the same gate are one term."""
-        shape = (len(self.rounds), len(self.participants))
-        coefficients = [each.rates[pattern] * each.weights[pattern] for each in self.rounds]
-        columns = np.array(coefficients).reshape(shape).T
-        if not any(any(each.gates) for each in self.rounds):
-            return [Term(participant, own) for participant, own in enumerate(columns)]
-        terms = []
-        for participant, own in enumerate(columns):
-            parts: dict = {None: np.zeros(len(own))}
-            for number, each in enumerate(self.rounds):
-                gate = each.gates[participant]
-                parts.setdefault(gate, np.zeros(len(own)))[number] = own[number]
-            terms += [
-                Term(participant, part, gate)
-                for gate, part in parts.items()
-                if gate is None or part.any()
-            ]
-        return terms
+        """Return the terms of a pattern; the functions without a gate are one term."""
+        plain = [Term(participant, [], []) for participant in range(len(self.participants))]
+        gated = []
+        for each in self.rounds:
+            coefficients = each.coefficients(pattern).tolist()
+            for (participant, number, gate), coefficient in zip(
+                each.candidates, coefficients, strict=True
+            ):
+                if gate is None:
+                    plain[participant].numbers.append(number)
+                    plain[participant].coefficients.append(coefficient)
+                elif coefficient:
+                    gated.append(Term(participant, [number], [coefficient], gate))
+        return plain + gated
 
     def stages(self, X):
         """Yield the raw predictions of a table after each round."""
@@ -197,44 +207,41 @@ class AdditiveModel:
 
     def walk(self, raw):
         """Move rows through all rounds; yield them after each."""
-        for number, each in enumerate(self.rounds):
-            self.advance(raw, number, each)
+        for each in self.rounds:
+            self.advance(raw, each)
             yield raw
 
-    def advance(self, raw, number, step):
+    def advance(self, raw, step):
         """Move rows that were not fitted to by the step of a round."""
-        if step.rates.any():
-            functions = self.values(raw, number, asked=raw.asks_for(step))
-            raw.advance(times_gates(functions, step.gates, raw).values, step)
-            raw.remember(number, functions.values, step)
+        if self.gated or step.rates.any():
+            asked = None if self.gated else step.weights.any(axis=0)
+            functions = self.values(raw, step.candidates, asked)
+            raw.advance(times_gates(functions, step.candidates, raw).values, step)
+            raw.remember(step.candidates, functions.values)
 
-    def values(self, raw, number, asked=None, folds=None):
+    def values(self, raw, candidates, asked=None):
         """Return the functions of a round, as `Fitted`.
 
         Parameters
         ----------
         raw : RawPredictions
-            The rows.
-        number : int
-            The round.
-        asked : ndarray of bool of shape (n_participants,), default=None
-            Which participants to ask; None is all. The others count as 0.
-        folds : Folds, default=None
-            Folds of training rows: each row is predicted by a model that has not seen it.
+            The rows. The chains are kept apart if it does so, or if there are gates.
+        candidates : sequence of Candidate
+            Whose functions.
+        asked : ndarray of bool of shape (n_candidates,), default=None
+            Which functions to ask for; None is all. The others count as 0.
         """
-        shape = (len(raw.rows), len(self.participants), len(self.baseline))
-        values, everything = np.zeros(shape), range(shape[1])
-        predictions = self.participants.predict_round(
-            raw.rows.X,
-            everything if asked is None else np.flatnonzero(asked),
-            number,
-            len(self.rounds),
-            folds and folds.numbers,
+        apart = self.gated or len(raw.values[0]) > 1
+        n_chains = self.n_chains if apart else 1
+        shape = (len(candidates), n_chains, len(raw.rows), len(self.baseline))
+        values, took_part = np.zeros(shape), np.zeros(len(candidates), dtype=bool)
+        positions = range(len(candidates)) if asked is None else np.flatnonzero(asked)
+        predictions = self.participants.predict_candidates(
+            raw.rows.X, [candidates[j] for j in positions], self.n_requests, apart
         )
-        took_part = np.zeros(shape[1], dtype=bool)
-        for participant, prediction in predictions:
-            values[:, participant] = prediction
-            took_part[participant] = np.ndim(prediction) > 0  # a number: it has no model
+        for j, prediction in zip(positions, predictions, strict=True):
+            if np.ndim(prediction):  # a number: it has no model
+                values[j], took_part[j] = prediction, True
         np.nan_to_num(values, copy=False)
         return Fitted(values, took_part)
 
@@ -247,10 +254,18 @@ class AdditiveModel:
     def without(self, name):
         """Return a copy without an organization, whose rounds are to be replayed."""
         model, participants = copy(self), self.participants.without(name)
-        gone = self.participants.names.index(name)
+        gone = self.patterns.owner == self.participants.names.index(name)
+        position = np.cumsum(~gone) - 1
         model.participants = participants
         model.rounds = [
-            replace(each, gates=tuple(np.array(each.gates)[self.patterns.owner != gone]))
+            replace(
+                each,
+                candidates=tuple(
+                    candidate._replace(participant=int(position[candidate.participant]))
+                    for candidate in each.candidates
+                    if not gone[candidate.participant]
+                ),
+            )
             for each in self.rounds
         ]
         return model

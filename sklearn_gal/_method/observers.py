@@ -46,9 +46,9 @@ class Progress(Observer):
         if new.validation_loss not in (None, new.train_loss):
             line += f", validation loss {new.validation_loss:.6g}"
         line += f", learning rate {new.rates[0]:.4g}, weights"
-        weights = descent.patterns.per_organization(new.weights)[0]
-        for name, weight in zip(self._names, weights, strict=True):
-            line += f" {name} {weight:.3f}"
+        owners = descent.patterns.owner[new.participants]
+        for position, name in enumerate(self._names):
+            line += f" {name} {new.weights[0, owners == position].sum():.3f}"
         print(line)
 
 
@@ -75,5 +75,5 @@ class EarlyStopping(Observer):
         if len(losses) <= n_recent:
             return None
         before, recent = losses[:-n_recent], losses[-n_recent:]
-        improves = min(recent) < before[-1] - self._tol * abs(first)
+        improves = min(recent) < min(before) - self._tol * abs(first)
         return None if improves else "early_stopping"

@@ -93,15 +93,16 @@ class Patterns:
         return total
 
     def weighed_together(self, pattern):
-        """Return the slice of participants whose weights are chosen together.
+        """Return the mask of participants whose weights are chosen together.
 
         All organizations, and the stand-in where it is a member with others. An absent
         organization is a candidate that has fitted zero.
         """
+        together = np.ones(len(self.owner), dtype=bool)
         has_stand_in = len(self.owner) > self.owner.max() + 1
         members = self.members[pattern]
-        helps = members[0] and members[1:].any()
-        return slice(int(has_stand_in and not helps), None)
+        together[0] = not has_stand_in or (members[0] and members[1:].any())
+        return together
 
     def assign(self, present):
         """Return the pattern of every row.

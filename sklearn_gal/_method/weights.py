@@ -171,7 +171,7 @@ WEIGHTS = {
     "uniform": uniform_weights,
 }
 WEIGHTS_OUT_OF_FOLD = WEIGHTS | {
-    "optimal": descending_only(optimal_weights),
+    "optimal": descending_only(nonnegative_weights),
     "optimal_absolute": descending_only(optimal_absolute_weights),
 }
 
@@ -195,16 +195,16 @@ class Weighing:
         self.chooses = isinstance(weights, str) and weights != "uniform"
 
     def __call__(self, residual, fitted, members, sample_weight, out_of_fold):
-        """Return one weight per participant; 0 for participants that are not members.
+        """Return one weight per candidate; 0 for those of participants that are no members.
 
         Parameters
         ----------
         residual : ndarray of shape (n_rows, n_outputs)
             Pseudo-residual.
-        fitted : ndarray of shape (n_rows, n_participants, n_outputs)
+        fitted : ndarray of shape (n_rows, n_candidates, n_outputs)
             Fitted values. Those of participants that are not members count as 0.
-        members : ndarray of bool of shape (n_participants,)
-            Members of the pattern that took part in the round.
+        members : ndarray of bool of shape (n_candidates,)
+            Candidates of members of the pattern that took part in the round.
         sample_weight : ndarray of shape (n_rows,) or None
             Weights of the rows.
         out_of_fold : bool

@@ -1,6 +1,5 @@
 """An organization whose columns are in this process."""
 
-from collections import OrderedDict
 from contextlib import contextmanager
 from copy import copy
 from typing import Any
@@ -15,12 +14,14 @@ from .._learners import (
     IN_SAMPLE,
     FoldRegressors,
     Split,
+    as_outputs,
+    chains_of,
     column_major,
     depends_on_memory_layout,
     each_prediction,
     make_learner,
-    predict_held_out,
     take_rows,
+    to_estimator,
     weighted_sum,
 )
 from .missing import as_floats, is_numeric, missing_rows
@@ -29,8 +30,6 @@ from .missing import as_floats, is_numeric, missing_rows
 SOLE_ORGANIZATION = "all"
 # An organization with fewer rows outside a fold abstains from the round.
 MIN_ROWS_TO_FIT = 2
-# An organization keeps what it has computed for this many divisions into folds, the latest.
-MAX_KEPT_DIVISIONS = 16
 # It keeps its models merged for this many sets of coefficients.
 MAX_MERGED_SUMS = 16
 
@@ -60,7 +59,6 @@ class LocalOrganization:
         self.models: Any = {}
         self._learner: Any = None
         self._rows: Any = None
-        self._divisions: OrderedDict = OrderedDict()
         self._merged: dict = {}
 
     @property
@@ -80,7 +78,7 @@ class LocalOrganization:
         """
         stand_in = copy(self)
         stand_in.name = f"{self.name}__alone"
-        stand_in.models, stand_in._divisions, stand_in._merged = {}, OrderedDict(), {}
+        stand_in.models, stand_in._merged = {}, {}
         return stand_in
 
     def presence(self, X):
@@ -135,7 +133,7 @@ class LocalOrganization:
                 self._learner = make_learner(self.estimator, view, fit_params)
 
     def fit_round(self, request):
-        """Fit a round and return the fitted values.
+        """Fit a residual and return the fitted values.
 
         Parameters
         ----------
@@ -144,71 +142,47 @@ class LocalOrganization:
 
         Returns
         -------
-        fitted : ndarray of shape (n_samples, n_outputs)
-            Fitted values: of the model that did not see the row where there is one, else
-            the mean over models. NaN in rows that the organization does not have, and in
-            all rows if they are too few to fit in this round.
+        fitted : ndarray of shape (n_chains, n_samples, n_outputs)
+            Fitted values of all rows by the model of every chain. NaN in rows that the
+            organization does not have, and in all rows if they are too few to fit.
         """
         residual = np.ascontiguousarray(request.residual)
-        with self._naming_errors(f"fitting round {request.number + 1}"):
+        with self._naming_errors(f"fitting request {request.number + 1}"):
             if self._rows is None:
                 return self._fit_rows(request, request.folds, residual)
             fitted = np.full_like(residual, np.nan)
-            folds = self._folds_of_own_rows(request.folds)
+            folds = request.folds and Folds(request.folds.numbers[self._rows])
             if not self._can_fit(folds):
                 self.models[request.number] = None
                 return fitted
-            fitted[self._rows] = self._fit_rows(request, folds, residual[self._rows])
+            own = residual[:, self._rows]
+            fitted[:, self._rows] = self._fit_rows(request, folds, own)
             return fitted
-
-    def _folds_of_own_rows(self, folds):
-        """Return the folds of the organization's rows; None if none is held out."""
-        if folds is None:
-            return None
-        numbers = folds.numbers[self._rows]
-        return Folds(numbers, folds.key) if (numbers != NO_FOLD).any() else None
 
     def _can_fit(self, folds):
         """Whether there are rows to fit outside every fold."""
-        if folds is None:
-            return len(self._rows) >= MIN_ROWS_TO_FIT
-        n_inside = np.bincount(folds.numbers[folds.numbers != NO_FOLD])
-        return len(self._rows) - n_inside.max() >= MIN_ROWS_TO_FIT
+        n_inside = 0
+        if folds is not None:
+            n_inside = np.bincount(folds.numbers - NO_FOLD)[1:].max(initial=0)
+        return len(self._rows) - n_inside >= MIN_ROWS_TO_FIT
 
     def _fit_rows(self, request, folds, residual):
         """Fit the rows that the organization has, and return their fitted values."""
-        learner = self._learner
+        shape, learner = residual.shape[1:], self._learner
         if folds is None:
-            model, fitted = learner.fit(residual, IN_SAMPLE, request.seed)
+            model, fitted = learner.fit(residual[0], IN_SAMPLE, request.seed)
             self.models[request.number] = model
-            return self._checked(fitted, residual.shape)
-        self._keep_division(folds)
-        numbers, models, fitted = folds.numbers, [], np.empty_like(residual)
-        for fold, seed in enumerate(derived_seeds(numbers.max() + 1, request.seed)):
-            outside = numbers != fold
-            held_out = np.flatnonzero(~outside)
-            key = None if folds.key is None else (folds.key, fold)
-            split = Split(np.flatnonzero(outside), held_out, key)
-            model, values = learner.fit(residual, split, seed)
-            fitted[held_out] = self._checked(values, (len(held_out), residual.shape[1]))
+            return self._checked(fitted, shape)[None]
+        models, fitted = [], np.empty_like(residual)
+        for chain, seed in enumerate(derived_seeds(len(residual), request.seed)):
+            key = ("chain", chain) if request.folds.stay else None
+            split = Split(np.flatnonzero(folds.numbers != chain), None, key)
+            model, values = learner.fit(residual[chain], split, seed)
+            fitted[chain] = self._checked(values, shape)
             models.append(model)
         model = models[0] if len(models) == 1 else FoldRegressors(models)
-        everywhere = np.flatnonzero(numbers == NO_FOLD)
-        if len(everywhere):
-            shape = (len(everywhere), residual.shape[1])
-            fitted[everywhere] = self._checked(learner.predict(model, everywhere), shape)
         self.models[request.number] = model
         return fitted
-
-    def _keep_division(self, folds):
-        """Note that a division is in use; forget what was computed for the oldest."""
-        if folds.key is None or folds.key in self._divisions:
-            return
-        self._divisions[folds.key] = folds.numbers.max() + 1
-        if len(self._divisions) > MAX_KEPT_DIVISIONS:
-            oldest, n_folds = self._divisions.popitem(last=False)
-            for fold in range(n_folds):
-                self._learner.forget((oldest, fold))
 
     def for_worker(self):
         """Return what another process needs of the organization to fit a round."""
@@ -216,89 +190,82 @@ class LocalOrganization:
         worker.models = {}
         return worker
 
-    def predict(self, X, rounds, coefficients, folds=None):
-        """Return the sum over `rounds` of `coefficients` times the predictions for X.
+    def predict(self, X, numbers, coefficients):
+        """Return the sum of `coefficients` times the predictions of models for X.
 
         Parameters
         ----------
         X : {array, sparse matrix, dataframe} of shape (n_samples, n_features)
             Rows to predict. Only the organization's own columns are read.
-        rounds : sequence of int
-            Round numbers.
+        numbers : sequence of int
+            Numbers of the requests to which the models were fitted.
         coefficients : sequence of float
-            One coefficient per round.
-        folds : ndarray of shape (n_samples,), default=None
-            Fold numbers of training rows: each is predicted by the model that has not seen
-            it.
+            One coefficient per model.
 
         Returns
         -------
         contribution : ndarray of shape (n_samples, n_outputs) or float
-            The sum, in the order of `rounds`; 0.0 if all coefficients are 0. NaN in rows
+            The sum, in the order of `numbers`; 0.0 if all coefficients are 0. NaN in rows
             that the organization does not have.
         """
         if not np.any(coefficients):
             return 0.0
         presence = self.presence(X)
         if presence.all():
-            return self._predict_rows(X, rounds, coefficients, folds)
+            return self._predict_rows(X, numbers, coefficients)
         rows = np.flatnonzero(presence)
         if len(rows) == 0:
             return np.nan
-        if folds is not None:
-            folds = folds[rows]
-        X = _safe_indexing(X, rows)
-        known = self._predict_rows(X, rounds, coefficients, folds)
+        known = self._predict_rows(_safe_indexing(X, rows), numbers, coefficients)
         return known if np.ndim(known) == 0 else _in_all_rows(known, presence)
 
-    def _predict_rows(self, X, rounds, coefficients, folds):
+    def _predict_rows(self, X, numbers, coefficients):
         view = column_major(self._view(X))
-        if folds is None and len(rounds) > 1:
+        if len(numbers) > 1:
             with self._naming_errors("predicting"):
-                return self._summed(rounds, coefficients)(view)
+                return self._summed(numbers, coefficients)(view)
         total = 0.0
-        for model, coefficient in self._involved(rounds, coefficients):
+        for model, coefficient in self._involved(numbers, coefficients):
             with self._naming_errors("predicting"):
-                prediction = predict_held_out(model, view, folds)
+                prediction = as_outputs(to_estimator(model).predict(view))
                 self._checked(prediction, (X.shape[0], *prediction.shape[1:]))
             total = total + coefficient * prediction
         return total
 
-    def predict_each(self, X, rounds):
-        """Return the predictions of single rounds.
+    def predict_each(self, X, numbers):
+        """Return the predictions of single models.
 
         Parameters
         ----------
         X : {array, sparse matrix, dataframe} of shape (n_samples, n_features)
             Rows to predict.
-        rounds : sequence of int
-            Round numbers.
+        numbers : sequence of int
+            Numbers of the requests to which the models were fitted.
 
         Returns
         -------
-        predictions : ndarray of shape (n_samples, n_rounds, n_outputs) or float
-            0 in rounds in which the organization took no part, NaN in rows that it does not
-            have. 0.0 if it took part in none of the rounds, or has none of the rows.
+        predictions : dict of int to ndarray of shape (n_chains, n_samples, n_outputs)
+            By number. NaN in rows that the organization does not have. Numbers of which it
+            has no model are left out; all are if it has none of the rows.
         """
         presence = self.presence(X)
-        took_part = [self.models.get(number) is not None for number in rounds]
-        if not any(took_part) or not presence.any():
-            return 0.0
+        numbers = [number for number in numbers if self.models.get(number) is not None]
+        if not numbers or not presence.any():
+            return {}
         part = X if presence.all() else _safe_indexing(X, np.flatnonzero(presence))
-        involved = [number for number, took in zip(rounds, took_part, strict=True) if took]
         with self._naming_errors("predicting"):
-            known = self._predict_rows_each(part, involved)
-        each = np.zeros((len(known), len(rounds), known.shape[2]))
-        each[:, took_part] = known
-        return _in_all_rows(each, presence)
+            each = _in_all_rows(self._predict_rows_each(part, numbers), presence)
+        each = np.moveaxis(each, 0, 2)
+        return dict(zip(numbers, each, strict=True))
 
-    def _predict_rows_each(self, X, rounds):
-        """Return the predictions of rounds with a model, for rows that are present."""
-        models = [self.models[number] for number in rounds]
+    def _predict_rows_each(self, X, numbers):
+        """Return (n_samples, n_models, n_chains, n_outputs) for rows that are present."""
+        models = [chains_of(self.models[number]) for number in numbers]
         predict = self._merged_once(
-            ("each", *rounds), lambda: each_prediction(models, self._checked)
+            ("each", *numbers), lambda: each_prediction(sum(models, []), self._checked)
         )
-        return predict(column_major(self._view(X)))
+        each = predict(column_major(self._view(X)))
+        return each.reshape(len(each), len(models), len(models[0]), -1)
 
     def _merged_once(self, key, make):
         """Return what `make` returns, which is kept for many calls."""
@@ -326,38 +293,38 @@ class LocalOrganization:
             dtype=np.intp,
         )
 
-    def _summed(self, rounds, coefficients):
-        """Return the weighted sum of the models of these rounds, merged for many calls."""
-        involved = self._involved(rounds, coefficients)
+    def _summed(self, numbers, coefficients):
+        """Return the weighted sum of these models, merged for many calls."""
+        involved = self._involved(numbers, coefficients)
         models, shares = zip(*involved, strict=True) if involved else ((), ())
         return self._merged_once(
-            (tuple(rounds), tuple(coefficients)),
+            (tuple(numbers), tuple(coefficients)),
             lambda: weighted_sum(models, shares, self._checked),
         )
 
-    def _involved(self, rounds, coefficients):
-        """Return the models with coefficients other than 0 of rounds with a model."""
+    def _involved(self, numbers, coefficients):
+        """Return the models with coefficients other than 0, of numbers with a model."""
         return [
             (self.models[number], coefficient)
-            for number, coefficient in zip(rounds, coefficients, strict=True)
+            for number, coefficient in zip(numbers, coefficients, strict=True)
             if coefficient != 0 and self.models.get(number) is not None
         ]
 
     def __getstate__(self):
         return {**self.__dict__, "_merged": {}}  # can be derived from the models
 
-    def joins(self, n_rounds, n_outputs):
-        """Note that it took no part in the first rounds: it has no models of them."""
+    def joins(self, n_requests, n_outputs):
+        """Note that it has not received the first requests: it has no models of them."""
 
     def inherit(self, other):
         """Take over the models that the organization had in the fit before."""
         self.models, self._merged = dict(other.models), {}
 
-    def release(self, n_rounds):
-        """Forget the training rows, and the models of rounds from `n_rounds` on."""
+    def release(self, n_requests):
+        """Forget the training rows, and the models of numbers from `n_requests` on."""
         self._learner = self._rows = None
-        self._divisions, self._merged = OrderedDict(), {}
-        self.models = {t: model for t, model in self.models.items() if t < n_rounds}
+        self._merged = {}
+        self.models = {t: model for t, model in self.models.items() if t < n_requests}
 
     def _view(self, X):
         first, last = self.columns[0], self.columns[-1]

@@ -52,33 +52,43 @@ class LocalFits:
         The output buffer is reused in every round because writing to freshly allocated
         memory is slower.
         """
-        if self._values is None:
-            self._values = np.empty((len(requests), *requests[0].residual.shape))
+        shape = (len(requests), *requests[0].residual.shape)
+        if self._values is None or len(self._values) < len(requests):
+            self._values = np.empty(shape)
+        values = self._values[: len(requests)]
+        of_participant: dict = {}
+        for j, request in enumerate(requests):
+            of_participant.setdefault(request.participant, []).append(j)
+        participants = list(self._participants)
+        asked = [participants[position] for position in of_participant]
         fit = self._fit_in_workers if self.uses_processes else self._fit_here
-        fit(requests)
+        fit(asked, list(of_participant.values()), requests, values)
         took_part = np.ones(len(requests), dtype=bool)
-        for j, participant in enumerate(self._participants):
-            if participant.may_abstain:
-                took_part[j] = not np.isnan(self._values[j]).all()
-                np.nan_to_num(self._values[j], copy=False)
+        for j, request in enumerate(requests):
+            if participants[request.participant].may_abstain:
+                took_part[j] = not np.isnan(values[j]).all()
+                np.nan_to_num(values[j], copy=False)
         self._participants.check_answers()
-        return Fitted(np.moveaxis(self._values, 0, 1), took_part)
+        return Fitted(values, took_part)
 
-    def _fit_here(self, requests):
-        def fit(participant, request, values):
-            values[...] = participant.fit_round(request)
+    def _fit_here(self, asked, positions, requests, values):
+        def fit(participant, own):
+            for j in own:
+                values[j] = participant.fit_round(requests[j])
 
-        self._pool.map(fit, self._participants, requests, self._values)
+        self._pool.map(fit, asked, positions)
 
-    def _fit_in_workers(self, requests):
+    def _fit_in_workers(self, asked, positions, requests, values):
         answers = self._pool(
-            delayed(_fit_in_worker)(participant.for_worker(), request)
-            for participant, request in zip(self._participants, requests, strict=True)
+            delayed(_fit_in_worker)(participant.for_worker(), [requests[j] for j in own])
+            for participant, own in zip(asked, positions, strict=True)
         )
-        pairs = zip(self._participants, answers, strict=True)
-        for j, (participant, (models, values)) in enumerate(pairs):
+        for participant, own, (models, fitted) in zip(
+            asked, positions, answers, strict=True
+        ):
             participant.models.update(models)
-            self._values[j] = values
+            for j, each in zip(own, fitted, strict=True):
+                values[j] = each
 
 
 class Threads:
@@ -122,9 +132,9 @@ class Threads:
         return [future.result() for future in futures]
 
 
-def _fit_in_worker(organization, request):
+def _fit_in_worker(organization, requests):
     """Fit a round in another process; return the models and the fitted values."""
-    fitted = organization.fit_round(request)
+    fitted = [organization.fit_round(request) for request in requests]
     return organization.models, fitted
 
 

@@ -144,51 +144,53 @@ class Participants:
         X : table
             Rows to predict.
         terms : list of Term
-            Which participant, and the coefficient of each round.
+            Which participant, and the numbers and coefficients of its functions.
         n_jobs : int or None
             How many participants predict at the same time.
         """
         participants = list(self)
 
         def predict(term):
-            rounds = range(len(term.coefficients))
-            return participants[term.participant].predict(X, rounds, term.coefficients)
+            return participants[term.participant].predict(
+                X, term.numbers, term.coefficients
+            )
 
         with Threads(self.n_at_once(n_jobs)) as threads:
             return threads.map(predict, terms)
 
     def functions(self, X, wanted, n_jobs):
-        """Return what participants predict in single rounds.
+        """Return what participants predict by single functions.
 
         Parameters
         ----------
         X : table
             Rows to predict.
         wanted : set of tuple (str, int)
-            Names of participants, and rounds.
+            Names of participants, and numbers of requests.
         n_jobs : int or None
             How many participants predict at the same time.
 
         Returns
         -------
-        functions : dict of (str, int) to ndarray of shape (n_samples, n_outputs)
-            0 in rows that a participant does not have.
+        functions : dict of (str, int) to ndarray of shape \
+                (n_chains, n_samples, n_outputs)
+            0 in rows that a participant does not have. Functions without a model are left
+            out.
         """
-        rounds_of: dict = {}
+        numbers_of: dict = {}
         for name, number in sorted(wanted):
-            rounds_of.setdefault(name, []).append(number)
-        asked = [each for each in self if each.name in rounds_of]
+            numbers_of.setdefault(name, []).append(number)
+        asked = [each for each in self if each.name in numbers_of]
 
         def predict(participant):
-            each = participant.predict_each(X, rounds_of[participant.name])
-            return np.nan_to_num(each)
+            return participant.predict_each(X, numbers_of[participant.name])
 
         with Threads(self.n_at_once(n_jobs)) as threads:
             answers = threads.map(predict, asked)
         return {
-            (participant.name, number): answer[:, position] if np.ndim(answer) else answer
+            (participant.name, number): np.nan_to_num(values)
             for participant, answer in zip(asked, answers, strict=True)
-            for position, number in enumerate(rounds_of[participant.name])
+            for number, values in answer.items()
         }
 
     def holder_column(self, X, column):
@@ -201,44 +203,51 @@ class Participants:
             return np.zeros(0, dtype=np.intp)
         return self.organizations[self.holder].numeric_columns(X)
 
-    def predict_round(self, X, asked, number, n_rounds, folds):
-        """Yield a participant and what it predicts in a round, for those that are asked.
+    def predict_candidates(self, X, candidates, n_requests, apart):
+        """Yield what participants predict by the functions of a round.
 
         Parameters
         ----------
         X : table
             Rows to predict.
-        asked : sequence of int
-            Positions of the participants.
-        number : int
-            The round.
-        n_rounds : int
-            Number of rounds of the model, which may all be asked for in turn.
-        folds : ndarray of shape (n_samples,) or None
-            Fold numbers of training rows.
+        candidates : list of Candidate
+            Whose functions.
+        n_requests : int
+            Number of requests of the model, which may all be asked for in turn.
+        apart : bool
+            Whether the chains are wanted apart, (n_chains, n_samples, n_outputs), instead
+            of their mean, (n_samples, n_outputs).
         """
-        participants = list(self)
-        for j in asked:
-            yield j, participants[j].predict(X, [number], [1.0], folds)
+        participants, names = list(self), self.participant_names
+        if not apart:
+            for participant, number, _ in candidates:
+                yield participants[participant].predict(X, [number], [1.0])
+            return
+        keys = [(names[each.participant], each.number) for each in candidates]
+        functions = self.functions(X, set(keys), None)
+        yield from (functions.get(key, 0.0) for key in keys)
 
-    def revised(self, number, shape):
-        """Return what the latest models give for a round, of shared models.
+    def revised(self, candidates, shape):
+        """Return what the latest models give for the functions of a round, if shared.
 
         Parameters
         ----------
-        number : int
-            The round.
-        shape : tuple (n_samples, n_outputs)
+        candidates : list of Candidate
+            Whose functions.
+        shape : tuple (n_chains, n_samples, n_outputs)
             Shape of the training rows' predictions.
         """
-        values = np.stack([each.revised(number, shape) for each in self], axis=1)
-        took_part = ~np.isnan(values).all(axis=(0, 2))
+        participants = list(self)
+        values = np.stack(
+            [participants[each.participant].revised(each.number, shape) for each in candidates]
+        )
+        took_part = ~np.isnan(values).all(axis=(1, 2, 3))
         return Fitted(np.nan_to_num(values, copy=False), took_part)
 
-    def release(self, n_rounds):
-        """Have the participants forget the training rows, and rounds from `n_rounds` on."""
+    def release(self, n_requests):
+        """Have participants forget the training rows, and later models than `n_requests`."""
         for participant in self:
-            participant.release(n_rounds)
+            participant.release(n_requests)
 
     def without(self, name):
         """Return copies of the organizations but one, which is not the label holder."""

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import _safe_indexing
 
-from .._learners import SeededClones, as_outputs, predict_held_out
+from .._learners import SeededClones, as_outputs, chains_of
 from .local import LocalOrganization
 
 # The number of rows on which it is tried whether an estimator takes several outputs
@@ -45,7 +45,7 @@ class Head(RegressorMixin, BaseEstimator):
     def of(self, outputs):
         """Return the part of the outputs of all heads that belongs to this head."""
         first = self.position * self.n_outputs
-        return self.scale * outputs[:, first : first + self.n_outputs]
+        return self.scale * outputs[..., first : first + self.n_outputs]
 
 
 class SharingOrganization(LocalOrganization):
@@ -110,11 +110,12 @@ class SharingOrganization(LocalOrganization):
         rounds = sorted(self._residuals)
         # without scales, earlier and larger residuals would dominate the later ones
         scales = [np.sqrt(np.mean(self._residuals[t] ** 2)) or 1.0 for t in rounds]
-        target = np.hstack(
-            [self._residuals[t] / scale for t, scale in zip(rounds, scales, strict=True)]
+        target = np.concatenate(
+            [self._residuals[t] / scale for t, scale in zip(rounds, scales, strict=True)],
+            axis=2,
         )
         self._fitted = super()._fit_rows(request, folds, target)
-        shared, n_outputs = self.models[request.number], residual.shape[1]
+        shared, n_outputs = self.models[request.number], residual.shape[2]
         for position, (t, scale) in enumerate(zip(rounds, scales, strict=True)):
             self.models[t] = Head(shared, position, scale, n_outputs)
         return self.models[request.number].of(self._fitted)
@@ -125,29 +126,35 @@ class SharingOrganization(LocalOrganization):
         return self._fitted is not None
 
     def revised(self, number, shape):
-        """Return the fitted values of a round by the latest model; NaN in absent rows."""
+        """Return the fitted values of a request by the latest model; NaN in absent rows."""
         fitted = np.full(shape, np.nan)
         head = self.models.get(number)
         if head is not None:
             rows = slice(None) if self._rows is None else self._rows
-            fitted[rows] = head.of(self._fitted)
+            fitted[:, rows] = head.of(self._fitted)
         return fitted
 
-    def _predict_rows(self, X, rounds, coefficients, folds):
-        involved = self._involved(rounds, coefficients)
+    def _predict_rows(self, X, numbers, coefficients):
+        involved = self._involved(numbers, coefficients)
         if not involved:
             return 0.0
-        with self._naming_errors("predicting"):
-            shared = involved[0][0].estimator
-            outputs = predict_held_out(shared, self._view(X), folds)
-            self._checked(outputs, (X.shape[0], *outputs.shape[1:]))
+        shared = involved[0][0].estimator
+        outputs = self._outputs(X, [shared])[0]
         return sum(coefficient * head.of(outputs) for head, coefficient in involved)
 
-    def _predict_rows_each(self, X, rounds):
-        heads = [self.models[number] for number in rounds]
-        outputs = predict_held_out(heads[0].estimator, self._view(X), None)
-        self._checked(outputs, (X.shape[0], *outputs.shape[1:]))
+    def _predict_rows_each(self, X, numbers):
+        heads = [self.models[number] for number in numbers]
+        outputs = np.stack(self._outputs(X, chains_of(heads[0].estimator)), axis=1)
         return np.stack([head.of(outputs) for head in heads], axis=1)
+
+    def _outputs(self, X, models):
+        """Return the outputs of all heads by shared models, a list of (n_samples, ...)."""
+        view = self._view(X)
+        with self._naming_errors("predicting"):
+            outputs = [as_outputs(model.predict(view)) for model in models]
+            for each in outputs:
+                self._checked(each, (X.shape[0], *each.shape[1:]))
+        return outputs
 
     def inherit(self, other):
         """Take over the models and residuals that the organization had in the fit before.
@@ -166,9 +173,9 @@ class SharingOrganization(LocalOrganization):
                 "continued if it was made with warm_start=True."
             )
 
-    def release(self, n_rounds):
-        """Forget the training rows, and rounds from `n_rounds` on."""
-        super().release(n_rounds)
-        keeps = n_rounds if self._keeps_residuals else 0
+    def release(self, n_requests):
+        """Forget the training rows, and the models of numbers from `n_requests` on."""
+        super().release(n_requests)
+        keeps = n_requests if self._keeps_residuals else 0
         self._residuals = {t: r for t, r in self._residuals.items() if t < keeps}
         self._fitted = None
