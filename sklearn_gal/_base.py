@@ -49,9 +49,10 @@ from .privacy import Broadcast
 
 # With early_stopping="auto": from how many rows on a fit is stopped early.
 STOP_EARLY_FROM = 10_000
-# Where the folds of the next round are different ones, this many successive rounds without
-# descent do not end a fit (docs/decisions.rst); more where the gates are different as well.
-IDLE_ROUNDS, IDLE_ROUNDS_WITH_GATES = 2, 10
+# Where the next round may propose something else, or is judged by other rows, this many
+# successive rounds without descent do not end a fit; fewer where the assistors receive noise
+# and every round costs budget (docs/decisions.rst).
+IDLE_ROUNDS, IDLE_ROUNDS_WITH_PRIVACY = 10, 2
 
 
 class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
@@ -293,11 +294,9 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
             listed.insert(0, Progress(title, model.participants.names, max_iter))
         if descent.validation is not None:
             listed.append(EarlyStopping(self.n_iter_no_change, self.tol))
-        patience = IDLE_ROUNDS if plan.redraws or plan.cross_fits else 0
-        if model.gated:
-            patience = IDLE_ROUNDS_WITH_GATES
-        if self.privacy is not None:  # a round that has been sent has cost its budget
-            patience = 0
+        patience = 0
+        if plan.redraws or plan.cross_fits or model.gated:
+            patience = IDLE_ROUNDS if self.privacy is None else IDLE_ROUNDS_WITH_PRIVACY
         reason = descent.run(max_iter, patience, [*listed, *observers])
         if self.verbose:
             n_rounds = len(model.rounds)
