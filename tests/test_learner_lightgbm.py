@@ -28,6 +28,7 @@ SPLITS = {
     "in-sample": IN_SAMPLE,
     "fold": Split(np.arange(0, N, 2), np.arange(1, N, 2), "odd"),
     "overlapping": Split(np.arange(300), np.arange(100, N), "some"),
+    "chain": Split(np.flatnonzero(np.arange(N) % 3), None, ("chains", 0)),
 }
 SETTINGS = [
     {},
@@ -59,6 +60,7 @@ SETTINGS = [
     {"deterministic": True, "force_col_wise": True},
     {"enable_bundle": False},
     {"importance_type": "gain"},
+    {"reg_lambda": 3.0, "min_child_samples": 5, "min_data_per_group": 5, "cat_smooth": 2.0},
 ]
 
 
@@ -72,6 +74,7 @@ PREDICTED_FROM_BINS = {
     "a constant",
     "missing",
     "frame",
+    "categories",
 }
 
 
@@ -96,6 +99,13 @@ def views(rng):
         "missing later": late,
         "sparse": sparse.csr_matrix(rare),
         "frame": frame,
+        "categories": pd.DataFrame(
+            {
+                "a": pd.Categorical.from_codes(rng.integers(-1, 30, size=N), range(30)),
+                "b": pd.Categorical.from_codes(rng.poisson(2, size=N), range(20)),
+                "c": X[:, 0],
+            }
+        ),
         "mixed frame": frame.assign(
             a=pd.Categorical.from_codes(rng.integers(12, size=N), list("abcdefghijkl")),
             b=frame["b"] > 0,
@@ -291,7 +301,29 @@ def test_columns_are_binned_once_for_a_key(rng, monkeypatch):
         for split in SPLITS.values():
             fit(learner, residual, split, 1)
     learner.forget("odd")
-    assert len(learner._binned) == 2
+    assert learner._binned.keys() == {each.key for each in SPLITS.values()} - {"odd"}
+
+
+def test_many_categories_are_predicted_from_bins(rng):
+    levels = np.array([f"level {i}" for i in range(60)])
+    columns = {
+        "uniform": rng.integers(60, size=N),
+        "rare": np.minimum(rng.geometric(0.05, size=N), 60) - 1,
+        "missing": np.where(rng.random(N) < 0.2, -1, rng.integers(9, size=N)),
+    }
+    residual = np.sin(sum(columns.values()))[:, None] + 0.1 * rng.normal(size=(N, 1))
+    view = pd.DataFrame(
+        {name: pd.Categorical.from_codes(c, levels) for name, c in columns.items()}
+    )
+    for settings in ({}, {"min_data_per_group": 1, "cat_smooth": 0.0}):
+        for kind in ({"max_cat_to_onehot": 100}, {"max_cat_to_onehot": 1}):
+            estimator = LGBMRegressor(
+                n_estimators=3, min_child_samples=2, verbosity=-1, **settings, **kind
+            )
+            for split in SPLITS.values():
+                learner = make_learner(estimator, view, {})
+                assert_same(learner, estimator, view, residual, split, {})
+                assert learner._binned[split.key].predicts_from_bins
 
 
 def test_a_single_tree_needs_no_new_booster(rng, monkeypatch):
@@ -335,7 +367,7 @@ class TestManyRows:
         monkeypatch.setattr(boosted, "MIN_ROWS_SHARED_BINS", N)
 
     @pytest.mark.parametrize("weighted", [False, True])
-    @pytest.mark.parametrize("split", ["fold", "overlapping"])
+    @pytest.mark.parametrize("split", ["fold", "overlapping", "chain"])
     @pytest.mark.parametrize("kind", views(np.random.default_rng(0)))
     def test_bins_are_those_of_all_rows(self, rng, kind, split, weighted):
         view, split, residual = views(rng)[kind], SPLITS[split], rng.normal(size=(N, 1))
@@ -347,7 +379,8 @@ class TestManyRows:
         settings = {"num_leaves": 7, "verbosity": -1, "num_threads": 1}
         booster = train(settings, everything.subset(split.rows), num_boost_round=4)
         assert_array_equal(model.predict(view), booster.predict(view))
-        assert_array_equal(fitted[:, 0], model.predict(view)[split.predict_rows])
+        rows = slice(None) if split.predict_rows is None else split.predict_rows
+        assert_array_equal(fitted[:, 0], model.predict(view)[rows])
 
     def test_few_values_are_binned_alike(self, rng):
         view, residual = rng.integers(9, size=(N, 4)), rng.normal(size=(N, 2))
@@ -357,34 +390,54 @@ class TestManyRows:
         assert_array_equal(fitted, values)
         assert_array_equal(model.predict(view), other.predict(view))
 
-    def test_two_folds_are_cut_once(self, rng, monkeypatch):
+    def test_chains_are_cut_once(self, rng, monkeypatch):
         view, residual = rng.normal(size=(N, 4)), rng.normal(size=(N, 2))
-        halves = np.arange(0, N, 2), np.arange(1, N, 2)
-        folds = [Split(*halves, (0, 0)), Split(*halves[::-1], (0, 1))]
+        folds = np.arange(N) % 3
+        chains = [Split(np.flatnonzero(folds != c), None, ("key", c)) for c in range(3)]
         estimator = LGBMRegressor(n_estimators=2, n_jobs=1, verbosity=-1)
         learner = make_learner(estimator, view, {})
         cuts, cut = [], Dataset.subset
         monkeypatch.setattr(
             Dataset, "subset", lambda self, *a, **k: cuts.append(1) or cut(self, *a, **k)
         )
-        first = [fit(learner, residual, fold, 0)[1] for fold in folds]
-        assert len(cuts) == 2
-        for _ in range(3):
-            again = [fit(learner, residual, fold, 0)[1] for fold in folds]
-            assert_array_equal(again, first)
-        assert len(cuts) == 2
-        learner.forget((0, 0))
-        fit(learner, residual, folds[0], 0)
-        assert len(cuts) == 4
-        monkeypatch.setattr(boosted, "MAX_CACHED_BYTES", 0)
-        for partition in range(20):
-            order = rng.permutation(N)
-            some, others = np.sort(order[:200]), np.sort(order[200:])
-            fit(learner, residual, Split(some, others, (1 + partition, 0)), 0)
-        kept = [
-            len(part.used_indices) for parts in learner._parts.values() for part in parts
+        first = [fit(learner, residual, chain, 0)[1] for chain in chains]
+        assert len(cuts) == 6  # rows to fit to and rows held out
+        assert [learner._binned[c.key].predict.num_data() for c in chains] == [
+            134,
+            133,
+            133,
         ]
-        assert 0 < sum(kept) * (4 + 8) <= view.nbytes / 2
+        for _ in range(3):
+            again = [fit(learner, residual, chain, 0)[1] for chain in chains]
+            assert_array_equal(again, first)
+        assert len(cuts) == 6
+        learner.forget(("key", 0))
+        fit(learner, residual, chains[0], 0)
+        assert len(cuts) == 8
+        fit(learner, residual, Split(np.arange(200), np.arange(200, N)), 0)
+        assert len(cuts) == 10
+        assert learner._binned.keys() == {IN_SAMPLE.key, *(chain.key for chain in chains)}
+
+    @pytest.mark.parametrize("kind", ["dense", "categories", "one-hot", "mixed frame"])
+    def test_a_single_tree_needs_no_new_booster(self, rng, kind, monkeypatch):
+        view, residual = views(rng)[kind], rng.normal(size=(N, 3))
+        settings = {"num_leaves": 7, "min_child_samples": 5, "verbosity": -1, "n_jobs": 1}
+        estimator = LGBMRegressor(n_estimators=1, **settings)
+        learner, chain = make_learner(estimator, view, {}), SPLITS["chain"]
+        model, fitted = fit(learner, residual, chain, 0)
+        with monkeypatch.context() as patch:
+            patch.setattr(boosted, "Booster", None)
+            learner.fit(9 * residual[::-1], chain, 0)
+            again = learner.fit(residual, chain, 0)
+        assert_array_equal(again[1], fitted)
+        assert boosters(to_estimator(again[0])) == boosters(model)
+        monkeypatch.setattr(boosted, "MAX_HISTOGRAM_BYTES", 0)
+        replacing = make_learner(estimator, view, {})
+        other, values = fit(replacing, residual, chain, 0)
+        assert replacing._binned[chain.key].booster is None
+        assert boosters(other) == boosters(model)
+        assert_array_equal(values, fitted)
+        assert_array_equal(fitted, model.predict(view))
 
     @pytest.mark.parametrize("predict_rows", [np.arange(0, N, 3), np.arange(0), None])
     def test_splits_without_a_key(self, rng, predict_rows):

@@ -17,7 +17,7 @@ from .boosted_models import (
     merge_boosters,
     merge_boosters_of_outputs,
 )
-from .models import OutputRegressors
+from .models import OutputRegressors, Term, to_estimator
 
 # Defaults of the constructor
 DEFAULTS = LGBMRegressor().get_params()
@@ -80,17 +80,23 @@ OTHER_PARAMETERS = {
 LIGHTGBM_PARAMETERS = DEFAULTS.keys() | OTHER_PARAMETERS
 # From this number of rows on, parts are cut from columns that are binned with all rows.
 MIN_ROWS_SHARED_BINS = 1_000
-# Cut parts that are used again are cached up to this size, or half the size of the columns.
-MAX_CACHED_BYTES = 16 * 2**20
-# Up to this number of rows, a booster of a single tree is rewound instead of replaced.
-MAX_REWOUND_ROWS = 5_000
+# A booster of a single tree is rewound instead of replaced up to this number of rows, and
+# this number more for each column: rewinding visits all rows, a new booster all columns.
+MIN_REWOUND_ROWS, REWOUND_ROWS_PER_COLUMN = 4_000, 400
+# A booster with larger histograms is replaced as well, because it would be kept.
+MAX_HISTOGRAM_BYTES = 2**25
 # Objectives whose gradients LightGBM computes from the present labels
 SQUARED_ERROR = {None, "l2", "mean_squared_error", "mse", "regression", "regression_l2"}
 # Parameters with which rewinding removes all effects of a tree from a booster
 REWINDABLE_PARAMETERS = {
+    "cat_l2",
+    "cat_smooth",
     "data_random_seed",
     "max_bin",
+    "max_cat_threshold",
+    "max_cat_to_onehot",
     "min_data_in_bin",
+    "min_data_per_group",
     "verbose",
     "verbosity",
 }
@@ -108,8 +114,10 @@ class Binned:
     ----------
     train : Dataset
         Rows to fit to.
+    others : ndarray of int
+        Rows to predict that are not fitted to.
     predict : Dataset or None, default=None
-        Rows to predict; None: the rows of `train`.
+        These other rows; None: there are none, or they cannot be predicted from bins.
     predicts_from_bins : bool, default=False
         Whether binned rows reach the same leaves as the rows themselves, so that fitted
         values need no prediction.
@@ -118,6 +126,7 @@ class Binned:
     """
 
     train: Dataset
+    others: np.ndarray
     predict: Dataset | None = None
     predicts_from_bins: bool = False
     booster: Booster | None = None
@@ -179,9 +188,7 @@ class BoosterLearner(Learner):
         self._settings = settings
         self._template: Any = None
         self._user_parameters: dict = {}
-        self._mode_counts: Any = None
         self._binned: dict = {}
-        self._parts: dict = {}
 
     def fit(self, residual, split, seed):
         """Fit to a residual; see `Learner.fit`."""
@@ -196,20 +203,32 @@ class BoosterLearner(Learner):
         binned = self._binned_rows(split, shares_bins)
         # without random numbers the seeds can stay, so that the booster can be rewound
         settings = self._fixed_seeds if self._rewinds else self.seeds.settings(seed)
-        models, fitted = [], []
-        for label in labels:
-            text, values = self._train(binned, label, settings)
+        models, fitted = [], np.empty(residual.shape[::-1])
+        for label, values in zip(labels, fitted, strict=True):
+            text = self._train(binned, label, settings, split, values)
             models.append(LazyBooster(text, settings, self._template))
-            fitted.append(values)
         model = models[0] if len(models) == 1 else OutputRegressors(models)
         if not binned.predicts_from_bins:
-            return model, self._predict_split(model, split, len(models))
-        return model, np.stack(fitted, axis=1) if len(fitted) > 1 else fitted[0][:, None]
+            return model, self._predict_outputs(models, split)
+        fitted = fitted.T
+        return model, fitted if split.predict_rows is None else fitted[split.predict_rows]
+
+    def _predict_outputs(self, models, split):
+        """Predict the rows to predict by the models of all outputs at once."""
+        fitted = np.empty((len(models), self.view.shape[0]))
+        if split.predict_rows is not None:
+            fitted = fitted[:, : len(split.predict_rows)]
+        if split.predicts_nothing:
+            return fitted.T
+        view = self.view if split.predict_rows is None else self._cut(split.predict_rows)
+        terms = [Term(output, model, 1.0) for output, model in enumerate(models)]
+        for output, model, _ in merge_boosters_of_outputs(terms):
+            fitted[output] = to_estimator(model).predict(view).T
+        return fitted.T
 
     def forget(self, key):
         """Discard the binned columns of the splits with this key."""
         self._binned.pop(key, None)
-        self._parts.pop(_folds_key(key), None)
 
     def _make_template(self):
         """Fit the model that every round copies, and find the training parameters."""
@@ -249,14 +268,17 @@ class BoosterLearner(Learner):
 
     def _binned_rows(self, split, shares_bins):
         """The binned rows of a split, with bins of all rows if it shares them."""
-        source = IN_SAMPLE if shares_bins else split
-        if source.key not in self._binned:
-            self._binned[source.key] = self._bin(source)
-        binned = self._binned[source.key]
-        return self._cut_binned(binned, split) if shares_bins else binned
+        if split.key in self._binned:
+            return self._binned[split.key]
+        if shares_bins and IN_SAMPLE.key not in self._binned:
+            self._binned[IN_SAMPLE.key] = self._bin(IN_SAMPLE)
+        binned = self._cut_binned(split) if shares_bins else self._bin(split)
+        if split.key is not None:
+            self._binned[split.key] = binned
+        return binned
 
     def _bin(self, split):
-        """Bin the rows to fit to and, in the same bins, the rows to predict."""
+        """Bin the rows to fit to and, in the same bins, the other rows to predict."""
         view = self.view if split.rows is None else self._cut(split.rows)
         weight = self.fit_params.get("sample_weight")
         if weight is not None and split.rows is not None:
@@ -264,90 +286,74 @@ class BoosterLearner(Learner):
         params = dict(self._training)
         train = Dataset(view, weight=weight, params=params).construct()  # labels are zeros
         train.label = train.weight = None  # LightGBM has copied them
-        if split.predicts_nothing or not self._predicts_from_bins(view):
-            return Binned(train)
-        predict = None
-        if split.rows is not None or split.predict_rows is not None:
-            rows = split.predict_rows
-            view = self.view if rows is None else self._cut(rows)
-            predict = Dataset(view, reference=train, params=dict(params)).construct()
-            predict.label = None
-        return Binned(train, predict, True)
+        binned = Binned(train, self._other_rows(split))
+        binned.predicts_from_bins = self._predicts_from_bins(view)
+        if binned.predicts_from_bins and len(binned.others):
+            view = self._cut(binned.others)
+            binned.predict = Dataset(view, reference=train, params=dict(params)).construct()
+            binned.predict.label = None
+        return binned
 
-    def _cut_binned(self, binned, split):
-        """Cut the rows to fit to and the rows to predict from all binned rows."""
-        key = _folds_key(split.key)
-        train = self._part(binned.train, split.rows, key)
-        if split.predicts_nothing or not binned.predicts_from_bins:
-            return Binned(train)
-        predict = binned.train
+    def _cut_binned(self, split):
+        """Cut the rows to fit to and the other rows to predict from all binned rows."""
+        everything = self._binned[IN_SAMPLE.key]
+        binned = Binned(self._part(everything.train, split.rows), self._other_rows(split))
+        binned.predicts_from_bins = everything.predicts_from_bins
+        if binned.predicts_from_bins and len(binned.others):
+            binned.predict = self._part(everything.train, binned.others)
+        return binned
+
+    def _other_rows(self, split):
+        """Rows to predict that are not fitted to."""
+        predicted = np.ones(self.view.shape[0], dtype=bool)
         if split.predict_rows is not None:
-            predict = self._part(binned.train, split.predict_rows, key)
-        return Binned(train, predict, True)
+            predicted[:] = False
+            predicted[split.predict_rows] = True
+        predicted[slice(None) if split.rows is None else split.rows] = False
+        return np.flatnonzero(predicted)
 
-    def _part(self, everything, rows, folds_key):
-        """Cut binned rows, whose numbers ascend.
-
-        The parts are cached for each division into folds. With two folds, the rows to fit
-        for one are the rows to predict for the other.
-        """
-        rows = np.ascontiguousarray(rows, dtype=np.int32)
-        cached = self._parts.get(folds_key, [])
-        for part in cached:
-            if np.array_equal(part.used_indices, rows):
-                return part
+    def _part(self, everything, rows):
+        """Cut binned rows, whose numbers ascend."""
         part = everything.subset([], params=dict(self._training))
         # `subset` would sort a list of them, which takes longer than to cut the rows
-        part.used_indices = rows
+        part.used_indices = np.ascontiguousarray(rows, dtype=np.int32)
         part.construct()
-        part.label = part.weight = None
-        if folds_key is not None and self._fits_in_cache(len(rows)):
-            self._parts[folds_key] = [*cached, part]
+        part.label = part.weight = part.used_indices = None
         return part
-
-    def _fits_in_cache(self, n_more):
-        """Whether `n_more` binned rows, with numbers and labels, may be cached."""
-        n_rows, n_columns = self.view.shape
-        kept = [len(part.used_indices) for parts in self._parts.values() for part in parts]
-        size = (sum(kept) + n_more) * (n_columns + 8)
-        return size <= max(MAX_CACHED_BYTES, 4 * n_rows * n_columns)
 
     def _predicts_from_bins(self, view):
         """Whether binned rows reach the same leaves as the rows themselves.
 
-        They may not where LightGBM groups categories, or where it bundles columns, which
-        may change a value in ten thousand.
+        They may not where LightGBM bundles columns, which may change a value in ten
+        thousand.
         """
         settings = self._settings
         unusual = {"max_bin", "min_data_in_bin", "zero_as_missing"} & settings.keys()
         if unusual or settings["subsample_for_bin"] < 10_000:
             return False
-        if self._mode_counts is None:
-            self._mode_counts = mode_counts(self.view)
-        # a value is at most as frequent in some rows as in all
-        if never_bundled(self._mode_counts, view.shape[0]):
-            return True
-        return view is not self.view and never_bundled(mode_counts(view), view.shape[0])
+        return never_bundled(mode_counts(view), view.shape[0])
 
-    def _train(self, binned, label, settings):
-        """The text of a booster trained as by `LGBMRegressor`, and its fitted values."""
+    def _train(self, binned, label, settings, split, fitted):
+        """The text of a booster trained as by `LGBMRegressor`.
+
+        Its fitted values are written to the rows of `fitted` that are to be predicted.
+        """
         binned.train.set_field("label", label)
         booster = self._booster_of(binned, settings)
         for _ in range(self._settings["n_estimators"]):
             ended = booster.update()
         text = booster.model_to_string()
         rewinds = binned.booster is not None
-        fitted = None
         if binned.predicts_from_bins:
             if not (rewinds or ended):  # an objective would make LightGBM convert values
                 booster.reset_parameter({"objective": "none"})
-            fitted = _values_of(booster, binned.predict)
+            _copy_values(booster, binned, split, fitted)
         if rewinds:
             booster.rollback_one_iter()
             if ended:  # a tree without a split stays
                 binned.booster = None
         trees, mark, parameters = text.partition("\nparameters:")
-        return trees + mark + self._with_user_parameters(parameters), fitted
+        return trees + mark + self._with_user_parameters(parameters)
 
     def _with_user_parameters(self, parameters):
         """The parameters at the end of a text, as the organization gave them."""
@@ -363,23 +369,33 @@ class BoosterLearner(Learner):
         booster = Booster({**self._training, **settings}, binned.train)
         if binned.predict is not None:
             booster.add_valid(binned.predict, "predict")
-        if self._rewinds and binned.train.num_data() <= MAX_REWOUND_ROWS:
+        if self._rewinds and self._keeps_booster():
             binned.booster = booster
         return booster
 
+    def _keeps_booster(self):
+        """Whether to rewind a booster is faster than to replace it."""
+        n_rows, n_columns = self.view.shape
+        n_bins = n_columns * min(self._settings.get("max_bin", 255), n_rows)
+        return (
+            n_rows <= MIN_REWOUND_ROWS + REWOUND_ROWS_PER_COLUMN * n_columns
+            and 16 * n_bins * self._settings["num_leaves"] <= MAX_HISTOGRAM_BYTES
+        )
 
-def _folds_key(key):
-    """The key of the division into folds that a fold belongs to."""
-    return key[0] if isinstance(key, tuple) else key
 
+def _copy_values(booster, binned, split, fitted):
+    """Copy a booster's values of the rows to predict into `fitted`, (n_samples,)."""
+    rows = slice(None) if split.rows is None else split.rows
 
-def _values_of(booster, predict):
-    """Fitted values of the rows to predict (None: of those that the booster fitted)."""
-    values = []
-
-    def copy_values(fitted, _):
-        values.append(fitted.copy())  # the booster will overwrite the array
+    def copy_fitted(values, _):
+        fitted[rows] = values
         return "fitted values", 0.0, False
 
-    (booster.eval_train if predict is None else booster.eval_valid)(copy_values)
-    return values[0]
+    def copy_predicted(values, _):
+        fitted[binned.others] = values
+        return "predictions", 0.0, False
+
+    if split.predict_rows is None or len(binned.others) < len(split.predict_rows):
+        booster.eval_train(copy_fitted)
+    if binned.predict is not None:
+        booster.eval_valid(copy_predicted)

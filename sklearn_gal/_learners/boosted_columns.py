@@ -8,7 +8,9 @@ from sklearn.pipeline import Pipeline
 def mode_counts(view):
     """Count the most frequent value of each column; infinite if that is unknown.
 
-    Columns with a single value are left out, as LightGBM leaves them out.
+    Columns with a single value are left out, as LightGBM leaves them out. It may put rare
+    categories into one bin: those of at most a hundredth of the rows in all, and those of
+    fewer than three rows. They count with the most frequent category.
     """
     unknown = np.array([np.inf, np.inf])
     if sparse.issparse(view):
@@ -16,6 +18,12 @@ def mode_counts(view):
     counts = []
     for j in range(view.shape[1]):
         column = view.iloc[:, j] if _is_pandas(view) else view[:, j]
+        if hasattr(column, "cat"):
+            each = np.bincount(np.asarray(column.cat.codes) + 1)
+            rare = len(column) / 100 + each[each < 3].sum()
+            if each.max() < len(column):
+                counts.append(each.max() + rare)
+            continue
         if not isinstance(column.dtype, np.dtype) or column.dtype.kind not in "fiub":
             return unknown
         column = np.sort(np.asarray(column))

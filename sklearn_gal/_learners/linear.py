@@ -91,16 +91,16 @@ class RidgeLearner(Learner):
 
     def fit(self, residual, split, seed):
         """Fit to a residual; see `Learner.fit`."""
-        weight = self._weight_of(split)
         if split.key in self._solvers:
-            centre, solve = self._solvers[split.key]
+            weight, centre, solve = self._solvers[split.key]
         else:
+            weight = self._weight_of(split)
             centre = np.zeros(self.matrix.shape[1])
             if self.estimator.fit_intercept:
                 centre = _mean(self.matrix, weight)
             solve = self._factor(weight, centre)
             if split.key is not None:
-                self._solvers[split.key] = centre, solve
+                self._solvers[split.key] = weight, centre, solve
         if solve is None:
             return super().fit(residual, split, seed)
         offset = np.zeros(residual.shape[1])
