@@ -29,7 +29,6 @@ from sklearn_gal._learners import (
     OutputRegressors,
     as_outputs,
     each_prediction,
-    to_estimator,
     weighted_sum,
 )
 from sklearn_gal._learners.linear import LINEAR
@@ -286,21 +285,76 @@ def test_merged_models_are_made_once_and_never_saved(diabetes, monkeypatch):
     assert_allclose(model.predict(X), list(model.staged_predict(X))[-1])
 
 
-@pytest.mark.parametrize("wrapped", ["alone", "folds", "outputs", "linear"])
+def each_apart(models, view):
+    """The predictions of models, chains and outputs, one after the other."""
+    chains = [m.estimators if isinstance(m, FoldRegressors) else [m] for m in models]
+    return np.stack(
+        [
+            np.stack([as_outputs(each.predict(view)) for each in listed], axis=1)
+            for listed in chains
+        ],
+        axis=1,
+    )
+
+
+@pytest.mark.parametrize("wrapped", ["alone", "outputs", "chains", "chains of outputs"])
 @pytest.mark.parametrize("lengths", ["same", "different"])
-def test_predictions_of_each_model(rng, wrapped, lengths):
-    view, residuals = rng.normal(size=(N, 3)), rng.normal(size=(N, 8))
+@pytest.mark.parametrize("kind", ["array", "categories"])
+def test_predictions_of_each_model(rng, wrapped, lengths, kind):
+    view, residuals = shapes(rng)[kind], rng.normal(size=(N, 12))
     models = boosters(view, residuals)
     if lengths == "different":
         models[1::2] = boosters(view, residuals[:, 1::2], n_estimators=1)
-    if wrapped == "linear":
-        models = [Ridge().fit(view, r) for r in residuals.T]
-    if wrapped == "outputs":
-        models = [OutputRegressors(models[i : i + 2]) for i in range(0, 8, 2)]
-    if wrapped == "folds":
-        models = [FoldRegressors(models[i : i + 2]) for i in range(0, 8, 2)]
+    if "outputs" in wrapped:
+        models = [OutputRegressors(models[i : i + 2]) for i in range(0, 12, 2)]
+    if "chains" in wrapped:
+        models = [FoldRegressors(models[i : i + 3]) for i in range(0, len(models), 3)]
     predict = each_prediction(models, same)
-    assert wrapped == "linear" or len(predict._sum.terms) == 1
-    each = predict(view)
-    separate = [as_outputs(to_estimator(model).predict(view)) for model in models]
-    assert_allclose(each, np.stack(separate, axis=1), atol=1e-14)
+    assert len(predict._sum.terms) == 1
+    n_chains = 3 if "chains" in wrapped else 1
+    n_outputs = 2 if "outputs" in wrapped else 1
+    for some in (view, view[:1]):
+        each = predict(some)
+        assert each.shape == (len(some), len(models), n_chains, n_outputs)
+        assert_allclose(each, each_apart(models, some), atol=1e-14)
+    assert predict(view[:1])[0, 0, 0, 0] != 0
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
+@pytest.mark.parametrize("n_chains", [1, 2])
+@pytest.mark.parametrize(
+    ("estimator", "n_terms"),
+    [
+        (Ridge(), 1),
+        (LinearRegression(fit_intercept=False), 1),
+        (make_pipeline(StandardScaler(), Ridge()), 1),
+        (make_pipeline(StandardScaler(), LGBMRegressor(verbosity=-1, n_estimators=2)), 1),
+        (KNeighborsRegressor(), None),
+    ],
+)
+def test_predictions_of_each_estimator(rng, estimator, n_terms, n_outputs, n_chains):
+    view = 5 * rng.normal(size=(N, 3))
+    models = [clone(estimator) for _ in range(4)]
+    for i, model in enumerate(models):
+        residual = rng.normal(size=(N, n_outputs))
+        if isinstance(model, Pipeline) and isinstance(model[-1], LGBMRegressor):
+            each = [clone(model).fit(view, r) for r in residual.T]
+            models[i] = OutputRegressors(each)
+        else:
+            model.fit(view, residual[:, 0] if n_outputs == 1 else residual)
+    if n_chains > 1:
+        models = [FoldRegressors(models[i : i + 2]) for i in (0, 2)]
+    predict = each_prediction(models, same)
+    assert (predict._sum and len(predict._sum.terms)) == n_terms
+    assert_allclose(predict(view), each_apart(models, view), atol=1e-12)
+    assert predict(view).shape == (N, 4 // n_chains, n_chains, n_outputs)
+
+
+def test_wrong_shapes_of_each_are_noticed(rng):
+    class Short(KNeighborsRegressor):
+        def predict(self, X):
+            return super().predict(X)[1:]
+
+    view, y = rng.normal(size=(N, 2)), rng.normal(size=N)
+    with pytest.raises(AssertionError):
+        each_prediction([Short().fit(view, y)] * 2, same)(view)

@@ -112,13 +112,14 @@ def each_prediction(models, check):
     Parameters
     ----------
     models : list
-        Fitted local models of one organization.
+        Fitted local models of one organization. All of them have the same number of chains:
+        a `FoldRegressors` has one for each of its estimators, another model a single one.
     check : callable
         As of `weighted_sum`.
 
     Returns
     -------
     predict : callable
-        Returns the predictions, (n_samples, n_models, n_outputs), for a view.
+        Returns the predictions, (n_samples, n_models, n_chains, n_outputs), for a view.
     """
     return EachPrediction(models, LEARNERS, check)

@@ -101,27 +101,39 @@ class Learner:
 
     @staticmethod
     def merge_outputs(terms):
-        """Merge models of different outputs, where there are many with few models each.
+        """Merge models, so that predictions of different outputs need fewer passes.
 
-        One pass over many outputs takes longer for each row than a pass for each output,
-        but a pass takes a time that does not depend on the rows.
+        `merge` follows, and is given terms of different outputs only.
 
         Parameters
         ----------
         terms : list of Term
-            Fitted models of one organization.
+            Fitted models of one organization. Each has different outputs, which are known.
 
         Returns
         -------
         terms : list of Term
-            Terms with the same sums.
+            Terms with the same outputs.
         """
         return terms
 
     @staticmethod
-    def predicts_one_output(model):
-        """Whether a fitted model is known to predict a single output."""
-        return False
+    def n_outputs(model, n_outputs):
+        """The number of outputs that a fitted model predicts; None if that is unknown.
+
+        Parameters
+        ----------
+        model : object
+            Fitted model, not only of this learner.
+        n_outputs : callable
+            The same for a model that this model contains.
+
+        Returns
+        -------
+        number : int or None
+            Number of outputs.
+        """
+        return None
 
     def __init__(self, estimator, view, fit_params, make_learner=None):
         self.estimator = estimator

@@ -174,9 +174,9 @@ class BoosterLearner(Learner):
         return merge_boosters_of_outputs(terms)
 
     @staticmethod
-    def predicts_one_output(model):
-        """Whether a fitted model is a booster."""
-        return is_booster(model)
+    def n_outputs(model, n_outputs):
+        """One, if a fitted model is a booster."""
+        return 1 if is_booster(model) else None
 
     def __init__(self, estimator, view, fit_params, make_learner=None):
         super().__init__(estimator, view, fit_params, make_learner)

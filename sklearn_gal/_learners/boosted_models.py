@@ -112,7 +112,7 @@ def merge_boosters(terms):
     """Merge the boosters among `terms` into one per output; see `Learner.merge`."""
     others, boosters = [], defaultdict(list)
     for term in terms:
-        if is_booster(term.model):
+        if is_booster(term.model) and not isinstance(term.output, list):
             boosters[term.output].append(term)
         else:
             others.append(term)

@@ -69,6 +69,24 @@ class RidgeLearner(Learner):
         others = [term for term in terms if not _is_linear(term)]
         return [*others, Term(None, _merged(linear), 1.0)]
 
+    @staticmethod
+    def merge_outputs(terms):
+        """Merge linear models into one that predicts the outputs of all."""
+        linear = [term for term in terms if type(term.model) in LINEAR]
+        if not linear:
+            return terms
+        merged = _without_coefficients(linear[0].model)
+        merged.coef_ = np.vstack([term.coefficient * _rows_of(term) for term in linear])
+        merged.intercept_ = np.concatenate([_intercepts_of(term) for term in linear])
+        outputs = [each for term in linear for each in np.ravel(term.output).tolist()]
+        others = [term for term in terms if type(term.model) not in LINEAR]
+        return [*others, Term(outputs, merged, 1.0)]
+
+    @staticmethod
+    def n_outputs(model, n_outputs):
+        """The number of outputs of a linear model."""
+        return len(np.atleast_2d(model.coef_)) if type(model) in LINEAR else None
+
     def __init__(self, estimator, view, fit_params, make_learner=None):
         super().__init__(estimator, view, fit_params, make_learner)
         self.matrix = check_array(
@@ -223,10 +241,25 @@ def _is_linear(term):
 
 def _merged(terms):
     """A linear model whose prediction is the sum of the terms."""
-    model = terms[0].model
-    merged = Ridge()
+    merged = _without_coefficients(terms[0].model)
     merged.coef_ = sum(share * np.atleast_2d(each.coef_) for _, each, share in terms)
     merged.intercept_ = sum(share * np.ravel(each.intercept_) for _, each, share in terms)
+    return merged
+
+
+def _rows_of(term):
+    return np.atleast_2d(term.model.coef_)
+
+
+def _intercepts_of(term):
+    """Intercepts times the coefficient, for each of the outputs."""
+    intercepts = np.broadcast_to(np.ravel(term.model.intercept_), len(_rows_of(term)))
+    return term.coefficient * intercepts
+
+
+def _without_coefficients(model):
+    """A linear model of the same columns."""
+    merged = Ridge()
     for name in ("n_features_in_", "feature_names_in_"):
         if hasattr(model, name):
             setattr(merged, name, getattr(model, name))

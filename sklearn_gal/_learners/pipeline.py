@@ -95,6 +95,11 @@ class PipelineLearner(Learner):
         merged = [MergedPipeline(group, sum_terms) for group in groups.values()]
         return others + [Term(None, model, 1.0) for model in merged]
 
+    @staticmethod
+    def n_outputs(model, n_outputs):
+        """The number of outputs of a pipeline's last step."""
+        return n_outputs(model.steps[-1][1]) if type(model) is Pipeline else None
+
     def __init__(self, estimator, view, fit_params, make_learner):
         super().__init__(estimator, view, fit_params, make_learner)
         self._transformers, self._learners = {}, {}

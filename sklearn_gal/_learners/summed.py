@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .models import as_outputs, terms_of, to_estimator
+from .models import FoldRegressors, Term, as_outputs, terms_of, to_estimator
 
 
 class WeightedSum:
@@ -25,22 +25,28 @@ class WeightedSum:
     n_outputs : int, default=None
         Number of outputs, if every term may be of a single output; None: found from the
         terms.
+    apart : bool, default=False
+        Whether all terms have different outputs, which are known.
     """
 
-    def __init__(self, terms, learners, check, n_outputs=None):
+    def __init__(self, terms, learners, check, n_outputs=None, apart=False):
         outputs: list[Any] = [term.output for term in terms if term.output is not None]
         self._n_outputs: Any = n_outputs
         if outputs and n_outputs is None:
             self._n_outputs = max(outputs) + 1
         self._learners = learners
         self._check = check
+        self._apart = apart
         # a learner may have inherited its `merge`, which is called once
+        if apart:
+            for merge in dict.fromkeys(learner.merge_outputs for learner in learners):
+                terms = merge(terms)
         for merge in dict.fromkeys(learner.merge for learner in learners):
             terms = merge(terms, self._sum_terms)
         self.terms = [term._replace(model=to_estimator(term.model)) for term in terms]
 
     def _sum_terms(self, terms):
-        return WeightedSum(terms, self._learners, self._check, self._n_outputs)
+        return WeightedSum(terms, self._learners, self._check, self._n_outputs, self._apart)
 
     def __call__(self, view):
         """The sum, (n_samples, n_outputs), for the rows of a view."""
@@ -53,6 +59,9 @@ class WeightedSum:
                 total = total + coefficient * prediction
                 continue
             if np.ndim(total) == 0:
+                if output == list(range(self._n_outputs)) and coefficient == 1.0:
+                    total = prediction  # of a merged model, which does not keep the array
+                    continue
                 total = np.zeros((n_samples, self._n_outputs))
             if np.ndim(output) == 0:
                 prediction = prediction[:, 0]
@@ -61,15 +70,17 @@ class WeightedSum:
 
 
 class EachPrediction:
-    """The predictions of several models, each of them apart.
+    """The predictions of several models and chains, each of them apart.
 
-    Models that predict one output at a time are merged as one sum with an output for each
-    model and output; the others predict a view one after the other.
+    If the numbers of outputs of all models are known, the models are merged as one sum with
+    an output for each model, chain and output; else they predict a view one after the
+    other.
 
     Parameters
     ----------
     models : list
-        Fitted models of one organization.
+        Fitted models of one organization. A `FoldRegressors` has one chain for each of its
+        estimators; another model has a single one.
     learners : tuple of type
         Learner classes, as of `WeightedSum`.
     check : callable
@@ -77,33 +88,42 @@ class EachPrediction:
     """
 
     def __init__(self, models, learners, check):
-        self._models = models
+        chains = [
+            model.estimators if type(model) is FoldRegressors else [model]
+            for model in models
+        ]
+        self._n_models, self._n_chains = len(models), len(chains[0])
+        self._models = [each for listed in chains for each in listed]
         self._check = check
-        listed = [list(terms_of(model, 1.0)) for model in models]
-        outputs: list[Any] = [term.output or 0 for terms in listed for term in terms]
-        n_outputs = max(outputs, default=0) + 1
-        self._sum: Any = None
-        if all(self._is_apart(term, learners) for terms in listed for term in terms):
-            apart = [
-                term._replace(output=position * n_outputs + (term.output or 0))
-                for position, terms in enumerate(listed)
-                for term in terms
-            ]
-            for merge in dict.fromkeys(learner.merge_outputs for learner in learners):
-                apart = merge(apart)
-            self._sum = WeightedSum(apart, learners, check, len(models) * n_outputs)
+        self._learners = learners
+        self._sum = self._merge()
 
-    @staticmethod
-    def _is_apart(term, learners):
-        """Whether a model predicts a single output."""
-        known = (learner.predicts_one_output(term.model) for learner in learners)
-        return term.output is not None or any(known)
+    def _merge(self):
+        """The sum that predicts all outputs; None if their numbers are unknown."""
+        terms, n_outputs = [], 0
+        for model in self._models:
+            for _, each, _ in terms_of(model, 1.0):
+                number = self._n_outputs_of(each)
+                if number is None:
+                    return None
+                outputs = list(range(n_outputs, n_outputs + number))
+                terms.append(Term(outputs if number > 1 else outputs[0], each, 1.0))
+                n_outputs += number
+        return WeightedSum(terms, self._learners, self._check, n_outputs, apart=True)
+
+    def _n_outputs_of(self, model):
+        numbers = [each.n_outputs(model, self._n_outputs_of) for each in self._learners]
+        return next((number for number in numbers if number is not None), None)
 
     def __call__(self, view):
-        """The predictions, (n_samples, n_models, n_outputs), for the rows of a view."""
+        """The predictions of a view, (n_samples, n_models, n_chains, n_outputs)."""
+        n_samples, n_parts = view.shape[0], len(self._models)
         if self._sum is not None:
-            return self._sum(view).reshape(view.shape[0], len(self._models), -1)
-        each = [as_outputs(to_estimator(model).predict(view)) for model in self._models]
-        for prediction in each:
-            self._check(prediction, (view.shape[0], *prediction.shape[1:]))
-        return np.stack(each, axis=1)
+            each = self._sum(view)
+        else:
+            each = [as_outputs(to_estimator(model).predict(view)) for model in self._models]
+            for prediction in each:
+                self._check(prediction, (n_samples, *prediction.shape[1:]))
+            each = np.stack(each, axis=1)
+        n_outputs = int(np.prod(each.shape[1:])) // n_parts
+        return each.reshape(n_samples, self._n_models, self._n_chains, n_outputs)
