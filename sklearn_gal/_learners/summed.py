@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .models import FoldRegressors, Term, as_outputs, terms_of, to_estimator
+from .models import Term, as_outputs, chains_of, terms_of, to_estimator
 
 
 class WeightedSum:
@@ -88,10 +88,7 @@ class EachPrediction:
     """
 
     def __init__(self, models, learners, check):
-        chains = [
-            model.estimators if type(model) is FoldRegressors else [model]
-            for model in models
-        ]
+        chains = [chains_of(model) for model in models]
         self._n_models, self._n_chains = len(models), len(chains[0])
         self._models = [each for listed in chains for each in listed]
         self._check = check

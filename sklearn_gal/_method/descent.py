@@ -61,19 +61,22 @@ class Descent:
 
     def solve(self, number, candidates, functions, folds):
         """Choose weights and rates, move all rows by them, and return the record."""
-        train = self.train
+        train, selection = self.train, self.selection
         fitted = times_gates(functions, candidates, train)
-        held_out, values = train.pick(fitted.values), train.held_out
+        held_out = train.pick(fitted.values)
         proposal = Proposal(tuple(candidates), held_out, fitted.took_part, folds)
-        step = self.selection.step(proposal, values)  # (3) w, (4) rate
+        values = train.held_out
+        residuals = selection.residuals(values)
+        step = selection.step(proposal, values, residuals)  # (3) w, (4) rate
         moves = step.rates[train.patterns_in_use].any()
-        if train.judged is not None and moves:
-            moves = self.selection.lowers_loss(proposal, values, number)
+        if moves and train.judged is not None:
+            before = train.loss(self.loss)
+            moves = selection.lowers_loss(proposal, values, residuals, number, before)
+        if moves and train.judged is not None:
+            train.judged.advance(selection, proposal)
         if not moves:
             step = Step.zero(self.patterns, candidates)
-        explained = self._explained(step, proposal, values)
-        if train.judged is not None and moves:
-            train.judged.advance(self.selection, proposal)
+        explained = self._explained(step, proposal, residuals[0])
         train.advance(fitted.values, step)  # (5) F <- F + rate * sum_m w_m f_m
         train.remember(candidates, functions.values)
         return self._record(step, explained)
@@ -144,15 +147,14 @@ class Descent:
             return train_loss, None
         return train_loss, self.validation.validation_loss(self.loss)
 
-    def _explained(self, step, proposal, values):
+    def _explained(self, step, proposal, residual):
         """Return the share of the squared residual that every candidate explains."""
         explained = np.zeros(len(proposal.candidates))
-        if not self.model.gated or not step.rates[0]:
-            return explained
-        residual = self.loss.pseudo_residual(self.train.rows.y, values[0])
-        for j in np.flatnonzero(step.weights[0]):
-            explained[j] = np.vdot(proposal.fitted[j], residual)
-        return step.coefficients(0) * explained / np.vdot(residual, residual)
+        if self.model.gated:
+            for j in np.flatnonzero(step.coefficients(0)):
+                explained[j] = np.vdot(proposal.fitted[j], residual)
+            explained *= step.coefficients(0) / np.vdot(residual, residual)
+        return explained
 
     def _record(self, step, explained):
         """Move the other rows by a step, and return the record of the round."""

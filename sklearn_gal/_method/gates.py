@@ -24,6 +24,8 @@ UNIFORM_SHARE, DECAY = 0.25, 0.9
 STUMP_SHARE, PAIR_SHARE, SIGN_SHARE = 0.5, 0.5, 0.5
 # A stump or a sign is a threshold between these quantiles.
 QUANTILES = (0.3, 0.7)
+# Quantiles and sizes are those of about this number of rows.
+QUANTILE_ROWS = 2_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,8 +152,9 @@ class GatedDisclosure(Disclosure):
         number = answers.get(name) if rng.random() < PAIR_SHARE else None
         if number is None:
             number = list(answers.values())[rng.integers(len(answers))]
-        present = self.train.present(partner)
-        function = self.train.functions[partner, number][:, present]
+        present = np.flatnonzero(self.train.present(partner))
+        some = present[:: 1 + len(present) // QUANTILE_ROWS]
+        function = self.train.functions[partner, number][:, some]
         if rng.random() < self._sign_share:
             quantile = rng.uniform(*QUANTILES)
             threshold = np.quantile(function, quantile, axis=1, keepdims=True)

@@ -14,6 +14,7 @@ _MAX_EXPANSIONS = 200
 # Newton's method doubles the number of correct digits with each step. After a step below
 # this fraction of the rate, the next step would be rounding error.
 _CONVERGED = 1e-8
+_CONVERGED_COARSELY = 1e-2
 _MAX_NEWTON_STEPS = 12
 # A slope below this fraction of the slope at rate 0 is rounding error.
 _ROUNDING = 1e-12
@@ -21,7 +22,15 @@ _EPSILON = np.finfo(np.float64).eps
 
 
 def line_search(
-    loss, y, raw_prediction, direction, sample_weight=None, residual=None, *, start=None
+    loss,
+    y,
+    raw_prediction,
+    direction,
+    sample_weight=None,
+    residual=None,
+    *,
+    start=None,
+    coarse=False,
 ):
     """Return the rate >= 0 that minimises a convex loss along `direction`.
 
@@ -31,7 +40,8 @@ def line_search(
     found by Brent's method.
 
     The rate is 0 if `direction` is not a descent direction, or if the loss at the root is
-    not lower than at rate 0. If the loss decreases without a minimum, as for separable
+    not lower than at rate 0, which is not checked if the rate is only needed to a percent
+    (`coarse`) and Newton's method has found it. If the loss decreases without a minimum, as for separable
     classes, the rate is where the slope is a hundredth of the slope at rate 0.
     """
     along = _LossAlongDirection(loss, y, raw_prediction, direction, sample_weight)
@@ -53,7 +63,10 @@ def line_search(
 
     rate = None
     if hasattr(loss, "curvature") and start is None:
-        rate = _newton(along, slope_at_0, along.curvature(residual))
+        converged = _CONVERGED_COARSELY if coarse else _CONVERGED
+        rate = _newton(along, slope_at_0, along.curvature(residual), converged)
+        if coarse and rate is not None:
+            return rate
     if rate is None:
         high, has_minimum = _bracket(along, slope_at_0, 1.0 if start is None else start)
         target = 0.0 if has_minimum else _SLOPE_AT_BOUND * slope_at_0
@@ -100,13 +113,13 @@ class _LossAlongDirection:
         return self.slope(self.residual(rate))
 
 
-def _newton(along, slope, curvature):
+def _newton(along, slope, curvature, converged):
     """Root of the slope by Newton's method from rate 0, or None if it does not converge."""
     rate = low = 0.0
     high, level = np.inf, _ROUNDING * abs(slope)
     for _ in range(_MAX_NEWTON_STEPS):
         step = -slope / curvature if curvature > 0 else np.nan
-        if rate > 0 and abs(step) <= _CONVERGED * rate:
+        if rate > 0 and abs(step) <= converged * rate:
             return rate + step
         rate = rate + step
         if not low < rate < high:

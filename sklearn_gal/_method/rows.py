@@ -276,7 +276,7 @@ class TrainingPredictions(RawPredictions):
 
     def snapshot(self):
         """Return the raw predictions and functions as they are now, for `restore`."""
-        return super().snapshot(), self.judged and self.judged.values
+        return super().snapshot(), self.judged and list(self.judged.values)
 
     def restore(self, snapshot, previous_pattern=None):
         """Go back to a snapshot, see `RawPredictions.restore`."""
@@ -320,7 +320,7 @@ class JudgedPredictions:
         """Go back to `values` of before."""
         if previous_pattern is not None:
             values = [[each[pattern] for pattern in previous_pattern] for each in values]
-        self.values = values
+        self.values = list(values)
 
     def advance(self, selection, proposal):
         """Move every part by weights and rates that are chosen on the others.
@@ -332,10 +332,10 @@ class JudgedPredictions:
         proposal : Proposal
             The candidates of the round.
         """
-        self.values = [
-            selection.step(proposal, values, self.part != part).moved(values, proposal.fitted)
-            for part, values in enumerate(self.values)
-        ]
+        for part, values in enumerate(self.values):
+            residuals = selection.residuals(values)
+            step = selection.step(proposal, values, residuals, self.part != part)
+            self.values[part] = step.moved(values, proposal.fitted)
 
     def own(self, raw):
         """Return the values of the rows, each by its own part and pattern."""

@@ -36,15 +36,15 @@ class Selection:
         self.learning_rate = learning_rate
         self.seed = seed
 
-    def step(self, proposal, values, among=None):
+    def step(self, proposal, values, residuals, among=None):
         """Return the step that lowers the loss most.
 
         Parameters
         ----------
         proposal : Proposal
             The candidates and what they have fitted.
-        values : list of ndarray of shape (n_samples, n_outputs)
-            Held-out raw predictions of every pattern.
+        values, residuals : list of ndarray of shape (n_samples, n_outputs)
+            Held-out raw predictions of every pattern, and their pseudo-residuals.
         among : ndarray of bool of shape (n_samples,), default=None
             Rows that may choose; None is all.
         """
@@ -52,12 +52,12 @@ class Selection:
         step = Step.zero(patterns, proposal.candidates)
         participants = step.participants
         for pattern, selected in patterns.selection_rows(rows.present, proposal.folds):
-            if among is not None:
-                selected = np.arange(len(rows))[selected]
-                selected = selected[among[selected]]
+            selected = _intersection(selected, among)
             y, raw = rows.y[selected], values[pattern][selected]
+            if not len(y):
+                continue
+            residual = residuals[pattern][selected]
             fitted, sample_weight = proposal.fitted[:, selected], rows.weight_of(selected)
-            residual = self.loss.pseudo_residual(y, raw)
             members = patterns.members[pattern][participants] & proposal.took_part
             together = patterns.weighed_together(pattern)[participants]
             step.weights[pattern] = members
@@ -69,36 +69,43 @@ class Selection:
                 proposal.folds is not None,
             )
             direction = step.direction(pattern, fitted)
-            rate = self.search(self.loss, y, raw, direction, sample_weight, residual)
-            step.rates[pattern] = self.learning_rate * rate  # (4) rate
+            rate = self.search(  # (4) rate
+                self.loss, y, raw, direction, sample_weight, residual, coarse=self.train.judged is not None
+            )
+            step.rates[pattern] = self.learning_rate * rate
         return step
 
-    def lowers_loss(self, proposal, values, number):
-        """Tell whether a step lowers the loss on rows that have not chosen it.
+    def residuals(self, values):
+        """Return the pseudo-residuals of held-out raw predictions of every pattern."""
+        return [self.loss.pseudo_residual(self.train.rows.y, raw) for raw in values]
 
-        One half of the rows chooses weights and rates, and the change of the loss of the
-        other half is measured, in both directions.
+    def lowers_loss(self, proposal, values, residuals, number, before):
+        """Tell whether a step lowers the loss of rows that have not chosen it.
+
+        Each half of the rows is moved by weights and rates that the other half chooses.
 
         Parameters
         ----------
-        proposal, values : see `step`
+        proposal, values, residuals : see `step`
         number : int
             The round. Every round has other halves.
+        before : float
+            The loss of all rows before the round.
         """
-        train = self.train
-        rng = np.random.default_rng([self.seed, JUDGES, number])
-        half = rng.random(len(train.rows)) < 0.5
-        before, change = train.of_own_pattern(values), 0.0
+        train, rows = self.train, self.train.rows
+        half = np.random.default_rng([self.seed, JUDGES, number]).random(len(rows)) < 0.5
+        after = np.empty_like(values[0])
         for judges in (half, ~half):
-            step = self.step(proposal, values, ~judges)
-            after = train.of_own_pattern(step.moved(values, proposal.fitted))
-            change += self._total_loss(after, judges) - self._total_loss(before, judges)
-        return change < 0
+            step = self.step(proposal, values, residuals, ~judges)
+            moved = train.of_own_pattern(step.moved(values, proposal.fitted))
+            after[judges] = moved[judges]
+        return self.loss.value(rows.y, after, rows.sample_weight) < before
 
-    def _total_loss(self, raw, judges):
-        rows = self.train.rows
-        if not judges.any():
-            return 0.0
-        weight = rows.weight_of(judges)
-        total = judges.sum() if weight is None else weight.sum()
-        return total * self.loss.value(rows.y[judges], raw[judges], weight)
+
+def _intersection(selected, among):
+    """Return the rows of a selection that are in a mask; None is no mask."""
+    if among is None:
+        return selected
+    if isinstance(selected, slice):  # all rows
+        return np.flatnonzero(among)
+    return selected[among[selected]]

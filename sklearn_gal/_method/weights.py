@@ -133,10 +133,13 @@ def descending_only(solve):
     the residual. In the end, the combination itself points uphill and the fit stops. We
     therefore keep only organizations whose inner product with the residual exceeds one
     standard error over the rows; if there are none, those with a positive one; and if
-    there are none of these either, all. The others get weight 0.
+    there are none of these either, all. The others get weight 0. With several outputs all
+    are kept: there are more numbers for every weight.
     """
 
     def solve_descending(residual, fitted, sample_weight=None):
+        if residual.shape[1] > 1:
+            return solve(residual, fitted, sample_weight)
         descent, error = _directional_derivatives(residual, fitted, sample_weight)
         descends = descent > error
         if not descends.any():

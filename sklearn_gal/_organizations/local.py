@@ -15,7 +15,6 @@ from .._learners import (
     FoldRegressors,
     Split,
     as_outputs,
-    chains_of,
     column_major,
     depends_on_memory_layout,
     each_prediction,
@@ -260,12 +259,11 @@ class LocalOrganization:
 
     def _predict_rows_each(self, X, numbers):
         """Return (n_samples, n_models, n_chains, n_outputs) for rows that are present."""
-        models = [chains_of(self.models[number]) for number in numbers]
+        models = [self.models[number] for number in numbers]
         predict = self._merged_once(
-            ("each", *numbers), lambda: each_prediction(sum(models, []), self._checked)
+            ("each", *numbers), lambda: each_prediction(models, self._checked)
         )
-        each = predict(column_major(self._view(X)))
-        return each.reshape(len(each), len(models), len(models[0]), -1)
+        return predict(column_major(self._view(X)))
 
     def _merged_once(self, key, make):
         """Return what `make` returns, which is kept for many calls."""
