@@ -376,10 +376,11 @@ class BoosterLearner(Learner):
     def _keeps_booster(self):
         """Whether to rewind a booster is faster than to replace it."""
         n_rows, n_columns = self.view.shape
-        n_bins = n_columns * min(self._settings.get("max_bin", 255), n_rows)
+        n_bins = n_columns * min(self._settings.get("max_bin") or 255, n_rows)
+        n_leaves = self._settings["num_leaves"] or DEFAULTS["num_leaves"]
         return (
             n_rows <= MIN_REWOUND_ROWS + REWOUND_ROWS_PER_COLUMN * n_columns
-            and 16 * n_bins * self._settings["num_leaves"] <= MAX_HISTOGRAM_BYTES
+            and 16 * n_bins * n_leaves <= MAX_HISTOGRAM_BYTES
         )
 
 

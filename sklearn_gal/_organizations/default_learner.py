@@ -2,22 +2,35 @@
 
 from difflib import get_close_matches
 
+import numpy as np
 from lightgbm import LGBMRegressor
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
 
 from .._learners import LIGHTGBM_PARAMETERS
+
+# Numbers of leaves that are chosen by the number of rows
+MIN_LEAVES, MAX_LEAVES = 4, 31
+# L2 penalty of a leaf, as a share of the mean number of rows in a leaf
+PENALTY_SHARE = 0.1
+# Rows in a leaf: at most this number, and at most this share of all rows
+MAX_ROWS_IN_LEAF, MAX_SHARE_IN_LEAF = 20, 0.25
 
 
 def default_learner(**settings) -> LGBMRegressor:
     """Create the local estimator of an organization whose estimator is None.
 
-    It is a small LightGBM regressor: ten trees of four leaves, with at least 24 rows per
-    leaf.
+    It is a LightGBM regressor with a single tree. Parameters that are None are chosen when
+    the organization has its training rows: with `n` rows, `num_leaves` is the square root
+    of `n` divided by ten, but at least 4 and at most 31; `reg_lambda` is a tenth of
+    ``n / num_leaves``; `min_child_samples` is 20, or a quarter of `n` if that is less.
 
     Parameters
     ----------
     **settings : dict
         LightGBM parameters to override: those of the constructor of
         :class:`lightgbm.LGBMRegressor`, e.g. `num_leaves`, and some others, e.g. `max_bin`.
+        The penalty `reg_lambda` follows the `num_leaves` given here, unless it is given.
 
     Returns
     -------
@@ -41,13 +54,13 @@ def default_learner(**settings) -> LGBMRegressor:
     >>> from sklearn_gal import GALRegressor, default_learner
     >>> learner = default_learner(num_leaves=8)
     >>> learner.n_estimators, learner.num_leaves
-    (10, 8)
+    (1, 8)
 
     Setting a parameter of an organization without an estimator has the same effect:
 
     >>> model = GALRegressor([("station", Ridge(), [0]), ("weather", None, [1, 2])])
-    >>> model.set_params(weather__num_leaves=8).get_params()["weather"].n_estimators
-    10
+    >>> model.set_params(weather__num_leaves=8).get_params()["weather"].num_leaves
+    8
     """
     for name in settings:
         if name not in LIGHTGBM_PARAMETERS:
@@ -56,15 +69,55 @@ def default_learner(**settings) -> LGBMRegressor:
                 f"{suggest(name, LIGHTGBM_PARAMETERS)}"
             )
     defaults = {
-        "n_estimators": 10,
-        "learning_rate": 0.3,
-        "num_leaves": 4,
-        "min_child_samples": 24,
+        "n_estimators": 1,
+        "learning_rate": 1.0,  # the method finds the length of the step
+        "num_leaves": None,
+        "reg_lambda": None,
+        "min_child_samples": None,
+        "min_data_per_group": 5,  # LightGBM's 100 ignores categories of a few hundred rows
         "verbosity": -1,
     }
     if "verbose" in settings:  # LightGBM ignores this alias if `verbosity` is set
         del defaults["verbosity"]
     return LGBMRegressor(**defaults | settings)
+
+
+def with_capacity(estimator, n_rows):
+    """Choose the parameters of a LightGBM regressor that are None by the number of rows.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Local estimator. It is changed only if it is an `LGBMRegressor`, or a pipeline that
+        ends in one, and `num_leaves`, `reg_lambda` or `min_child_samples` is None.
+    n_rows : int
+        Number of training rows of the organization.
+
+    Returns
+    -------
+    estimator : estimator
+        The same object if nothing is chosen, else a clone with these parameters.
+    """
+    prefix, regressor = "", estimator
+    while isinstance(regressor, Pipeline) and regressor.steps:
+        name, regressor = regressor.steps[-1]
+        prefix += f"{name}__"
+    if not isinstance(regressor, LGBMRegressor):
+        return estimator
+    chosen, params = {}, regressor.get_params()
+    n_leaves = params["num_leaves"]
+    if n_leaves is None:
+        n_leaves = round(float(np.clip(np.sqrt(n_rows) / 10, MIN_LEAVES, MAX_LEAVES)))
+        chosen["num_leaves"] = n_leaves
+    if params["reg_lambda"] is None:
+        chosen["reg_lambda"] = PENALTY_SHARE * n_rows / n_leaves
+    if params["min_child_samples"] is None:
+        rows = min(MAX_ROWS_IN_LEAF, int(MAX_SHARE_IN_LEAF * n_rows))
+        chosen["min_child_samples"] = max(1, rows)
+    if not chosen:
+        return estimator
+    prefixed = {prefix + name: value for name, value in chosen.items()}
+    return clone(estimator).set_params(**prefixed)
 
 
 def suggest(name, known):

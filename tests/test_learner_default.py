@@ -1,0 +1,114 @@
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from lightgbm import LGBMRegressor
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_gal import default_learner
+from sklearn_gal._learners import IN_SAMPLE, Split, make_learner
+from sklearn_gal._learners.boosted import BoosterLearner
+from sklearn_gal._organizations.default_learner import with_capacity
+
+CHOSEN = ("num_leaves", "reg_lambda", "min_child_samples")
+
+
+def chosen(estimator):
+    params = estimator.get_params()
+    return tuple(params[name] for name in CHOSEN)
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "expected"),
+    [
+        (2, (4, 0.05, 1)),
+        (40, (4, 1.0, 10)),
+        (400, (4, 10.0, 20)),
+        (3_000, (5, 60.0, 20)),
+        (13_000, (11, 1_300 / 11, 20)),
+        (1_000_000, (31, 100_000 / 31, 20)),
+    ],
+)
+def test_capacity_follows_the_rows(n_rows, expected):
+    learner = default_learner()
+    assert chosen(learner) == (None, None, None)
+    assert chosen(with_capacity(learner, n_rows)) == pytest.approx(expected)
+    assert chosen(learner) == (None, None, None)
+    pipeline = make_pipeline(StandardScaler(), make_pipeline(StandardScaler(), learner))
+    assert chosen(with_capacity(pipeline, n_rows)[-1][-1]) == pytest.approx(expected)
+    assert pipeline[-1][-1] is learner
+
+
+def test_what_is_given_stays():
+    some = with_capacity(default_learner(num_leaves=10), 400)
+    assert chosen(some) == pytest.approx((10, 4.0, 20))
+    some = with_capacity(LGBMRegressor(reg_lambda=None, max_depth=3), 400)
+    assert chosen(some) == pytest.approx((31, 40 / 31, 20))
+    assert some.max_depth == 3
+    everything = default_learner(num_leaves=10, reg_lambda=0.5, min_child_samples=3)
+    for estimator in (
+        everything,
+        LGBMRegressor(),
+        Ridge(),
+        make_pipeline(StandardScaler(), Ridge()),
+        make_pipeline(StandardScaler(), everything),
+        make_pipeline(StandardScaler(), "passthrough"),
+    ):
+        assert with_capacity(estimator, 400) is estimator
+
+
+def test_lightgbm_ignores_what_is_not_chosen(rng):
+    X, y = rng.normal(size=(200, 3)), rng.normal(size=200)
+    learner = default_learner(random_state=0)
+    plain = LGBMRegressor(
+        n_estimators=1,
+        learning_rate=1.0,
+        min_data_per_group=5,
+        random_state=0,
+        verbosity=-1,
+    )
+    expected = plain.fit(X, y).predict(X)
+    for each in (learner, clone(learner), pickle.loads(pickle.dumps(learner))):
+        assert_array_equal(each.fit(X, y).predict(X), expected)
+        assert_array_equal(pickle.loads(pickle.dumps(each)).predict(X), expected)
+    fitted = make_learner(clone(learner), X, {}).fit(y[:, None], IN_SAMPLE, 0)[1]
+    assert_array_equal(fitted[:, 0], expected)
+    learner.set_params(num_leaves=2).fit(X, y)
+    assert len(np.unique(learner.predict(X))) == 2
+
+
+@pytest.mark.parametrize("n_rows", [200, 2_000])
+def test_categories_count_with_few_rows(rng, n_rows):
+    codes, noise = rng.integers(10, size=(2, 2 * n_rows))
+    view = pd.DataFrame(
+        {
+            "real": pd.Categorical.from_codes(codes, list("abcdefghij")),
+            "noise": pd.Categorical.from_codes(noise, list("abcdefghij")),
+        }
+    )
+    y = (codes % 2) + 0.5 * rng.normal(size=2 * n_rows)
+    learner = make_learner(with_capacity(default_learner(), n_rows), view, {})
+    assert isinstance(learner, BoosterLearner)
+    chain, raw = Split(np.arange(n_rows), None, ("key", 0)), np.full(2 * n_rows, 0.5)
+    for _ in range(20):
+        raw += 0.3 * learner.fit((y - raw)[:, None], chain, 0)[1][:, 0]
+    assert learner._binned[chain.key].booster is not None
+    new = slice(n_rows, None)
+    explained = 1 - np.mean((y - raw)[new] ** 2) / np.var(y[new])
+    assert explained > 0.4  # of at most 0.5
+
+
+@pytest.mark.parametrize("n_rows", [24, 60, 120])
+def test_few_rows_are_learned(rng, n_rows):
+    X = rng.normal(size=(1_000, 2))
+    y = np.where(X[:, 0] > 0, 1.0, -1.0) + 0.3 * rng.normal(size=1_000)
+    learner = make_learner(with_capacity(default_learner(), n_rows), X[:n_rows], {})
+    model, _ = learner.fit(y[:n_rows, None], IN_SAMPLE, 0)
+    predicted = model.to_estimator().predict(X[n_rows:])
+    explained = 1 - np.mean((y[n_rows:] - predicted) ** 2) / np.var(y[n_rows:])
+    assert explained > 0.5
