@@ -78,6 +78,10 @@ PREDICTED_FROM_BINS = {
 }
 
 
+# Bundled columns that lose no value of the rows that LightGBM has seen
+PREDICTED_FROM_BINS_IN_SAMPLE = {"two values", "rare values", "one-hot", "missing later"}
+
+
 def views(rng):
     X = rng.normal(size=(N, 5))
     rare = X * (rng.random(X.shape) < 0.1)
@@ -173,7 +177,11 @@ def test_data_kinds(rng, kind, split, weighted, n_outputs):
     learner = make_learner(estimator, view, params)
     assert isinstance(learner, BoosterLearner)
     assert_same(learner, estimator, view, residual, SPLITS[split], params)
-    from_bins = kind in PREDICTED_FROM_BINS or (kind, split) == ("missing later", "fold")
+    from_bins = kind in PREDICTED_FROM_BINS or (
+        (kind, split) == ("missing later", "fold")
+        if split != "in-sample"
+        else kind in PREDICTED_FROM_BINS_IN_SAMPLE
+    )
     assert learner._binned[SPLITS[split].key].predicts_from_bins == from_bins
 
 
@@ -324,6 +332,37 @@ def test_many_categories_are_predicted_from_bins(rng):
                 learner = make_learner(estimator, view, {})
                 assert_same(learner, estimator, view, residual, split, {})
                 assert learner._binned[split.key].predicts_from_bins
+
+
+@pytest.mark.parametrize("kind", ["pixels", "one-hot", "rare values"])
+@pytest.mark.parametrize("n_estimators", [1, 3])
+def test_bundled_columns_of_few_rows_lose_no_value(rng, kind, n_estimators):
+    view = {
+        "pixels": np.round(np.maximum(rng.normal(size=(2_000, 20)), 0) * 255),
+        "one-hot": np.eye(20)[rng.integers(20, size=2_000)],
+        "rare values": rng.normal(size=(2_000, 20)) * (rng.random((2_000, 20)) < 0.03),
+    }[kind]
+    residual = view @ rng.normal(size=(20, 2)) + rng.normal(size=(2_000, 2))
+    estimator = LGBMRegressor(n_estimators=n_estimators, min_child_samples=5, verbosity=-1)
+    learner, folds = make_learner(estimator, view, {}), rng.integers(3, size=2_000)
+    for number in range(3):
+        chain = Split(np.flatnonzero(folds != number), None, ("key", number))
+        model, fitted = fit(learner, residual, chain, 0)
+        assert learner._binned[chain.key].predicts_from_bins
+        assert_array_equal(fitted, model.predict(view))
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_outputs_are_predicted_at_once_where_bins_may_differ(rng, n_outputs):
+    view, residual = views(rng)["one-hot"], rng.normal(size=(N, n_outputs))
+    estimator = LGBMRegressor(n_estimators=2, min_child_samples=5, verbosity=-1)
+    for split in (SPLITS["chain"], SPLITS["fold"]):
+        learner = make_learner(estimator, view, {})
+        model, fitted = learner.fit(residual, split, 0)
+        assert not learner._binned[split.key].predicts_from_bins
+        rows = slice(None) if split.predict_rows is None else split.predict_rows
+        predicted = to_estimator(model).predict(view)[rows]
+        assert_array_equal(fitted, predicted.reshape(fitted.shape))
 
 
 def test_a_single_tree_needs_no_new_booster(rng, monkeypatch):

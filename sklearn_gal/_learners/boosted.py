@@ -10,7 +10,7 @@ from lightgbm import Booster, Dataset, LGBMRegressor
 from scipy import sparse
 
 from .base import IN_SAMPLE, Learner
-from .boosted_columns import is_plain, mode_counts, never_bundled
+from .boosted_columns import is_numeric, is_plain, mode_counts, never_bundled
 from .boosted_models import (
     LazyBooster,
     is_booster,
@@ -100,6 +100,8 @@ REWINDABLE_PARAMETERS = {
     "verbose",
     "verbosity",
 }
+# LightGBM bundles columns if at most this share of the rows loses a value.
+_MAX_CONFLICTS = 1e-4
 # With fewer rows, LightGBM may be unable to draw a bag.
 _TEMPLATE_ROWS = 1000
 # Parameters that training sets, and that the text of a model shows as the user gave them
@@ -287,7 +289,7 @@ class BoosterLearner(Learner):
         train = Dataset(view, weight=weight, params=params).construct()  # labels are zeros
         train.label = train.weight = None  # LightGBM has copied them
         binned = Binned(train, self._other_rows(split))
-        binned.predicts_from_bins = self._predicts_from_bins(view)
+        binned.predicts_from_bins = self._predicts_from_bins(view, len(binned.others))
         if binned.predicts_from_bins and len(binned.others):
             view = self._cut(binned.others)
             binned.predict = Dataset(view, reference=train, params=dict(params)).construct()
@@ -321,17 +323,21 @@ class BoosterLearner(Learner):
         part.label = part.weight = part.used_indices = None
         return part
 
-    def _predicts_from_bins(self, view):
+    def _predicts_from_bins(self, view, n_others):
         """Whether binned rows reach the same leaves as the rows themselves.
 
         They may not where LightGBM bundles columns, which may change a value in ten
-        thousand.
+        thousand of the rows that it has seen, and any value of other rows. It does not
+        count all conflicts of categories.
         """
         settings = self._settings
         unusual = {"max_bin", "min_data_in_bin", "zero_as_missing"} & settings.keys()
         if unusual or settings["subsample_for_bin"] < 10_000:
             return False
-        return never_bundled(mode_counts(view), view.shape[0])
+        n_rows = view.shape[0]
+        if n_others == 0 and n_rows * _MAX_CONFLICTS < 1 and is_numeric(view):
+            return True
+        return never_bundled(mode_counts(view), n_rows)
 
     def _train(self, binned, label, settings, split, fitted):
         """The text of a booster trained as by `LGBMRegressor`.

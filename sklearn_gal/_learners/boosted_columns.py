@@ -35,6 +35,15 @@ def mode_counts(view):
     return np.array(counts, dtype=float)
 
 
+def is_numeric(view):
+    """Whether all columns are dense numbers or booleans of NumPy's types."""
+    if _is_pandas(view):
+        return all(
+            isinstance(each, np.dtype) and each.kind in "fiub" for each in view.dtypes
+        )
+    return isinstance(view, np.ndarray)
+
+
 def never_bundled(counts, n_rows):
     """Whether LightGBM cannot bundle any two columns of `n_rows` with these mode counts.
 
