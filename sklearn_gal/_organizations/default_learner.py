@@ -13,8 +13,8 @@ from .._learners import LIGHTGBM_PARAMETERS
 MIN_LEAVES, MAX_LEAVES = 4, 31
 # L2 penalty of a leaf, as a share of the mean number of rows in a leaf
 PENALTY_SHARE = 0.1
-# Rows in a leaf: at most this number, and at most this share of all rows
-MAX_ROWS_IN_LEAF, MAX_SHARE_IN_LEAF = 20, 0.25
+# Least rows of a leaf: this number, or this share of all rows if that is less
+MAX_ROWS_IN_LEAF, MAX_SHARE_IN_LEAF = 20, 0.2
 
 
 def default_learner(**settings) -> LGBMRegressor:
@@ -23,7 +23,7 @@ def default_learner(**settings) -> LGBMRegressor:
     It is a LightGBM regressor with a single tree. Parameters that are None are chosen when
     the organization has its training rows: with `n` rows, `num_leaves` is the square root
     of `n` divided by ten, but at least 4 and at most 31; `reg_lambda` is a tenth of
-    ``n / num_leaves``; `min_child_samples` is 20, or a quarter of `n` if that is less.
+    ``n / num_leaves``; `min_child_samples` is 20, or a fifth of `n` if that is less.
 
     Parameters
     ----------
