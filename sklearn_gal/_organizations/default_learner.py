@@ -71,6 +71,7 @@ def default_learner(**settings) -> LGBMRegressor:
     defaults = {
         "n_estimators": 1,
         "learning_rate": 1.0,  # the method finds the length of the step
+        "boost_from_average": False,  # the penalty is towards a residual of 0
         "num_leaves": None,
         "reg_lambda": None,
         "min_child_samples": None,

@@ -23,6 +23,7 @@ from .._learners import (
     to_estimator,
     weighted_sum,
 )
+from .default_learner import with_capacity
 from .missing import as_floats, is_numeric, missing_rows
 
 # Name of the only organization when the user names none.
@@ -127,9 +128,10 @@ class LocalOrganization:
                 view = _safe_indexing(view, self._rows)
                 fit_params = take_rows(fit_params, self._rows, len(presence))
             if np.count_nonzero(presence) >= MIN_ROWS_TO_FIT or self._rows is None:
-                if depends_on_memory_layout(self.estimator, view, fit_params):
+                estimator = with_capacity(self.estimator, view.shape[0])
+                if depends_on_memory_layout(estimator, view, fit_params):
                     view = column_major(view)
-                self._learner = make_learner(self.estimator, view, fit_params)
+                self._learner = make_learner(estimator, view, fit_params)
 
     def fit_round(self, request):
         """Fit a residual and return the fitted values.
