@@ -20,15 +20,12 @@ from .losses import check_output
 # and for several outputs (docs/decisions.rst).
 FEW_ROWS, MANY_ROWS, OUTPUTS = (100, 0.3), (45, 0.5), (90, 0.4)
 MANY_ROWS_FROM = 5_000
-# With interactions="auto": from how many rows on organizations interact
-# (docs/decisions.rst).
-INTERACTIONS_FROM = 1_000
 
 
 def model_to_extend(estimator, loss, rows, participants, previous, n_chains):
     """Return the model before its first round, or that of the fit that is continued."""
     patterns = patterns_of(estimator, rows.present, participants)
-    gated = _interacts(estimator, len(rows), participants)
+    gated = _interacts(estimator, participants, n_chains)
     if previous is not None:
         return continued_model(previous.model, participants, patterns, gated, n_chains)
     baseline = np.asarray(loss.baseline(rows.y, rows.sample_weight), dtype=np.float64)
@@ -55,12 +52,12 @@ def rounds_of(estimator, n_samples, n_outputs, cross_fits):
     )
 
 
-def _interacts(estimator, n_samples, participants):
+def _interacts(estimator, participants, n_chains):
     """Whether terms are products of functions of two organizations."""
     if len(participants.organizations) < 2 or estimator._disclosure is not None:
         return False
-    if isinstance(estimator.interactions, str):
-        return n_samples >= INTERACTIONS_FROM and estimator.privacy is None
+    if isinstance(estimator.interactions, str):  # gates need values that are held out
+        return n_chains > 1 and estimator.privacy is None
     return bool(estimator.interactions)
 
 
