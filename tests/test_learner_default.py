@@ -68,7 +68,6 @@ def test_lightgbm_ignores_what_is_not_chosen(rng):
     plain = LGBMRegressor(
         n_estimators=1,
         learning_rate=1.0,
-        min_data_per_group=5,
         random_state=0,
         verbosity=-1,
     )
@@ -92,15 +91,21 @@ def test_categories_count_with_few_rows(rng, n_rows):
         }
     )
     y = (codes % 2) + 0.5 * rng.normal(size=2 * n_rows)
-    learner = make_learner(with_capacity(default_learner(), n_rows), view, {})
-    assert isinstance(learner, BoosterLearner)
-    chain, raw = Split(np.arange(n_rows), None, ("key", 0)), np.full(2 * n_rows, 0.5)
-    for _ in range(20):
-        raw += 0.3 * learner.fit((y - raw)[:, None], chain, 0)[1][:, 0]
-    assert learner._binned[chain.key].booster is not None
     new = slice(n_rows, None)
-    explained = 1 - np.mean((y - raw)[new] ** 2) / np.var(y[new])
-    assert explained > 0.4  # of at most 0.5
+
+    def explained(estimator):
+        learner = make_learner(with_capacity(estimator, n_rows), view, {})
+        assert isinstance(learner, BoosterLearner)
+        chain, raw = Split(np.arange(n_rows), None, ("key", 0)), np.full(2 * n_rows, 0.5)
+        for _ in range(20):
+            raw += 0.3 * learner.fit((y - raw)[:, None], chain, 0)[1][:, 0]
+        return 1 - np.mean((y - raw)[new] ** 2) / np.var(y[new])
+
+    # half of the variance is noise
+    assert explained(default_learner()) > (0.38 if n_rows == 200 else 0.48)
+    ignoring = default_learner(min_data_per_group=100, cat_smooth=10.0)
+    if n_rows == 200:
+        assert explained(ignoring) < 0.3
 
 
 @pytest.mark.parametrize("n_rows", [24, 60, 120])
