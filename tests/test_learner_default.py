@@ -90,7 +90,7 @@ def test_categories_count_with_few_rows(rng, n_rows):
             "noise": pd.Categorical.from_codes(noise, list("abcdefghij")),
         }
     )
-    y = (codes % 2) + 0.5 * rng.normal(size=2 * n_rows)
+    y = (codes % 4 == 0) + 0.4 * rng.normal(size=2 * n_rows)
     new = slice(n_rows, None)
 
     def explained(estimator):
@@ -101,8 +101,8 @@ def test_categories_count_with_few_rows(rng, n_rows):
             raw += 0.3 * learner.fit((y - raw)[:, None], chain, 0)[1][:, 0]
         return 1 - np.mean((y - raw)[new] ** 2) / np.var(y[new])
 
-    # half of the variance is noise
-    assert explained(default_learner()) > (0.38 if n_rows == 200 else 0.48)
+    # 43 % of the variance are noise; the three categories with an effect have few rows
+    assert explained(default_learner()) > (0.4 if n_rows == 200 else 0.5)
     ignoring = default_learner(min_data_per_group=100, cat_smooth=10.0)
     if n_rows == 200:
         assert explained(ignoring) < 0.3
