@@ -102,19 +102,20 @@ class Descent:
         for observer in observers:
             observer.begin(self)
         rounds, reason = self.model.rounds, None
-        n_kept, kept = len(rounds), self.train.snapshot()
+        n_kept, kept = len(rounds), [raw.snapshot() for raw in self.raws]
         while reason is None and len(rounds) < max_iter:
             rounds.append(self.fit_round(len(rounds)))
             if not rounds[-1].rates.any():
                 reason = "no_descent" if len(rounds) - n_kept > patience else None
                 continue
-            n_kept, kept = len(rounds), self.train.snapshot()
+            n_kept, kept = len(rounds), [raw.snapshot() for raw in self.raws]
             reasons = (observer.after_round(self) for observer in observers)
             reason = next(filter(None, reasons), None)
         if len(rounds) > n_kept:
             del rounds[n_kept:]
-            self.train.restore(kept)
-        return reason or "max_iter"
+            for raw, snapshot in zip(self.raws, kept, strict=True):
+                raw.restore(snapshot)
+        return reason or ("max_iter" if rounds else "no_descent")
 
     def replay(self, fitted_of):
         """Solve all rounds again from the baseline, for fitted values that are known.

@@ -45,10 +45,10 @@ class Residuals:
     Parameters
     ----------
     of_pattern : list of ndarray of shape (n_chains, n_samples, n_outputs)
-        Of the raw predictions of every pattern.
+        Of the raw predictions of every pattern. Those of rows that a chain does not see
+        are 0.
     own : ndarray of shape (n_chains, n_samples, n_outputs)
-        Of every row's own pattern: what the participants are to fit. Those of rows that a
-        chain does not see are 0.
+        Of every row's own pattern: what the participants are to fit.
     """
 
     of_pattern: list
@@ -262,11 +262,12 @@ class TrainingPredictions(RawPredictions):
             np.stack([loss.pseudo_residual(y, raw) for raw in values])
             for values in self.values
         ]
-        own = self.of_own_pattern(residuals)
         if folds is not None:
-            for chain, residual in enumerate(own):
-                residual[folds.numbers == chain] = 0.0
-        return Residuals(residuals, own)
+            for chain in range(folds.n_chains):
+                unseen = folds.numbers == chain
+                for residual in residuals:
+                    residual[chain, unseen] = 0.0
+        return Residuals(residuals, self.of_own_pattern(residuals))
 
     def continue_from(self, raw):
         """Take over what `raw` has of the same rows, in all chains."""
