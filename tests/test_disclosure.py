@@ -20,12 +20,12 @@ def holders_column(raw):
 
 
 class Modulated(Disclosure):
-    """An experiment: in odd rounds the assistor sees the residual times a function of the
-    label holder's columns, and what it fits is multiplied by the same function."""
+    """An experiment: the assistor also sees the residual times a function of the label
+    holder's columns, and what it fits is multiplied by the same function."""
 
-    def gate(self, number, participant):
+    def gates(self, number, participant):
         is_assistor = self.participants.owner[participant] != self.participants.holder
-        return holders_column if number % 2 and is_assistor else None
+        return [None, holders_column] if is_assistor else [None]
 
 
 @pytest.fixture
@@ -60,11 +60,17 @@ def test_predictions_multiply_as_well(product, cv):
     raw = model.baseline_prediction_ + model.contributions(X).sum(axis=1)
     assert_allclose(raw[:, 0], model.predict(X), atol=1e-12)
     by_hand = np.tile(model.baseline_prediction_[0], len(X))
-    rounds = zip(model.estimators_, model.weights_, model.learning_rates_, strict=True)
-    for number, (local, weights, rate) in enumerate(rounds):
-        gate = clipped(X) if number % 2 else 1.0
-        own, assistor = local[0].predict(X[:, :2]), local[1].predict(X[:, 2:])
-        by_hand += rate * (weights[0] * own + weights[1] * gate * assistor)
+    holder, assistor = model._model.participants
+    columns = {0: (holder, X[:, :2]), 1: (assistor, X[:, 2:])}
+    for step in model._model.rounds:
+        assert [each.gate for each in step.candidates] == [None, None, holders_column]
+        coefficients = step.coefficients(0)
+        for (participant, number, gate), each in zip(
+            step.candidates, coefficients, strict=True
+        ):
+            organization, own = columns[participant]
+            values = organization.models[number].predict(own).ravel()
+            by_hand += each * values * (1.0 if gate is None else clipped(X))
     assert_allclose(by_hand, model.predict(X), atol=1e-10)
 
 
@@ -99,6 +105,9 @@ def test_each_assistor_receives_what_it_is_shown_with_noise(product):
     modulated(model).fit(X, y > 0)
     plain = GALClassifier(ORGANIZATIONS, max_iter=1, random_state=0).fit(X, y > 0)
     first = (y > 0) - 1 / (1 + np.exp(-plain.baseline_prediction_[0]))
-    assert_allclose(received[0][:, 0], first)
-    assert model.privacy_spent_.n_rounds == len(received)
-    assert np.abs(received[1]).max(axis=1)[np.abs(X[:, 0]) < 1e-3].max(initial=0) < 1e-2
+    by_chain = np.reshape(received, (-1, 2, len(y)))  # a row is in one of two chains
+    assert (np.count_nonzero(by_chain, axis=1) <= 1).all()
+    shown = by_chain.sum(axis=1)
+    assert_allclose(shown[0], first)
+    assert_allclose(shown[1], first * clipped(X))
+    assert model.privacy_spent_.n_rounds == len(shown)

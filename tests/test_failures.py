@@ -72,7 +72,7 @@ def test_a_local_fit_that_raises(diabetes, n_jobs):
     model = GALRegressor(held_by(Raises()), n_jobs=n_jobs)
     with pytest.raises(RuntimeError, match="out of paper") as info:
         model.fit(*diabetes)
-    assert info.value.__notes__ == ["while organization 'shop' was fitting round 1"]
+    assert info.value.__notes__ == ["while organization 'shop' was fitting request 1"]
     with pytest.raises(NotFittedError):
         model.predict(diabetes[0])
 

@@ -77,7 +77,8 @@ def test_assistance_display_draws_what_the_fit_reports(fitted):
     np.testing.assert_array_equal(rates_ax.lines[0].get_xdata(), np.arange(1, 6))
     np.testing.assert_array_equal(loss_ax.lines[0].get_ydata(), fitted.train_loss_)
     np.testing.assert_array_equal(loss_ax.lines[0].get_xdata(), np.arange(6))
-    assert len(loss_ax.lines) == 1
+    np.testing.assert_array_equal(loss_ax.lines[1].get_ydata(), fitted.validation_loss_)
+    assert len(loss_ax.lines) == 2
     assert display.figure_ is weights_ax.figure is display.bounding_ax_.figure
 
 

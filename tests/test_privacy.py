@@ -218,7 +218,7 @@ def test_large_epsilon_is_the_unperturbed_fit(wine, gal):
         settings["loss"] = "absolute_error"
     organizations = make_organizations(X, 3, Ridge(), random_state=0)
     plain = gal(organizations, **settings).fit(X, y)
-    assert plain.n_iter_ == 5
+    assert plain.n_iter_ > 2
     private = gal(organizations, privacy=LaplaceMechanism(1e9), **settings).fit(X, y)
     assert_allclose(private.contributions(X), plain.contributions(X), atol=1e-4)
 

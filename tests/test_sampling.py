@@ -5,12 +5,10 @@ from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit, TimeSeriesS
 
 from sklearn_gal._contract import NO_FOLD, Folds
 from sklearn_gal._method.folds import (
-    MAX_DIVISIONS,
     FoldPlan,
     RoundFolds,
     draw_folds,
     draw_part,
-    number_of_divisions,
     number_of_folds,
 )
 from sklearn_gal._training_data import TrainingData
@@ -33,19 +31,13 @@ def test_folds_are_balanced_within_strata(rng, n_folds):
         assert sizes.max() - sizes.min() <= 1
 
 
-def test_divisions_recur_and_repeat_for_a_seed():
+def test_folds_stay_and_repeat_for_a_seed():
     folds = round_folds(50, 5)
-    first = folds(0)
-    assert_array_equal(first.numbers, round_folds(50, 5)(0).numbers)
-    assert (first.numbers != folds(1).numbers).any()
-    assert first.key != folds(1).key
-    assert folds(MAX_DIVISIONS) is first
-    assert (first.numbers != round_folds(50, 5, seed=1)(0).numbers).any()
-
-
-@pytest.mark.parametrize(("n", "number"), [(50, 16), (20_000, 10), (10**6, 10)])
-def test_more_divisions_of_fewer_rows(n, number):
-    assert number_of_divisions(n) == number
+    assert folds(0) is folds(1) is folds.chains
+    assert folds.chains.n_chains == 5
+    assert folds.chains.stay
+    assert_array_equal(folds(0).numbers, round_folds(50, 5)(0).numbers)
+    assert (folds(0).numbers != round_folds(50, 5, seed=1)(0).numbers).any()
 
 
 def test_given_folds_are_used_in_every_round():
@@ -65,11 +57,12 @@ def test_bags_leave_a_part_out_to_select():
     bags = round_folds(40, subsample=0.75)
     folds = bags(0)
     assert set(folds.numbers) == {0, NO_FOLD}
-    assert folds.key is None
+    assert bags.chains is None
+    assert not folds.stay
+    assert folds.n_chains == 1
     assert len(folds.selection_rows) == 10
     assert_array_equal(folds.numbers[folds.selection_rows], 0)
     assert (folds.numbers != bags(1).numbers).any()
-    assert (folds.numbers != bags(MAX_DIVISIONS).numbers).any()
 
 
 def test_a_part_leaves_a_row_of_every_stratum(rng):
@@ -90,16 +83,19 @@ def test_validation_split(fraction, size):
 
 
 def test_auto_folds_depend_on_the_number_of_rows():
-    folds = [number_of_folds("auto", 1.0, n) for n in (19, 20, 199, 200)]
-    assert folds == [None, 5, 5, 2]
-    assert number_of_folds("auto", 0.5, 5000) is None
-    assert number_of_folds(None, 1.0, 5000) is None
-    assert number_of_folds(4, 1.0, 10) == 4
+    sizes = (19, 20, 4999, 5000)
+    folds = [number_of_folds("auto", 1.0, n, private=False) for n in sizes]
+    assert folds == [None, 5, 5, 3]
+    folds = [number_of_folds("auto", 1.0, n, private=True) for n in sizes]
+    assert folds == [None, 2, 2, 2]
+    assert number_of_folds("auto", 0.5, 5000, private=False) is None
+    assert number_of_folds(None, 1.0, 5000, private=False) is None
+    assert number_of_folds(4, 1.0, 10, private=True) == 4
 
 
 def test_more_folds_than_rows():
     with pytest.raises(ValueError, match="cv=11 folds are more than the 10 rows"):
-        number_of_folds(11, 1.0, 10)
+        number_of_folds(11, 1.0, 10, private=False)
 
 
 def test_splitters_and_iterables():

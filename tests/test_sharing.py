@@ -122,7 +122,7 @@ def test_memory_is_that_of_one_round(diabetes):
             max_iter=max_iter,
             random_state=0,
         ).fit(X, y)
-        assert model.n_iter_ == max_iter
+        assert max_iter - 3 <= model.n_iter_  # up to rejected rounds at the end
         sizes.append(sum(tree.tree_.node_count for tree in trees(model)))
     assert sizes[1] < 2 * sizes[0]
     copy = pickle.loads(pickle.dumps(model))

@@ -172,7 +172,7 @@ def test_leaving_refits_no_model(diabetes, settings):
     assert smaller.organization_names_ == ["o0", "o2", "o3"]
     assert [name for name, *_ in smaller.organizations] == ["o0", "o2", "o3"]
     assert smaller.weights_.shape == (model.n_iter_, 3)
-    assert_allclose(smaller.weights_.sum(axis=1), 1)
+    assert_allclose(smaller.weights_.sum(axis=1), smaller.learning_rates_ > 0)
     assert (np.diff(smaller.train_loss_) <= 1e-9).all() or settings.get("subsample")
     assert_allclose(smaller.predict(gone), raw_prediction(smaller, gone)[:, 0])
     assert_array_equal(model.predict(X), before)
