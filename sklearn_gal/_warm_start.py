@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 
-import numpy as np
-
 from ._method.folds import FoldPlan, RoundFolds
 from ._method.model import AdditiveModel
 from ._organizations.columns import column_names
@@ -154,7 +152,7 @@ def continued_model(model, participants, patterns, gated, n_chains):
     ValueError
         If gates need functions of another number of chains.
     """
-    if model.gated and n_chains != model.n_chains:
+    if (gated or model.gated) and n_chains != model.n_chains:
         raise ValueError(
             "With interactions, warm_start=True continues with the same number of folds, "
             f"{model.n_chains}, got {n_chains}. Fit with warm_start=False first."

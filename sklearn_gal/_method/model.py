@@ -65,7 +65,9 @@ class AdditiveModel:
         Training and validation loss before the first round.
     """
 
-    def __init__(self, loss, baseline, participants, patterns, first_residual, gated, n_chains):
+    def __init__(
+        self, loss, baseline, participants, patterns, first_residual, gated, n_chains
+    ):
         self.loss = loss
         self.baseline = baseline
         self.participants = participants
@@ -241,6 +243,8 @@ class AdditiveModel:
         )
         for j, prediction in zip(positions, predictions, strict=True):
             if np.ndim(prediction):  # a number: it has no model
+                if apart and len(prediction) != n_chains:  # fitted with other folds
+                    prediction = prediction.mean(axis=0)
                 values[j], took_part[j] = prediction, True
         np.nan_to_num(values, copy=False)
         return Fitted(values, took_part)

@@ -1,4 +1,4 @@
-"""Choosing the weights and the rate of a round on held-out values, and judging the round."""
+"""Choosing weights and rate of a round on held-out values, and judging the round."""
 
 import numpy as np
 

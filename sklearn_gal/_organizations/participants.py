@@ -239,13 +239,16 @@ class Participants:
         """
         participants = list(self)
         values = np.stack(
-            [participants[each.participant].revised(each.number, shape) for each in candidates]
+            [
+                participants[participant].revised(number, shape)
+                for participant, number, _ in candidates
+            ]
         )
         took_part = ~np.isnan(values).all(axis=(1, 2, 3))
         return Fitted(np.nan_to_num(values, copy=False), took_part)
 
     def release(self, n_requests):
-        """Have participants forget the training rows, and later models than `n_requests`."""
+        """Have participants forget the training rows, and models from `n_requests` on."""
         for participant in self:
             participant.release(n_requests)
 
