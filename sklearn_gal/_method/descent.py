@@ -78,7 +78,7 @@ class Descent:
             step = Step.zero(self.patterns, candidates)
         explained = self._explained(step, proposal, residuals[0])
         train.advance(fitted.values, step)  # (5) F <- F + rate * sum_m w_m f_m
-        train.remember(candidates, functions.values)
+        train.remember(candidates, functions)
         return self._record(step, explained)
 
     def run(self, max_iter, patience, observers):

@@ -219,7 +219,7 @@ class AdditiveModel:
             asked = None if self.gated else step.weights.any(axis=0)
             functions = self.values(raw, step.candidates, asked)
             raw.advance(times_gates(functions, step.candidates, raw).values, step)
-            raw.remember(step.candidates, functions.values)
+            raw.remember(step.candidates, functions)
 
     def values(self, raw, candidates, asked=None):
         """Return the functions of a round, as `Fitted`.

@@ -108,16 +108,25 @@ class RawPredictions:
         self.latest: dict = {}
 
     def remember(self, candidates, functions):
-        """Keep the functions of a round, one per candidate, for gates."""
+        """Keep the functions of a round for gates.
+
+        Parameters
+        ----------
+        candidates : sequence of Candidate
+            The candidates of the round.
+        functions : Fitted
+            Their functions. Those without a model are not kept.
+        """
         if not self._gated:
             return
         names = self.participants.participant_names
-        for candidate, function in zip(candidates, functions, strict=True):
+        for j in np.flatnonzero(functions.took_part):
+            candidate = candidates[j]
             name = names[candidate.participant]
             key = name, getattr(candidate.gate, "partner", None)
             self.functions.pop((name, self.latest.get(key)), None)
             self.latest[key] = candidate.number
-            self.functions[name, candidate.number] = function.copy()
+            self.functions[name, candidate.number] = functions.values[j].copy()
 
     @property
     def held_out(self):
