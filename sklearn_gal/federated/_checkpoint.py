@@ -45,7 +45,7 @@ class Checkpoint:
         write_atomically(self._folder / _STATE, state)
 
     def models(self, fit_id, name):
-        """Return the models of one of the label holder's organizations, by round."""
+        """Return the models of one of the label holder's organizations, by number."""
         return DiskModels(self._folder / fit_id / name)
 
 
@@ -66,6 +66,7 @@ class SavesRounds(Observer):
     def __init__(self, checkpoint, saved):
         self._checkpoint = checkpoint
         self._saved = saved
+        self._n_requests = 0  # models of smaller numbers are saved
 
     def begin(self, descent):
         """Continue where the fit was interrupted."""
@@ -76,6 +77,7 @@ class SavesRounds(Observer):
     def _restore(self, descent):
         saved, participants = self._saved, descent.model.participants
         descent.model.rounds.extend(saved["rounds"])
+        self._n_requests = descent.model.n_requests
         for raw, (present, snapshot) in zip(descent.raws, saved["raws"], strict=True):
             if not np.array_equal(present, raw.rows.present):
                 raise OrganizationError(
@@ -87,24 +89,22 @@ class SavesRounds(Observer):
         for each in participants:
             if is_remote(each):
                 each.left_out = set(saved["left_out"][each.name])
-                each.n_outputs = descent.train.own.shape[1]
+                each.n_chains, _, each.n_outputs = descent.train.values[0].shape
             else:
                 models = self._checkpoint.models(saved["fit_id"], each.name)
-                each.models = {
-                    number: models[number] for number in range(len(saved["rounds"]))
-                }
+                each.models = {n: models[n] for n in models if n < self._n_requests}
 
     def after_round(self, descent):
         """Save the fit."""
         participants = descent.model.participants
-        session, n_rounds = participants.session, len(descent.model.rounds)
+        session = participants.session
         for each in participants:
             if not is_remote(each):
                 models = self._checkpoint.models(session.fit_id, each.name)
-                for number in range(n_rounds - 1, -1, -1):
-                    if number in models:
-                        break
-                    models[number] = each.models[number]
+                for number, model in each.models.items():
+                    if number >= self._n_requests:
+                        models[number] = model
+        self._n_requests = descent.model.n_requests
         self._checkpoint.save(
             fit_id=session.fit_id,
             rounds=list(descent.model.rounds),

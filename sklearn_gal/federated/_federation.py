@@ -93,8 +93,8 @@ class Federation:
             def present(reply):
                 return array_of(reply, "present", np.bool_, (len(keys),))
 
-            rounds = np.empty(0, dtype=np.int64)
-            fields = {"row_ids": keys, "rounds": rounds, "abstain": True}
+            numbers = np.empty(0, dtype=np.int64)
+            fields = {"row_ids": keys, "numbers": numbers, "abstain": True}
             return session.call(name, "predict", timeout, present, **fields)
 
         with ThreadPoolExecutor(len(self.organizations) or 1) as pool:

@@ -11,7 +11,7 @@ _MODELS_IN_MEMORY = 256
 
 
 class DiskModels(MutableMapping):
-    """Models by round number, each in a file; those read last stay in memory."""
+    """Models by request number, each in a file; those read last stay in memory."""
 
     def __init__(self, folder):
         self._folder = folder
@@ -37,8 +37,8 @@ class DiskModels(MutableMapping):
         self._path(number).unlink()
 
     def __iter__(self):
-        paths = self._folder.glob("round-*.joblib")
-        return iter(sorted(int(path.stem.removeprefix("round-")) for path in paths))
+        paths = self._folder.glob("request-*.joblib")
+        return iter(sorted(int(path.stem.removeprefix("request-")) for path in paths))
 
     def __len__(self):
         return sum(1 for _ in self)
@@ -46,13 +46,13 @@ class DiskModels(MutableMapping):
     def __contains__(self, number):
         return self._path(number).exists()
 
-    def cut(self, n_rounds):
-        """Delete the rounds from `n_rounds` on."""
-        for number in [number for number in self if number >= n_rounds]:
+    def cut(self, n_requests):
+        """Delete the models of numbers from `n_requests` on."""
+        for number in [number for number in self if number >= n_requests]:
             del self[number]
 
     def _path(self, number):
-        return self._folder / f"round-{number:06d}.joblib"
+        return self._folder / f"request-{number:06d}.joblib"
 
 
 def write_atomically(path, content):

@@ -37,7 +37,10 @@ class FederatedParticipants(Participants):
 
     def check_answers(self):
         """Raise an error if no organization has answered in a round."""
-        if not any(not is_remote(each) or each.answered for each in self):
+        answered = [not is_remote(each) or each.answered for each in self]
+        for each in self.remote:
+            each.answered = False
+        if not any(answered):
             raise OrganizationError(
                 "No organization answered in this round. Resume the fit when they are "
                 "back; with a checkpoint it continues where it stopped."
@@ -59,21 +62,28 @@ class FederatedParticipants(Participants):
             for each in self.remote:
                 each.forget_rows()
 
-    def predict_round(self, X, asked, number, n_rounds, folds):
-        """Yield a participant and what it predicts in a round, for those that are asked.
+    def predict_candidates(self, X, candidates, n_requests, apart):
+        """Yield what participants predict by the functions of a round.
 
-        Organizations on other hosts are asked for several rounds at once.
+        Organizations on other hosts predict the means of the chains for several rounds at
+        once. The chains apart they predict round by round, because the sums of a matrix
+        product of another width are rounded in another way.
         """
-        if folds is None:
-            participants, rounds = list(self), range(number, max(number + 1, n_rounds))
+        if not apart:
+            participants = list(self)
             missing = [
-                participants[j]
-                for j in asked
-                if is_remote(participants[j]) and not participants[j].has_fetched(X, number)
+                (participants[each.participant], each.number)
+                for each in candidates
+                if is_remote(participants[each.participant])
+                and not participants[each.participant].has_fetched(X, each.number)
             ]
+
+            def fetch(participant, number):
+                participant.fetch(X, range(number, max(number + 1, n_requests)))
+
             with Threads(self.n_at_once(None)) as threads:
-                threads.map(lambda each: each.fetch(X, rounds), missing)
-        yield from super().predict_round(X, asked, number, n_rounds, folds)
+                threads.map(lambda each: fetch(*each), missing)
+        yield from super().predict_candidates(X, candidates, n_requests, apart)
 
 
 def is_remote(organization):

@@ -19,7 +19,7 @@ from ._session import (
 ON_FAILURE = ("continue", "wait", "fail")
 # Seconds between two tries to reach an organization that did not answer.
 _RETRY_AFTER = 1.0
-# Predictions of single rounds are fetched in blocks of at most this many bytes.
+# Predictions of single functions are fetched in blocks of at most this many bytes.
 _FETCH_BYTES = 2**26
 
 
@@ -55,9 +55,9 @@ class RemoteOrganization:
         self.abstains = abstains
         self.deadline = deadline
         self.on_failure = on_failure
-        self.answered = False  # whether it took part in the latest round
-        self.left_out = set()  # rounds that it took no part in
-        self.n_outputs = None
+        self.answered = False  # whether it has answered a request of the latest round
+        self.left_out = set()  # numbers of the requests of which it has no model
+        self.n_chains = self.n_outputs = None  # of the latest request
         self._unreachable = False
         self._reconnecting = None
         self._training: Any = None
@@ -68,13 +68,14 @@ class RemoteOrganization:
         dropped = {"_training": None, "_training_present": None, "_reconnecting": None}
         return self.__dict__ | dropped | {"_present": (None, None), "_fetched": (None, {})}
 
-    def joins(self, n_rounds, n_outputs):
-        """Note that it took no part in the first rounds of a fit."""
-        self.left_out, self.n_outputs = set(range(n_rounds)), n_outputs
+    def joins(self, n_requests, n_outputs):
+        """Note that it has not received the first requests of a fit."""
+        self.left_out, self.n_outputs = set(range(n_requests)), n_outputs
 
     def inherit(self, other):
         """Take over what is known of the organization in the fit before."""
-        self.left_out, self.n_outputs = set(other.left_out), other.n_outputs
+        self.left_out = set(other.left_out)
+        self.n_chains, self.n_outputs = other.n_chains, other.n_outputs
 
     def fingerprint(self, X):
         """Return a hash of the row ids of X."""
@@ -92,7 +93,7 @@ class RemoteOrganization:
         if self._training is not None and self._training[0] is X:
             return self._training_present
         if self._present[0] is not X:
-            self._ask(X, (), None, None)
+            self._ask(X, ())
         return self._present[1]
 
     def prepare(self, X, fit_params):
@@ -128,7 +129,7 @@ class RemoteOrganization:
             raise OrganizationError("other rows than when the fit began")
 
     def fit_round(self, request):
-        """Have the organization fit a round.
+        """Have the organization fit a residual.
 
         Parameters
         ----------
@@ -137,29 +138,32 @@ class RemoteOrganization:
 
         Returns
         -------
-        fitted : ndarray of shape (n_samples, n_outputs)
-            Fitted values. All are NaN if the organization does not answer; whether it did
-            is in `answered`.
+        fitted : ndarray of shape (n_chains, n_samples, n_outputs)
+            Fitted values. All are NaN if the organization does not answer, or has too few
+            rows to fit.
         """
         if self._unreachable and self._has_reconnected():
             self._unreachable = False
-        self.n_outputs = request.residual.shape[1]
+        self.n_chains, _, self.n_outputs = request.residual.shape
         fitted = None
         if not self._unreachable:
             fitted = self._attempt(lambda: self._call_fit(request))
-        self.answered = fitted is not None
-        if fitted is not None:
+        if fitted is None:
+            self._unreachable = True
+            self._reconnect()
+            fitted = np.full_like(request.residual, np.nan)
+        else:
+            self.answered = True
+        if np.isnan(fitted).all():
+            self.left_out.add(request.number)
+        else:
             self.left_out.discard(request.number)
-            return fitted
-        self._unreachable = True
-        self.left_out.add(request.number)
-        self._reconnect()
-        return np.full_like(request.residual, np.nan)
+        return fitted
 
     def _call_fit(self, request):
         folds, residual = request.folds, request.residual
         fields = {
-            "round": request.number,
+            "number": request.number,
             "seed": request.seed,
             "folds": None if folds is None else folds.numbers.astype(np.int64),
             "residual": residual,
@@ -168,8 +172,8 @@ class RemoteOrganization:
         def check(reply):
             fitted = array_of(reply, "fitted", np.float64, residual.shape)
             if self.abstains and np.isnan(fitted).all():
-                return fitted  # too few rows to fit in this round
-            finite(fitted[self._training_present])
+                return fitted  # too few rows to fit
+            finite(fitted[:, self._training_present])
             return fitted
 
         call = (self.name, "fit_round", self.deadline, check, request.number)
@@ -222,20 +226,19 @@ class RemoteOrganization:
             self._reconnecting = None
         return returned
 
-    def predict(self, X, rounds, coefficients, folds=None):
+    def predict(self, X, numbers, coefficients):
         """Return the sum of its predictions for X, as `LocalOrganization` does.
 
         0.0 with a warning if it does not answer and `on_failure` is ``"continue"``.
         """
         asked = [
             (number, coefficient)
-            for number, coefficient in zip(rounds, coefficients, strict=True)
+            for number, coefficient in zip(numbers, coefficients, strict=True)
             if number not in self.left_out
         ]
-        absent = self._present[0] is X and not self._present[1].any()
-        if absent or not any(coefficient for _, coefficient in asked):
+        if self._has_none_of(X) or not any(coefficient for _, coefficient in asked):
             return 0.0
-        fetched = self._fetched[1] if self._fetched[0] is X and folds is None else {}
+        fetched = self._fetched[1] if self._fetched[0] is X else {}
         if all(number in fetched for number, _ in asked):
             total = 0.0
             for number, coefficient in asked:
@@ -243,47 +246,55 @@ class RemoteOrganization:
             return total
         numbers, coefficients = zip(*asked, strict=True)
         coefficients = np.array(coefficients, dtype=np.float64)
-        prediction = self._ask(X, numbers, coefficients, folds)
+        prediction = self._ask(X, numbers, coefficients)
         return 0.0 if prediction is None else prediction
 
-    def predict_each(self, X, rounds):
-        """Return the predictions of single rounds, as `LocalOrganization` does."""
-        asked = [number for number in rounds if number not in self.left_out]
-        each = self._ask(X, asked, None, None) if asked else None
-        if each is None:
-            return 0.0
-        predictions = np.zeros((len(each), len(rounds), each.shape[2]))
-        predictions[:, [number not in self.left_out for number in rounds]] = each
-        return predictions
+    def predict_each(self, X, numbers):
+        """Return the predictions of single models, as `LocalOrganization` does.
 
-    def has_fetched(self, X, round_number):
-        """Tell whether the predictions of a round have been fetched."""
-        known = round_number in self.left_out or round_number in self._fetched[1]
+        Empty with a warning if it does not answer and `on_failure` is ``"continue"``.
+        """
+        asked = [number for number in numbers if number not in self.left_out]
+        if self._has_none_of(X) or not asked:
+            return {}
+        each = self._ask(X, asked, apart=True)
+        if each is None:
+            return {}
+        return dict(zip(asked, np.moveaxis(each, 0, 2), strict=True))
+
+    def has_fetched(self, X, number):
+        """Tell whether the predictions of a model have been fetched."""
+        known = number in self.left_out or number in self._fetched[1]
         return self._fetched[0] is X and known
 
-    def fetch(self, X, rounds):
-        """Fetch the predictions of single rounds, which `predict` then returns."""
+    def fetch(self, X, numbers):
+        """Fetch the predictions of single models, which `predict` then returns."""
         at_once = max(1, _FETCH_BYTES // (8 * X.shape[0] * self.n_outputs))
-        rounds = list(rounds)[:at_once]
-        asked = [number for number in rounds if number not in self.left_out]
-        each = self._ask(X, asked, None, None) if asked else None
+        numbers = list(numbers)[:at_once]
+        asked = [number for number in numbers if number not in self.left_out]
+        each = self._ask(X, asked) if asked else None
         if each is None:
-            self._fetched = X, dict.fromkeys(rounds, 0.0)
+            self._fetched = X, dict.fromkeys(numbers, 0.0)
         else:
-            self._fetched = X, {n: each[:, i] for i, n in enumerate(asked)}
+            self._fetched = X, {n: each[:, i, 0] for i, n in enumerate(asked)}
 
-    def _ask(self, X, rounds, coefficients, folds):
-        """Return predictions, (n, K), or (n, R, K) without coefficients; None without any.
+    def _has_none_of(self, X):
+        """Whether it is known to have none of the rows."""
+        return self._present[0] is X and not self._present[1].any()
 
-        Stores which of the rows it has.
+    def _ask(self, X, numbers, coefficients=None, apart=False):
+        """Return predictions; None without any. Stores which of the rows it has.
+
+        The shape is (n_samples, n_outputs) with coefficients, else (n_samples, n_numbers,
+        n_chains, n_outputs), where n_chains is 1 unless the chains are wanted apart.
         """
         row_ids = self.session.keys(X, self.columns[0])
-        rounds = np.array(rounds, dtype=np.int64)
+        numbers = np.array(numbers, dtype=np.int64)
         fields = {
             "row_ids": row_ids,
-            "rounds": rounds,
+            "numbers": numbers,
             "coefficients": coefficients,
-            "folds": None if folds is None else folds.astype(np.int64),
+            "apart": apart,
             "abstain": self.abstains,
         }
 
@@ -292,8 +303,10 @@ class RemoteOrganization:
             self._check_present(present)
             if "prediction" not in reply:
                 return present, None
-            each_round = () if coefficients is not None else (len(rounds),)
-            shape = (len(row_ids), *each_round, self.n_outputs)
+            each = (len(numbers), self.n_chains if apart else 1)
+            if coefficients is not None:
+                each = ()
+            shape = (len(row_ids), *each, self.n_outputs)
             prediction = array_of(reply, "prediction", np.float64, shape)
             finite(prediction[present])
             return present, prediction
@@ -318,16 +331,16 @@ class RemoteOrganization:
             "missing_rows='abstain'."
         )
 
-    def release(self, n_rounds):
-        """Have it forget the training rows, and rounds from `n_rounds` on."""
+    def release(self, n_requests):
+        """Have it forget the training rows, and models of numbers from `n_requests` on."""
         self._training = self._training_present = None
-        self.left_out = {number for number in self.left_out if number < n_rounds}
+        self.left_out = {number for number in self.left_out if number < n_requests}
         self.forget_rows()
         if self._unreachable:
             return
         call = (self.name, "release", self.deadline, lambda reply: reply)
         try:
-            self.session.call(*call, n_rounds=n_rounds)
+            self.session.call(*call, n_requests=n_requests)
         except OrganizationError as error:
             warnings.warn(
                 f"Organization {self.name!r} did not answer ({error}) when the fit ended; "

@@ -29,7 +29,7 @@ from ._models import DiskModels
 log = logging.getLogger("sklearn_gal.federated")
 
 _FIT_ID = re.compile(r"[0-9a-f]{32}")
-MAX_ROUNDS = 100_000
+MAX_REQUESTS = 100_000
 
 
 class RequestRefused(ValueError):
@@ -78,20 +78,20 @@ CALLS = {
     },
     "fit_round": {
         "fit_id": Field(str),
-        "round": Field(int),
+        "number": Field(int),
         "seed": Field(int),
         "folds": Field(np.int64, 1, required=False),
-        "residual": Field(np.float64, 2),
+        "residual": Field(np.float64, 3),
     },
     "predict": {
         "fit_id": Field(str),
         "row_ids": Field(np.uint8, 2),
-        "rounds": Field(np.int64, 1),
+        "numbers": Field(np.int64, 1),
         "coefficients": Field(np.float64, 1, required=False),
-        "folds": Field(np.int64, 1, required=False),
+        "apart": Field(bool, required=False),
         "abstain": Field(bool),
     },
-    "release": {"fit_id": Field(str), "n_rounds": Field(int)},
+    "release": {"fit_id": Field(str), "n_requests": Field(int)},
 }
 
 
@@ -109,8 +109,8 @@ class OrganizationService:
     secret : str or bytes
         Secret that the label holder and all organizations share, at least 16 bytes.
     folder : path-like
-        Folder for fitted models, with a folder per fit and a file per round. If it does not
-        exist, it is created such that only its owner can read it.
+        Folder for fitted models, with a folder per fit and a file per request. If it does
+        not exist, it is created such that only its owner can read it.
     columns : list of str, default=None
         Columns of `table` that the estimator receives. If None, all but `key`.
     estimator : estimator or None, default=None
@@ -119,7 +119,8 @@ class OrganizationService:
     max_rows : int, default=5_000_000
         Largest number of rows in a request. Larger requests are refused.
     max_outputs : int, default=1000
-        Largest number of outputs of a residual. Larger residuals are refused.
+        Largest number of values per row of a residual, which has values for every fold and
+        output. Larger residuals are refused.
     max_bytes : int, default=2**30
         Largest size in bytes of a request that is read, and of a reply to `predict`.
     max_fits : int, default=4
@@ -196,19 +197,20 @@ class OrganizationService:
                 raise RequestRefused(f"{key} of {call} has the wrong type, shape or values")
         if not _FIT_ID.fullmatch(fields["fit_id"]):
             raise RequestRefused("fit_id must have 32 hexadecimal digits")
-        for key in ("round", "n_rounds"):
-            if not 0 <= fields.get(key, 0) <= MAX_ROUNDS:
-                raise RequestRefused(f"{key} must be between 0 and {MAX_ROUNDS}")
+        for key in ("number", "n_requests"):
+            if not 0 <= fields.get(key, 0) <= MAX_REQUESTS:
+                raise RequestRefused(f"{key} must be between 0 and {MAX_REQUESTS}")
         if not 0 <= fields.get("seed", 0) < 2**63:
             raise RequestRefused("seed must be between 0 and 2**63 - 1")
         ids = fields.get("row_ids")
         if ids is not None and (ids.shape[1] != DIGEST_SIZE or len(ids) > self.max_rows):
             raise RequestRefused(f"row_ids has the wrong shape {ids.shape}")
-        residual = fields.get("residual")
-        if residual is not None and not (
-            len(residual) <= self.max_rows and 1 <= residual.shape[1] <= self.max_outputs
-        ):
-            raise RequestRefused(f"residual has the wrong shape {residual.shape}")
+        if "residual" in fields:
+            n_chains, n_rows, n_outputs = fields["residual"].shape
+            per_row = n_chains * n_outputs
+            if not (n_rows <= self.max_rows and 1 <= per_row <= self.max_outputs):
+                shape = fields["residual"].shape
+                raise RequestRefused(f"residual has the wrong shape {shape}")
 
     def _prepare(self, fit_id, row_ids, abstain, sample_weight=None):
         view, present = self._rows(fit_id, row_ids, abstain)
@@ -220,28 +222,32 @@ class OrganizationService:
                 fit.prepare(view, present, sample_weight)
         return {"present": present}
 
-    def _fit_round(self, fit_id, round, seed, residual, folds=None):
+    def _fit_round(self, fit_id, number, seed, residual, folds=None):
         fit = self._fit(fit_id)
         with fit.lock:
-            return {"fitted": fit.fit_round(round, seed, folds, residual)}
+            return {"fitted": fit.fit_round(number, seed, folds, residual)}
 
-    def _predict(self, fit_id, row_ids, rounds, abstain, coefficients=None, folds=None):
-        if coefficients is not None and coefficients.shape != rounds.shape:
-            raise RequestRefused("coefficients must have one value per round")
-        if folds is not None and folds.shape != row_ids.shape[:1]:
-            raise RequestRefused("folds must have one number per row")
-        if coefficients is None and 8 * len(row_ids) * len(rounds) > self.max_bytes:
-            raise RequestRefused(f"{len(rounds)} rounds of {len(row_ids)} rows at once")
+    def _predict(self, fit_id, row_ids, numbers, abstain, coefficients=None, apart=False):
+        if coefficients is not None and coefficients.shape != numbers.shape:
+            raise RequestRefused("coefficients must have one value per number")
+        if coefficients is None:
+            self._check_size(8 * len(row_ids) * len(numbers))
         view, present = self._rows(fit_id, row_ids, abstain)
         reply = {"present": present}
-        if len(rounds) and present.any() and (abstain or present.all()):
+        if len(numbers) and present.any() and (abstain or present.all()):
             fit = self._fit(fit_id)
             with fit.lock:
-                rounds = rounds.tolist()
-                prediction = fit.predict(view, present, rounds, coefficients, folds)
+                numbers = numbers.tolist()
+                prediction = fit.predict(view, present, numbers, coefficients, apart)
             if prediction is not None:
+                self._check_size(prediction.nbytes)
                 reply["prediction"] = prediction
         return reply
+
+    def _check_size(self, n_bytes):
+        """Refuse to reply with more than `max_bytes`."""
+        if n_bytes > self.max_bytes:
+            raise RequestRefused(f"the predictions have {n_bytes} bytes")
 
     def _rows(self, fit_id, row_ids, abstain):
         """Return columns of the requested rows, and a mask of those that the table has."""
@@ -252,10 +258,10 @@ class OrganizationService:
             present = present & ~missing_rows(view, np.arange(view.shape[1]))
         return view, present
 
-    def _release(self, fit_id, n_rounds):
+    def _release(self, fit_id, n_requests):
         fit = self._fit(fit_id)
         with fit.lock:
-            fit.release(n_rounds)
+            fit.release(n_requests)
         return {}
 
     def _index(self, fit_id):
@@ -321,12 +327,12 @@ class ServedOrganization(LocalOrganization):
         """Return the mask of the rows of X that the organization has, (n_samples,)."""
         return self.present
 
-    def release(self, n_rounds):
-        """Release the training rows, and delete the models of rounds from `n_rounds` on."""
+    def release(self, n_requests):
+        """Forget the training rows, and the models of numbers from `n_requests` on."""
         self.models = {}
         super().release(0)
         self.models = self._disk
-        self._disk.cut(n_rounds)
+        self._disk.cut(n_requests)
 
 
 class ServedFit:
@@ -337,8 +343,7 @@ class ServedFit:
         self.index = None
         models = DiskModels(folder)
         self._local = ServedOrganization(name, estimator, np.arange(n_columns), models)
-        self._n_rows = None
-        self._latest = None
+        self._n_rows = self._chains = self._latest = None
 
     def prepare(self, view, present, sample_weight):
         """Receive the training rows."""
@@ -348,56 +353,76 @@ class ServedFit:
             if parameter is None:
                 raise RequestRefused("the estimator does not support sample weights")
             fit_params[parameter] = sample_weight
-        self._latest = None
+        self._chains = self._latest = None
         self._local.present = present
         self._local.prepare(view, fit_params)
         self._n_rows = len(present)
 
     def fit_round(self, number, seed, folds, residual):
-        """Fit a round; a repeated request gets the same reply without another fit."""
+        """Fit a residual; a repeated request gets the same reply without another fit."""
         if self._n_rows is None:
             raise NotPrepared("prepare must be called before fit_round")
-        if len(residual) != self._n_rows:
-            raise RequestRefused(f"residual has {len(residual)} rows, not {self._n_rows}")
-        if folds is not None and not (
-            folds.shape == (self._n_rows,)
-            and NO_FOLD <= folds.min()
-            and 0 <= folds.max() < self._n_rows
-        ):
-            raise RequestRefused("folds must have one valid number per row")
-        division = b"" if folds is None else hashlib.sha256(folds.tobytes()).digest()
-        asked = (number, seed, division, hashlib.sha256(residual.tobytes()).digest())
+        n_chains, n_rows, _ = residual.shape
+        if n_rows != self._n_rows:
+            raise RequestRefused(f"residual has {n_rows} rows, not {self._n_rows}")
+        if folds is not None:
+            folds = self._checked_folds(folds)
+        if n_chains != (1 if folds is None else folds.n_chains):
+            raise RequestRefused(f"residual has {n_chains} chains, and folds differ")
+        division = b"" if folds is None else _digest(folds.numbers)
+        if folds is not None and folds.stay:
+            if self._chains not in (None, division):
+                raise RequestRefused("folds of several chains must stay the same")
+            self._chains = division
+        asked = (number, seed, division, _digest(residual))
         if self._latest is None or self._latest[0] != asked:
-            if folds is not None:
-                recurs = (folds != NO_FOLD).all()
-                folds = Folds(folds.astype(np.intp), division if recurs else None)
-            fitted = self._local.fit_round(Request(number, seed, folds, residual))
+            request = Request(0, number, seed, folds, residual)  # it is one participant
+            fitted = self._local.fit_round(request)
             self._latest = asked, np.asarray(fitted, dtype=np.float64)
         return self._latest[1]
 
-    def predict(self, view, present, rounds, coefficients, folds):
-        """Return the weighted sum over rounds, (n, K), or (n, R, K) without coefficients.
+    def _checked_folds(self, numbers):
+        """Return `Folds`; refuse numbers that do not divide the training rows."""
+        if numbers.shape != (self._n_rows,) or not 0 <= numbers.max() < self._n_rows:
+            raise RequestRefused("folds must have one valid number per row")
+        folds = Folds(numbers.astype(np.intp))
+        if numbers.min() < (0 if folds.stay else NO_FOLD):
+            raise RequestRefused("folds must have one valid number per row")
+        return folds
 
-        None if the organization took part in none of the rounds.
+    def predict(self, view, present, numbers, coefficients, apart):
+        """Return the weighted sum of predictions of models, (n_samples, n_outputs).
+
+        Without coefficients, the predictions of single models have the shape (n_samples,
+        n_numbers, n_chains, n_outputs). Unless the chains are asked for apart, there is only
+        their mean. None if the organization has none of the models.
         """
-        unknown = [number for number in rounds if number not in self._local.models]
+        unknown = [number for number in numbers if number not in self._local.models]
         if unknown:
-            raise RequestRefused(f"rounds {unknown} have no models")
+            raise RequestRefused(f"requests {unknown} have no models")
         self._local.present = present
         if coefficients is not None:
-            coefficients = coefficients.tolist()
-            total = self._local.predict(view, rounds, coefficients, folds=folds)
+            total = self._local.predict(view, numbers, coefficients.tolist())
             return np.asarray(total) if np.ndim(total) else None
-        each = [self._local.predict(view, [n], [1.0], folds=folds) for n in rounds]
-        shapes = [np.shape(prediction) for prediction in each if np.ndim(prediction)]
-        if not shapes:
+        if apart:
+            known = self._local.predict_each(view, numbers)
+        else:
+            means = {n: self._local.predict(view, [n], [1.0]) for n in numbers}
+            known = {n: mean[None] for n, mean in means.items() if np.ndim(mean)}
+        if not known:
             return None
-        return np.stack([np.broadcast_to(one, shapes[0]) for one in each], axis=1)
+        none = np.full_like(next(iter(known.values())), np.nan)
+        each = np.stack([known.get(number, none) for number in numbers])
+        return np.moveaxis(each, 2, 0)
 
-    def release(self, n_rounds):
-        """Release the training rows, and delete the models of rounds from `n_rounds` on."""
-        self._local.release(n_rounds)
-        self._n_rows = self._latest = None
+    def release(self, n_requests):
+        """Forget the training rows, and the models of numbers from `n_requests` on."""
+        self._local.release(n_requests)
+        self._n_rows = self._chains = self._latest = None
+
+
+def _digest(array):
+    return hashlib.sha256(np.ascontiguousarray(array).data).digest()
 
 
 def _own_table(name, table, key, columns):

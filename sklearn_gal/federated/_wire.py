@@ -138,6 +138,6 @@ def _describes_array(entry):
         and isinstance(entry[1], str)
         and entry[1] in _DTYPES
         and isinstance(entry[2], list)
-        and len(entry[2]) <= 3
+        and len(entry[2]) <= 4
         and all(type(n) is int and 0 <= n < 2**40 for n in entry[2])
     )
