@@ -12,7 +12,7 @@ from .disclosure import times_gates
 from .rows import RawPredictions, Rows, TrainingPredictions
 
 # Functions of single rounds are asked for in blocks of rows of about this size.
-MAX_BLOCK_BYTES = 2**27
+MAX_BLOCK_BYTES = 2**25
 
 
 @dataclass
@@ -175,11 +175,12 @@ class AdditiveModel:
             name = names[term.participant]
             if (name, term.numbers[0]) not in raw.functions:
                 continue  # it has none of the rows
-            product = raw.functions[name, term.numbers[0]] * term.gate(raw)
+            function = raw.functions[name, term.numbers[0]]
+            gate = np.broadcast_to(term.gate(raw), function.shape)
+            product = np.einsum("cnk,cnk->nk", function, gate)
             partner = getattr(term.gate, "partner", name)
             position = names.index(partner) if partner in names else term.participant
-            value = term.coefficients[0] * product.mean(axis=0)
-            yield term.participant, position, value
+            yield term.participant, position, term.coefficients[0] / len(gate) * product
 
     def terms(self, pattern):
         """Return the terms of a pattern; the functions without a gate are one term."""

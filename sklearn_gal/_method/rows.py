@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 
-# Largest number of parts of the training rows, each judged by weights of the others
-MAX_PARTS = 5
+# Largest number of parts of the training rows, each judged by weights of the others, on few
+# rows and on many
+MAX_PARTS, MAX_PARTS_OF_MANY = 5, 2
+MANY_ROWS_FROM = 5_000
 
 
 @dataclass(frozen=True)
@@ -318,7 +320,8 @@ class JudgedPredictions:
     """
 
     def __init__(self, chains):
-        n_parts = min(MAX_PARTS, chains.n_chains)
+        many = len(chains.numbers) >= MANY_ROWS_FROM
+        n_parts = min(MAX_PARTS_OF_MANY if many else MAX_PARTS, chains.n_chains)
         self.part = chains.numbers % n_parts
         self.values: list = [[]] * n_parts
 

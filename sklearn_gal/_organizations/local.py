@@ -256,7 +256,7 @@ class LocalOrganization:
         part = X if presence.all() else _safe_indexing(X, np.flatnonzero(presence))
         with self._naming_errors("predicting"):
             each = _in_all_rows(self._predict_rows_each(part, numbers), presence)
-        each = np.moveaxis(each, 0, 2)
+        each = np.ascontiguousarray(np.moveaxis(each, 0, 2))
         return dict(zip(numbers, each, strict=True))
 
     def _predict_rows_each(self, X, numbers):

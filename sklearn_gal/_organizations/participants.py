@@ -188,7 +188,9 @@ class Participants:
         with Threads(self.n_at_once(n_jobs)) as threads:
             answers = threads.map(predict, asked)
         return {
-            (participant.name, number): np.nan_to_num(values)
+            (participant.name, number): (
+                np.nan_to_num(values) if participant.may_abstain else values
+            )
             for participant, answer in zip(asked, answers, strict=True)
             for number, values in answer.items()
         }
