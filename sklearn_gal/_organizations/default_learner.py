@@ -23,7 +23,9 @@ def default_learner(**settings) -> LGBMRegressor:
     It is a LightGBM regressor with a single tree. Parameters that are None are chosen when
     the organization has its training rows: with `n` rows, `num_leaves` is the square root
     of `n` divided by ten, but at least 4 and at most 31; `reg_lambda` is a tenth of
-    ``n / num_leaves``; `min_child_samples` is 20, or a fifth of `n` if that is less.
+    ``n / num_leaves``; `min_child_samples` is 20, or a fifth of `n` if that is less. With
+    `min_data_per_group` and `cat_smooth` below LightGBM's defaults, categories count in a
+    few hundred rows as well.
 
     Parameters
     ----------
@@ -75,7 +77,9 @@ def default_learner(**settings) -> LGBMRegressor:
         "num_leaves": None,
         "reg_lambda": None,
         "min_child_samples": None,
-        "min_data_per_group": 5,  # LightGBM's 100 ignores categories of a few hundred rows
+        # with LightGBM's 100 and 10, categories do not count in a few hundred rows
+        "min_data_per_group": 20,
+        "cat_smooth": 3.0,
         "verbosity": -1,
     }
     if "verbose" in settings:  # LightGBM ignores this alias if `verbosity` is set
