@@ -22,6 +22,7 @@ from sklearn_gal._learners import (
 )
 from sklearn_gal._learners.base import Learner
 from sklearn_gal._learners.boosted import BoosterLearner
+from sklearn_gal._learners.boosted_columns import bundles_lose_nothing
 
 N = 400
 SPLITS = {
@@ -350,6 +351,33 @@ def test_bundled_columns_of_few_rows_lose_no_value(rng, kind, n_estimators):
         model, fitted = fit(learner, residual, chain, 0)
         assert learner._binned[chain.key].predicts_from_bins
         assert_array_equal(fitted, model.predict(view))
+
+
+@pytest.mark.parametrize(
+    ("n_conflicts", "harmless"), [(0, True), (1, False), (5, False), (20, True)]
+)
+def test_bundled_columns_of_many_rows(rng, n_conflicts, harmless):
+    n_rows = 12_000
+    flags = np.zeros((n_rows, 2))
+    flags[:100, 0] = flags[100 - n_conflicts : 300, 1] = 1
+    view = np.column_stack([flags, rng.normal(size=n_rows), np.full(n_rows, np.nan)])
+    assert bundles_lose_nothing(view) == harmless
+    assert bundles_lose_nothing(view[:9_999])
+    residual = view[:, :1] - view[:, 1:2] + rng.normal(size=(n_rows, 1))
+    estimator = LGBMRegressor(n_estimators=3, min_child_samples=1, verbosity=-1)
+    for rows in (view, pd.DataFrame(view, columns=list("abcd"))):
+        learner = make_learner(estimator, rows, {})
+        chain = Split(np.flatnonzero(np.arange(n_rows) % 3), None, ("key", 0))
+        model, fitted = fit(learner, residual, chain, 0)
+        assert learner._binned[chain.key].predicts_from_bins == harmless
+        assert_array_equal(fitted[:, 0], model.predict(rows))
+
+
+def test_bundles_of_unusual_columns(rng):
+    assert bundles_lose_nothing(np.ones((20_000, 3)))
+    assert bundles_lose_nothing(rng.random((20_000, 1)) < 0.1)
+    assert bundles_lose_nothing(np.eye(8)[rng.integers(8, size=20_000)].astype(int))
+    assert not bundles_lose_nothing(rng.random((20_000, 201)) < 0.1)
 
 
 @pytest.mark.parametrize("n_outputs", [1, 3])

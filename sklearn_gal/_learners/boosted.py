@@ -10,7 +10,13 @@ from lightgbm import Booster, Dataset, LGBMRegressor
 from scipy import sparse
 
 from .base import IN_SAMPLE, Learner
-from .boosted_columns import is_numeric, is_plain, mode_counts, never_bundled
+from .boosted_columns import (
+    bundles_lose_nothing,
+    is_numeric,
+    is_plain,
+    mode_counts,
+    never_bundled,
+)
 from .boosted_models import (
     LazyBooster,
     is_booster,
@@ -100,8 +106,6 @@ REWINDABLE_PARAMETERS = {
     "verbose",
     "verbosity",
 }
-# LightGBM bundles columns if at most this share of the rows loses a value.
-_MAX_CONFLICTS = 1e-4
 # With fewer rows, LightGBM may be unable to draw a bag.
 _TEMPLATE_ROWS = 1000
 # Parameters that training sets, and that the text of a model shows as the user gave them
@@ -335,7 +339,8 @@ class BoosterLearner(Learner):
         if unusual or settings["subsample_for_bin"] < 10_000:
             return False
         n_rows = view.shape[0]
-        if n_others == 0 and n_rows * _MAX_CONFLICTS < 1 and is_numeric(view):
+        all_seen = n_others == 0 and n_rows <= settings["subsample_for_bin"]
+        if all_seen and is_numeric(view) and bundles_lose_nothing(view):
             return True
         return never_bundled(mode_counts(view), n_rows)
 

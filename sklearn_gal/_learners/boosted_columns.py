@@ -4,6 +4,11 @@ import numpy as np
 from scipy import sparse
 from sklearn.pipeline import Pipeline
 
+# LightGBM bundles two columns if they are in conflict in at most one row in this number.
+ROWS_PER_CONFLICT = 10_000
+# Pairs of columns are compared up to this number of columns.
+MAX_COMPARED_COLUMNS = 200
+
 
 def mode_counts(view):
     """Count the most frequent value of each column; infinite if that is unknown.
@@ -42,6 +47,45 @@ def is_numeric(view):
             isinstance(each, np.dtype) and each.kind in "fiub" for each in view.dtypes
         )
     return isinstance(view, np.ndarray)
+
+
+def bundles_lose_nothing(view):
+    """Whether the bundles of numeric columns that LightGBM may make lose no value.
+
+    LightGBM bundles two columns if at most one row in ten thousand is outside the most
+    frequent bins of both. Such rows lose a value.
+
+    Parameters
+    ----------
+    view : ndarray or dataframe of shape (n_samples, n_columns)
+        Numeric columns of all rows that LightGBM makes bins of.
+
+    Returns
+    -------
+    harmless : bool
+        False also if there are too many columns to compare.
+    """
+    n_rows, outside, slack = view.shape[0], [], []
+    if n_rows < ROWS_PER_CONFLICT:
+        return True
+    for j in range(view.shape[1]):
+        column = np.asarray(view.iloc[:, j] if _is_pandas(view) else view[:, j])
+        values, counts = np.unique(column, return_counts=True)
+        mode = values[counts.argmax()]
+        if len(values) > 1:
+            outside.append(~np.isnan(column) if np.isnan(mode) else column != mode)
+            # rows with other values that the most frequent bin may contain
+            slack.append(4 if len(values) < 200 else 2 * n_rows / 255)
+    n_outside, slack = np.array([each.sum() for each in outside]), np.array(slack)
+    least = min(n_outside - slack, default=0)
+    near = np.flatnonzero(n_outside - slack + least <= n_rows * (1 + 1 / ROWS_PER_CONFLICT))
+    if len(near) > MAX_COMPARED_COLUMNS:
+        return False
+    outside = np.array([outside[j] for j in near], dtype=np.float32)
+    conflicts = outside @ outside.T
+    allowed = n_rows / ROWS_PER_CONFLICT + slack[near] + slack[near][:, None]
+    loses = (conflicts > 0) & (conflicts <= allowed)
+    return not loses[~np.eye(len(near), dtype=bool)].any()
 
 
 def never_bundled(counts, n_rows):
