@@ -152,3 +152,18 @@ def test_ridge_of_columns_with_large_means(linear, cv):
     expected = GALRegressor(ridge, **settings).fit(X, y).score(X, y)
     model = GALRegressor(ridge, **settings).fit(X + 1e8, y)
     assert model.score(X + 1e8, y) == pytest.approx(expected, abs=1e-4)
+
+
+def test_each_chain_has_its_singular_values(rng):
+    view, residual = rng.normal(size=(90, 3)), rng.normal(size=(90, 1))
+    learner = make_learner(LinearRegression(), view, {})
+    chains = [
+        Split(np.flatnonzero(np.arange(90) % 3 != c), None, ("key", c)) for c in range(3)
+    ]
+    for _ in range(2):
+        for chain in chains:
+            model, fitted = learner.fit(residual, chain, 0)
+            rows = chain.rows
+            expected = LinearRegression().fit(view[rows], residual[rows, 0])
+            assert_allclose(model.singular_, expected.singular_)
+            assert_allclose(fitted[:, 0], expected.predict(view))

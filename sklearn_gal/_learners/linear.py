@@ -134,7 +134,7 @@ class RidgeLearner(Learner):
         fitted += intercept + self.shift @ coefficients
         if split.predict_rows is not None:
             fitted = fitted[split.predict_rows]
-        return self._model(coefficients, intercept), fitted
+        return self._model(coefficients, intercept, solve), fitted
 
     def _weight_of(self, split):
         """Weights of all rows, 0 outside the fit: faster than copying the rows inside."""
@@ -170,7 +170,7 @@ class RidgeLearner(Learner):
         gram = gram.toarray() if sparse.issparse(gram) else gram
         return gram - total * np.outer(centre, centre)
 
-    def _model(self, coefficients, intercept):
+    def _model(self, coefficients, intercept, solve):
         """The fitted `Ridge` that scikit-learn would have returned."""
         model = copy(self._unfitted)
         single = len(intercept) == 1
@@ -182,10 +182,10 @@ class RidgeLearner(Learner):
         names = getattr(self.view, "columns", None)
         if names is not None and all(isinstance(name, str) for name in names):
             model.feature_names_in_ = np.asarray(names, dtype=object)
-        self._complete(model)
+        self._complete(model, solve)
         return model
 
-    def _complete(self, model):
+    def _complete(self, model, solve):
         model.n_iter_ = None
         model.solver_ = "cholesky"
 
@@ -219,13 +219,17 @@ class LeastSquaresLearner(RidgeLearner):
         eigenvalues = linalg.eigvalsh(gram)
         if not eigenvalues[0] * self.MAX_CONDITION > eigenvalues[-1]:
             return None
-        self._singular = np.sqrt(eigenvalues[::-1])
         factor = linalg.cho_factor(gram)
-        return lambda right: linalg.cho_solve(factor, right)
 
-    def _complete(self, model):
+        def solve(right):
+            return linalg.cho_solve(factor, right)
+
+        solve.singular = np.sqrt(eigenvalues[::-1])
+        return solve
+
+    def _complete(self, model, solve):
         model.rank_ = self.matrix.shape[1]
-        model.singular_ = self._singular
+        model.singular_ = solve.singular
 
 
 def _mean(columns, weight):
