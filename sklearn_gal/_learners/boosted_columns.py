@@ -65,7 +65,7 @@ def bundles_lose_nothing(view):
     harmless : bool
         False also if there are too many columns to compare.
     """
-    n_rows, outside, slack = view.shape[0], [], []
+    n_rows, masks, slacks = view.shape[0], [], []
     if n_rows < ROWS_PER_CONFLICT:
         return True
     for j in range(view.shape[1]):
@@ -73,15 +73,15 @@ def bundles_lose_nothing(view):
         values, counts = np.unique(column, return_counts=True)
         mode = values[counts.argmax()]
         if len(values) > 1:
-            outside.append(~np.isnan(column) if np.isnan(mode) else column != mode)
+            masks.append(~np.isnan(column) if np.isnan(mode) else column != mode)
             # rows with other values that the most frequent bin may contain
-            slack.append(4 if len(values) < 200 else 2 * n_rows / 255)
-    n_outside, slack = np.array([each.sum() for each in outside]), np.array(slack)
+            slacks.append(4 if len(values) < 200 else 2 * n_rows / 255)
+    n_outside, slack = np.array([mask.sum() for mask in masks]), np.array(slacks)
     least = min(n_outside - slack, default=0)
     near = np.flatnonzero(n_outside - slack + least <= n_rows * (1 + 1 / ROWS_PER_CONFLICT))
     if len(near) > MAX_COMPARED_COLUMNS:
         return False
-    outside = np.array([outside[j] for j in near], dtype=np.float32)
+    outside = np.array([masks[j] for j in near], dtype=np.float32)
     conflicts = outside @ outside.T
     allowed = n_rows / ROWS_PER_CONFLICT + slack[near] + slack[near][:, None]
     loses = (conflicts > 0) & (conflicts <= allowed)

@@ -1,7 +1,9 @@
 """Linear models by the normal equations, factored once for all residuals."""
 
 from copy import copy
+from functools import partial
 from numbers import Real
+from typing import Any
 
 import numpy as np
 from scipy import linalg, sparse
@@ -221,9 +223,7 @@ class LeastSquaresLearner(RidgeLearner):
             return None
         factor = linalg.cho_factor(gram)
 
-        def solve(right):
-            return linalg.cho_solve(factor, right)
-
+        solve: Any = partial(linalg.cho_solve, factor)
         solve.singular = np.sqrt(eigenvalues[::-1])
         return solve
 
