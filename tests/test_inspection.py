@@ -487,7 +487,7 @@ def test_report_of_a_single_split_has_no_interval(diabetes):
 
 def test_the_gain_is_that_over_a_strong_learner_of_the_label_holders_columns(rng):
     X = rng.normal(size=(500, 4))
-    y = X[:, 0] * (0.5 + 2 * X[:, 1]) + X[:, 2] + 0.1 * rng.normal(size=500)
+    y = X[:, 0] * (1 + 2 * X[:, 1]) + X[:, 2] + 0.1 * rng.normal(size=500)
     organizations = [("holder", Ridge(), [0, 1]), ("helper", None, [2, 3])]
     model = GALRegressor(organizations, max_iter=20, random_state=0)
     report = assistance_report(model, X, y, cv=KFold(4))
@@ -672,7 +672,7 @@ def test_a_reference_with_lightgbm_does_not_receive_strings_of_polars(diabetes):
     frame = pl.DataFrame(X, schema=[f"x{j}" for j in range(10)])
     frame = frame.with_columns(x9=pl.when(pl.col("x9") > 0).then(pl.lit("high")))
     first_only = make_pipeline(make_column_transformer(("passthrough", [0])), Ridge())
-    organizations = [("practice", Ridge(), [0, 1]), ("laboratory", first_only, [8, 9])]
+    organizations = [("practice", Ridge(), [2, 3]), ("laboratory", first_only, [8, 9])]
     model = GALRegressor(organizations, max_iter=2, random_state=0)
     reference = LGBMRegressor(n_jobs=1, verbosity=-1)
     report = assistance_report(model, frame, y, cv=2, joint=first_only, reference=reference)

@@ -16,7 +16,7 @@ def losses(wine):
     return mean_losses(*wine, 2, ["optimal", "nonnegative", "uniform"])
 
 
-def mean_losses(X_all, y_all, n_splits, kinds):
+def mean_losses(X_all, y_all, n_splits, kinds, cv=2):
     """Mean test losses alone, without noise, and with as much noise by kinds of weights."""
     ways = {"alone": "optimal", "clean": "optimal"} | {kind: kind for kind in kinds}
     found = {way: [] for way in ways}
@@ -36,7 +36,7 @@ def mean_losses(X_all, y_all, n_splits, kinds):
         for way, weights in ways.items():
             organizations = {"alone": known[:1], "clean": known}.get(way, known + noisy)
             model = GALClassifier(
-                organizations, weights=weights, max_iter=30, cv=2, random_state=split
+                organizations, weights=weights, max_iter=30, cv=cv, random_state=split
             ).fit(X, y)
             found[way].append(log_loss(y_test, model.predict_proba(X_test)))
     return {way: np.mean(each) for way, each in found.items()}
@@ -53,11 +53,12 @@ def test_chosen_weights_keep_the_gain(losses, weights):
 
 
 def test_uniform_weights_lose_it(losses):
-    assert kept(losses, "uniform") < 0.92
+    chosen = min(kept(losses, "optimal"), kept(losses, "nonnegative"))
+    assert kept(losses, "uniform") < chosen - 0.02
 
 
 def test_noise_does_not_end_the_fit_early(cancer):
-    # fitted values that are no descent directions would shorten the weighted mean until
-    # it is no descent direction either
-    found = mean_losses(*cancer, 4, ["optimal"])
-    assert kept(found, "optimal") > 0.95
+    # noise that takes part in the weights lowers what a round gains on other rows, and a
+    # few rounds without a gain end the fit
+    found = mean_losses(*cancer, 8, ["optimal"], cv="auto")
+    assert kept(found, "optimal") > 0.8
