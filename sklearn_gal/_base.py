@@ -223,9 +223,7 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
     def _run(self, data, participants, loss, state, previous, report, observers):
         """Fit rounds until the fit ends, and keep the model."""
         plan = self._fold_plan(data, state, previous)
-        stops_early = self.early_stopping
-        if isinstance(stops_early, str):
-            stops_early = plan.cross_fits or len(data) >= STOP_EARLY_FROM
+        stops_early = self._stops_early(plan, len(data), previous)
         parts = [data]
         if stops_early and not plan.cross_fits:
             parts = data.split(self.validation_fraction, state.seed)
@@ -269,6 +267,14 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
         if previous is not None and previous.model.gated and isinstance(self.cv, str):
             n_folds = previous.state.plan.n_folds  # gates need functions of all chains
         return FoldPlan(n_folds, self.subsample, self.share_models, data.folds, state.seed)
+
+    def _stops_early(self, plan, n_samples, previous):
+        """Tell whether the fit ends when the validation loss no longer improves."""
+        if not isinstance(self.early_stopping, str):
+            return self.early_stopping
+        if previous is not None:
+            return previous.model.baseline_losses[1] is not None
+        return plan.cross_fits or n_samples >= STOP_EARLY_FROM
 
     def _prepare(self, parts, participants):
         """Have the participants take their columns; return which rows they have."""

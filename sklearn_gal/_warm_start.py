@@ -196,7 +196,9 @@ def restore(descent, raws, fingerprints, previous, share_models):
     if (descent.validation is None) != (model.baseline_losses[1] is None):
         raise ValueError("warm_start=True continues with the same early_stopping.")
     previous_pattern = model.patterns.previous(previous.model.patterns)
-    snapshots = previous.state.snapshots or [None] * len(raws)
+    snapshots = previous.state.snapshots
+    if len(snapshots) != len(raws):
+        snapshots = [None] * len(raws)
     for raw, known, snapshot in zip(raws, fingerprints, snapshots, strict=True):
         if snapshot is not None and snapshot.is_of(known):
             raw.restore(snapshot.values, previous_pattern)

@@ -5,8 +5,10 @@ import warnings
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold, KFold
+from sklearn.tree import DecisionTreeRegressor
 
 from _helpers import Zero, assert_same_model
 from sklearn_gal import GALClassifier, GALRegressor
@@ -228,6 +230,19 @@ def test_rejected_rounds_at_the_end_are_forgotten(monkeypatch):
         assert one.models.keys() == other.models.keys()
 
 
+def test_a_round_that_raises_the_loss_of_other_rows_is_rejected():
+    X, y = task()
+    honest = held(*[Ridge()] * 3)
+    noise = [(f"noise_{m}", DecisionTreeRegressor(), [6, 7]) for m in range(3)]
+    X = np.hstack([X, np.random.default_rng(0).normal(size=(400, 2))])
+    settings = {"weights": "uniform", "line_search": False, "learning_rate": 0.9}
+    good = fitted(X, y, organizations=honest, max_iter=1, **settings)
+    assert good.n_iter_ == 1
+    with pytest.warns(ConvergenceWarning, match="without a round"):
+        bad = fitted(X, y, organizations=noise, **settings)
+    assert bad.stop_reason_ == "no_descent"
+
+
 def test_of_noise_little_is_learnt():
     rng = np.random.default_rng(0)
     with warnings.catch_warnings(record=True) as caught:
@@ -314,30 +329,45 @@ def test_a_row_of_weight_0_is_no_row():
 
 @pytest.mark.parametrize("stop", [2, 5])
 @pytest.mark.parametrize("rejected", [(), (1, 2, 4)], ids=str)
-@each_setting
-def test_warm_start_is_the_undisturbed_fit(monkeypatch, settings, rejected, stop):
+@pytest.mark.parametrize("name", [name for name in SETTINGS if name != "shared"])
+def test_warm_start_is_the_undisturbed_fit(monkeypatch, name, rejected, stop):
     X, y = task()
+    settings = SETTINGS[name]
     X = table_of(X, settings)
     reject(monkeypatch, rejected)
     settings = {"interactions": False, **settings, "max_iter": 9}
     whole = fitted(X, y, **settings)
     parts = fitted(X, y, warm_start=True, **settings | {"max_iter": stop})
     parts.set_params(max_iter=9).fit(X, y, **settings.get("fit_params", {}))
-    if settings.get("share_models"):  # one model, refitted, with revised weights
-        assert parts.n_iter_ == whole.n_iter_
-        return
     assert_same_model(whole, parts, X, X)
 
 
-def test_rows_set_aside_forget_rejected_rounds_as_well():
+def test_rows_set_aside_forget_rounds_at_the_end_as_well():
     X, y = task()
-    settings = {"cv": None, "early_stopping": True, "interactions": True}
-    settings |= {"n_iter_no_change": 100}
-    model = fitted(X, y, warm_start=True, max_iter=10, **settings)
-    (training, aside) = model._state.snapshots
+    n_calls = iter(range(100))
+
+    def no_weights_later(residual, fitted, sample_weight):
+        return np.full(fitted.shape[1], next(n_calls) < 4) / fitted.shape[1]
+
+    settings = {"cv": None, "early_stopping": True, "interactions": True, "max_iter": 8}
+    model = fitted(X, y, warm_start=True, weights=no_weights_later, **settings)
+    assert model.n_iter_ == 4
+    training, aside = model._state.snapshots
     (_, functions, latest), _ = training.values
     assert aside.values[1].keys() == functions.keys()
     assert aside.values[2] == latest
+
+
+@pytest.mark.parametrize("early_stopping", ["auto", True])
+@pytest.mark.parametrize(("before", "after"), [(5, None), (None, 5), (5, 3)])
+def test_early_stopping_continues_with_other_folds(before, after, early_stopping):
+    X, y = task()
+    settings = {"early_stopping": early_stopping, "warm_start": True}
+    model = fitted(X, y, max_iter=3, cv=before, **settings)
+    had_loss = len(model.validation_loss_) > 0
+    model.set_params(max_iter=6, cv=after).fit(X, y)
+    assert model.n_iter_ > 3
+    assert len(model.validation_loss_) == had_loss * (model.n_iter_ + 1)
 
 
 @pytest.mark.parametrize("name", ["folds", "splitter", "interactions", "abstain"])
