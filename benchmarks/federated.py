@@ -78,27 +78,27 @@ def measure(federation, processes, sizes, n_memory):
     for n_rows, n_outputs in sizes:
         link = FitSession(federation, new_fit_id())
         keys = digests(np.arange(n_rows), federation._secret, link.fit_id)
-        residual = np.random.default_rng(0).normal(size=(n_rows, n_outputs))
+        residual = np.random.default_rng(0).normal(size=(1, n_rows, n_outputs))
         begin = time.perf_counter()
         link.call("bank", "prepare", 600, dict, row_ids=keys, abstain=False)
         prepared = time.perf_counter() - begin
         seconds = []
         for number in range(5):
             begin = time.perf_counter()
-            fields = {"round": number, "seed": 0, "residual": residual}
+            fields = {"number": number, "seed": 0, "residual": residual}
             link.call("bank", "fit_round", 600, dict, **fields)
             seconds.append(time.perf_counter() - begin)
         yield (
             f"{n_rows:>9} x {n_outputs:<3} prepare {prepared:6.2f} s   round trip "
             f"{np.median(seconds):6.3f} s   worst of 5 {max(seconds):6.3f} s"
         )
-        link.call("bank", "release", 600, dict, n_rounds=0)
-    residual = np.random.default_rng(0).normal(size=(10_000, 3))
+        link.call("bank", "release", 600, dict, n_requests=0)
+    residual = np.random.default_rng(0).normal(size=(1, 10_000, 3))
     link = FitSession(federation, new_fit_id())
     keys = digests(np.arange(10_000), federation._secret, link.fit_id)
     link.call("bank", "prepare", 600, dict, row_ids=keys, abstain=False)
     for number in range(n_memory + 1):
-        fields = {"round": number, "seed": 0, "residual": residual + number}
+        fields = {"number": number, "seed": 0, "residual": residual + number}
         link.call("bank", "fit_round", 600, dict, **fields)
         if number % (n_memory // 4) == 0:
             used = "   ".join(f"{n} {memory(p):6.0f} MB" for n, p in processes.items())

@@ -5,6 +5,7 @@ import threading
 import time
 import warnings
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -243,8 +244,12 @@ def test_what_it_reports(regression):
     rounds = exchanges[exchanges["call"] == "fit_round"]
     assert len(rounds) == model.n_iter_ * 3
     n_rows = len(regression.y)
-    assert rounds["bytes_sent"].between(16 * n_rows, 16 * n_rows + 500).all()
-    assert rounds["bytes_received"].between(8 * n_rows, 8 * n_rows + 500).all()
+    n_chains = 5
+    sent = 8 * n_rows * (n_chains + 1)  # a residual per chain, and fold numbers
+    assert rounds["bytes_sent"].between(sent, sent + 500).all()
+    received = 8 * n_rows * n_chains
+    assert rounds["bytes_received"].between(received, received + 500).all()
+    assert sorted(set(rounds["round"])) == list(range(model.n_iter_))
     assert (rounds["seconds"] > 0).all()
     assert (exchanges["error"] == "").all()
     model.predict(regression.frame)
@@ -325,7 +330,12 @@ def test_no_message_holds_a_column_or_the_target_or_a_model(case):
             if not isinstance(value, np.ndarray):
                 assert key == "fit_id" or isinstance(value, int)
                 continue
-            flat = value.reshape(len(value), -1).T.astype(float)
+            in_chains = key in ("residual", "fitted")
+            rows_first = np.moveaxis(value, 1, 0) if in_chains else value
+            flat = rows_first.reshape(len(rows_first), -1).T.astype(float)
+            assert (flat.shape[1] == len(case.y)) == (
+                key not in ("numbers", "coefficients")
+            )
             for column in private:
                 for array in flat:
                     if len(array) == len(column):
@@ -378,8 +388,9 @@ FAULTS = {
     "hangs": _hangs,
     "exception": lambda reply: encode("error", {"type": "ZeroDivisionError"}),
     "NaN": _changes(lambda fitted: np.where(fitted == fitted[0], np.nan, fitted)),
-    "too few rows": _changes(lambda fitted: fitted[1:]),
-    "too many outputs": _changes(lambda fitted: np.hstack([fitted, fitted])),
+    "too few rows": _changes(lambda fitted: fitted[:, 1:]),
+    "too few chains": _changes(lambda fitted: fitted[1:]),
+    "too many outputs": _changes(lambda fitted: np.dstack([fitted, fitted])),
     "integers": _changes(lambda fitted: fitted.astype(int)),
     "nothing": lambda reply: encode("ok", {}),
     "garbage": lambda reply: b"garbage",
@@ -399,7 +410,8 @@ def test_a_fault_costs_a_round_and_no_more(regression, fault, weights):
     weight = model.weights_[:, 2]
     assert weight[0] > 0 or weights == "optimal"
     assert weight[1] == 0
-    np.testing.assert_allclose(model.weights_.sum(axis=1), 1)
+    assert model.learning_rates_[1] > 0  # not rejected, and fitted by the others
+    np.testing.assert_allclose(model.weights_.sum(axis=1), model.learning_rates_ > 0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         raw = model.contributions(regression.frame)
@@ -548,30 +560,49 @@ class Killing(Recording):
         return reply
 
 
+PARAMS = [
+    {},
+    {"cv": None, "early_stopping": True},
+    {"privacy": LaplaceMechanism(5.0, bounds=(-100, 100)), "cv": None},
+    {"max_iter": 30, "early_stopping": True, "n_iter_no_change": 2, "learning_rate": 1},
+]
+
+
+def n_saved(whole, n_calls):
+    """Number of rounds that are saved before a death in call `n_calls` + 1."""
+    rounds = whole._model.rounds
+    if whole.stop_reason_ == "early_stopping":
+        rounds = rounds[:-1]  # the round that ends a fit is not saved
+    n_asked = np.cumsum([np.count_nonzero(each.participants) for each in rounds])
+    kept = np.flatnonzero((n_asked <= n_calls) & [bool(each.rates[0]) for each in rounds])
+    return kept[-1] + 1 if len(kept) else 0
+
+
 @pytest.mark.parametrize(
-    "params",
+    ("params", "n_calls"),
     [
-        {},
-        {"cv": None, "early_stopping": True},
-        {"privacy": LaplaceMechanism(5.0, bounds=(-100, 100)), "cv": None},
-        {"max_iter": 30, "early_stopping": True, "n_iter_no_change": 2, "learning_rate": 1},
+        *((params, n_calls) for params in PARAMS for n_calls in (1, 7, 11)),
+        ({"interactions": True}, 7),
+        ({"interactions": True}, 25),
     ],
     ids=str,
 )
-@pytest.mark.parametrize("n_calls", [1, 7, 11])
 def test_resumed_after_a_kill_it_gives_the_same(case, params, n_calls, tmp_path):
     whole = case.federated(**params).fit(case.frame, case.y)
     checkpoint = tmp_path / "checkpoint"
     federation = case.federation(lambda channel: Killing(channel, n_calls))
     with pytest.raises(Killed):
         case.federated(federation, checkpoint=checkpoint, **params).fit(case.frame, case.y)
+    saved = joblib.load(checkpoint / "fit.joblib")["rounds"]
+    assert len(saved) == n_saved(whole, n_calls)
     again = case.federation(Recording)
     model = case.federated(again, checkpoint=checkpoint, **params).fit(case.frame, case.y)
     assert_same(whole, model, case.frame, case.frame)
     if "privacy" in params:
         assert model.privacy_spent_ == whole.privacy_spent_
-    rounds = [decode(each)[1].get("round") for each in again.channel.messages[::2]]
-    assert min(each for each in rounds if each is not None) == n_calls // 3
+    numbers = [decode(each)[1].get("number") for each in again.channel.messages[::2]]
+    before = [each.number for step in saved for each in step.candidates]
+    assert min(each for each in numbers if each is not None) == max(before, default=-1) + 1
     # once more: no round is fitted again but one that ended the fit
     third = case.federation(Recording)
     model = case.federated(third, checkpoint=checkpoint, **params).fit(case.frame, case.y)

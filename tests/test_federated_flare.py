@@ -495,7 +495,7 @@ def test_the_label_holder_is_killed_and_resumes(hosts, federation, tmp_path):
         deadline, n_rounds = time.monotonic() + 120, 0
         while n_rounds < 3 and time.monotonic() < deadline:
             time.sleep(0.05)
-            n_rounds = len(list(tmp_path.glob("checkpoint/*/hospital/round-*.joblib")))
+            n_rounds = len(list(tmp_path.glob("checkpoint/*/hospital/request-*.joblib")))
         assert n_rounds >= 3
         assert process.poll() is None
     finally:

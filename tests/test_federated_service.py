@@ -10,7 +10,7 @@ from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsRegressor
 
 from _helpers import Recorder
-from sklearn_gal._contract import Folds, Request
+from sklearn_gal._contract import NO_FOLD, Folds, Request
 from sklearn_gal._organizations.local import LocalOrganization
 from sklearn_gal.federated import OrganizationService
 from sklearn_gal.federated._keys import digests
@@ -42,17 +42,29 @@ def ask(service, call, fit_id=FIT, **fields):
 
 
 def fit_request(table, rng, **changed):
-    fields = {"round": 0, "seed": 1, "residual": rng.normal(size=(len(table), 2))}
+    folds = changed.get("folds")
+    n_chains = 1 if folds is None else folds.max() + 1
+    residual = rng.normal(size=(n_chains, len(table), 2))
+    fields = {"number": 0, "seed": 1, "residual": residual}
     return {key: value for key, value in (fields | changed).items() if value is not None}
 
 
-def test_it_answers_as_the_organization_in_process_would(service, table, rng):
+FOLDS = {
+    "none": None,
+    "two": np.arange(40) % 2,
+    "three": np.arange(40) % 3,
+    "held out": np.where(np.arange(40) < 25, NO_FOLD, 0),
+}
+
+
+@pytest.mark.parametrize("folds", FOLDS.values(), ids=FOLDS)
+def test_it_answers_as_the_organization_in_process_would(service, table, rng, folds):
     order = rng.permutation(60)[:40]
-    folds = np.arange(40) % 2
     request = fit_request(table[:40], rng, folds=folds)
     local = LocalOrganization("bank", Ridge(), np.arange(3))
     local.prepare(table[["a", "b", "c"]].iloc[order], {})
-    expected = local.fit_round(Request(0, 1, Folds(folds, 0), request["residual"]))
+    divided = None if folds is None else Folds(folds)
+    expected = local.fit_round(Request(0, 0, 1, divided, request["residual"]))
 
     name, reply = ask(service, "prepare", row_ids=ids(table, order))
     assert (name, reply["present"].all()) == ("ok", True)
@@ -60,21 +72,24 @@ def test_it_answers_as_the_organization_in_process_would(service, table, rng):
     np.testing.assert_array_equal(reply["fitted"], expected)
 
     rest = np.setdiff1d(np.arange(60), order)
-    asked = {"row_ids": ids(table, rest), "rounds": np.array([0])}
+    asked = {"row_ids": ids(table, rest), "numbers": np.array([0])}
     name, reply = ask(service, "predict", coefficients=np.array([0.3]), **asked)
     expected = local.predict(table[["a", "b", "c"]].iloc[rest], [0], [0.3])
     np.testing.assert_array_equal(reply["prediction"], expected)
-    each = ask(service, "predict", **asked)[1]["prediction"]
-    np.testing.assert_array_equal(0.3 * each[:, 0], expected)
+    mean = ask(service, "predict", **asked)[1]["prediction"]
+    np.testing.assert_array_equal(0.3 * mean[:, 0, 0], expected)
+    apart = ask(service, "predict", apart=True, **asked)[1]["prediction"]
+    expected = local.predict_each(table[["a", "b", "c"]].iloc[rest], [0])[0]
+    np.testing.assert_array_equal(apart, np.moveaxis(expected, 0, 1)[:, None])
 
 
 def test_models_outlive_the_process(service, table, tmp_path, rng):
     ask(service, "prepare", row_ids=ids(table))
     for number in range(3):
-        ask(service, "fit_round", **fit_request(table, rng, round=number))
+        ask(service, "fit_round", **fit_request(table, rng, number=number))
     asked = {
         "row_ids": ids(table),
-        "rounds": np.arange(3),
+        "numbers": np.arange(3),
         "coefficients": np.array([1.0, 0.5, 2.0]),
     }
     expected = ask(service, "predict", **asked)[1]["prediction"]
@@ -108,11 +123,11 @@ def test_a_round_asked_for_twice_is_fitted_once(table, tmp_path, rng):
 def test_release_frees_rows_and_deletes_late_rounds(service, table, rng):
     ask(service, "prepare", row_ids=ids(table))
     for number in range(3):
-        ask(service, "fit_round", **fit_request(table, rng, round=number))
-    assert ask(service, "release", n_rounds=2)[0] == "ok"
+        ask(service, "fit_round", **fit_request(table, rng, number=number))
+    assert ask(service, "release", n_requests=2)[0] == "ok"
     asked = {"row_ids": ids(table), "coefficients": np.ones(1)}
-    assert ask(service, "predict", rounds=np.array([1]), **asked)[0] == "ok"
-    assert ask(service, "predict", rounds=np.array([2]), **asked)[0] == "error"
+    assert ask(service, "predict", numbers=np.array([1]), **asked)[0] == "ok"
+    assert ask(service, "predict", numbers=np.array([2]), **asked)[0] == "error"
     request = fit_request(table, rng)
     assert ask(service, "fit_round", **request) == ("error", {"type": "NotPrepared"})
 
@@ -125,20 +140,62 @@ def test_it_abstains_where_asked_to(table, tmp_path, rng):
     asked[-1] = "no one"
     rows = digests(asked, SECRET.encode(), FIT)
     present = (order >= 0) & (order != 3)
-    residual = rng.normal(size=(42, 2))
+    folds = np.arange(42) % 3
+    residual = rng.normal(size=(3, 42, 2))
     X = table[["a", "b", "c"]].iloc[np.maximum(order, 0)].to_numpy(copy=True)
     X[~present] = np.nan
     local = LocalOrganization("bank", Ridge(), np.arange(3), missing_rows="abstain")
     local.prepare(X, {})
-    expected = local.fit_round(Request(0, 1, None, residual))
+    expected = local.fit_round(Request(0, 0, 1, Folds(folds), residual))
     reply = ask(service, "prepare", row_ids=rows, abstain=True)[1]
     np.testing.assert_array_equal(reply["present"], present)
-    fitted = ask(service, "fit_round", round=0, seed=1, residual=residual)[1]["fitted"]
+    request = {"number": 0, "seed": 1, "folds": folds, "residual": residual}
+    fitted = ask(service, "fit_round", **request)[1]["fitted"]
     np.testing.assert_array_equal(fitted, expected)
-    assert np.isnan(fitted[~present]).all()
-    asked = {"row_ids": rows, "rounds": np.array([0]), "abstain": True}
+    assert np.isnan(fitted[:, ~present]).all()
+    asked = {"row_ids": rows, "numbers": np.array([0]), "abstain": True}
     reply = ask(service, "predict", coefficients=np.array([2.0]), **asked)[1]
     np.testing.assert_array_equal(reply["prediction"], local.predict(X, [0], [2.0]))
+    each = ask(service, "predict", apart=True, **asked)[1]["prediction"]
+    assert each.shape == (42, 1, 3, 2)
+    np.testing.assert_array_equal(np.isnan(each).all(axis=(1, 2, 3)), ~present)
+
+
+def test_a_number_without_a_model_is_not_a_prediction(table, tmp_path, rng):
+    service = OrganizationService("bank", table, "id", SECRET, tmp_path, estimator=Ridge())
+    asked = np.append(table["id"][:3], [f"unknown {i}" for i in range(7)])
+    rows = digests(asked, SECRET.encode(), FIT)
+    ask(service, "prepare", row_ids=rows, abstain=True)
+    folds = np.where(np.arange(10) < 2, 0, NO_FOLD)  # one row is left to fit
+    for number, held_out in enumerate((None, folds)):
+        request = fit_request(rows, rng, number=number, folds=held_out)
+        fitted = ask(service, "fit_round", **request)[1]["fitted"]
+        assert np.isnan(fitted[0, :3]).all() == (number == 1)
+    asked = {"row_ids": rows, "numbers": np.arange(2), "abstain": True}
+    for apart in (False, True):
+        each = ask(service, "predict", apart=apart, **asked)[1]["prediction"]
+        assert each.shape == (10, 2, 1, 2)
+        np.testing.assert_array_equal(np.isnan(each[:3]).all(axis=(0, 2, 3)), [False, True])
+    asked["numbers"] = np.array([1])
+    assert "prediction" not in ask(service, "predict", **asked)[1]
+
+
+def test_folds_of_several_chains_stay_and_others_may_not(service, table, rng):
+    ask(service, "prepare", row_ids=ids(table))
+    drawn = [np.arange(60) % 3, np.arange(60) // 20]
+    held_out = [np.where(each == 0, 0, NO_FOLD) for each in drawn]
+
+    def answer(number, folds):
+        return ask(
+            service, "fit_round", **fit_request(table, rng, number=number, folds=folds)
+        )
+
+    assert [answer(number, each)[0] for number, each in enumerate(held_out)] == ["ok"] * 2
+    assert answer(2, drawn[0])[0] == "ok"
+    assert answer(3, drawn[1]) == ("error", {"type": "RequestRefused"})
+    assert answer(3, drawn[0])[0] == "ok"
+    ask(service, "prepare", row_ids=ids(table))  # other rows may follow
+    assert answer(4, drawn[1])[0] == "ok"
 
 
 def test_rows_that_it_lacks_are_told(service, table, rng):
@@ -173,27 +230,40 @@ ROWS = np.zeros((60, 16), dtype=np.uint8)
         ("prepare", {"row_ids": ROWS, "fit_id": FIT + "0"}),
         ("prepare", {"row_ids": ROWS, "fit_id": 1}),
         ("fit_round", {"residual": np.zeros(60)}),
-        ("fit_round", {"residual": np.full((60, 1), np.nan)}),
-        ("fit_round", {"residual": np.full((60, 1), np.inf)}),
-        ("fit_round", {"residual": np.zeros((59, 1))}),
-        ("fit_round", {"residual": np.zeros((60, 0))}),
-        ("fit_round", {"residual": np.zeros((60, 6))}),
-        ("fit_round", {"residual": np.zeros((60, 1), dtype=int)}),
-        ("fit_round", {"round": -1}),
-        ("fit_round", {"round": 10**9}),
-        ("fit_round", {"round": 0.0}),
-        ("fit_round", {"round": True}),
+        ("fit_round", {"residual": np.zeros((60, 1))}),
+        ("fit_round", {"residual": np.zeros((1, 60, 1, 1))}),
+        ("fit_round", {"residual": np.full((1, 60, 1), np.nan)}),
+        ("fit_round", {"residual": np.full((1, 60, 1), np.inf)}),
+        ("fit_round", {"residual": np.zeros((1, 59, 1))}),
+        ("fit_round", {"residual": np.zeros((1, 60, 0))}),
+        ("fit_round", {"residual": np.zeros((0, 60, 1))}),
+        ("fit_round", {"residual": np.zeros((2, 60, 1))}),
+        ("fit_round", {"residual": np.zeros((1, 60, 6))}),
+        ("fit_round", {"residual": np.zeros((1, 60, 1), dtype=int)}),
+        ("fit_round", {"residual": np.zeros((3, 60, 2)), "folds": np.arange(60) % 3}),
+        ("fit_round", {"residual": np.zeros((2, 60, 1)), "folds": np.arange(60) % 3}),
+        ("fit_round", {"residual": np.zeros((2, 60, 1)), "folds": np.arange(60) % 3 - 1}),
+        ("fit_round", {"residual": np.zeros((1, 60, 1)), "folds": np.arange(60) % 2}),
+        ("fit_round", {"number": -1}),
+        ("fit_round", {"number": 10**9}),
+        ("fit_round", {"number": 0.0}),
+        ("fit_round", {"number": True}),
         ("fit_round", {"seed": -1}),
         ("fit_round", {"seed": None}),
         ("fit_round", {"folds": np.full(60, 60)}),
         ("fit_round", {"folds": np.full(60, -2)}),
         ("fit_round", {"folds": np.full(60, -1)}),
         ("fit_round", {"folds": np.zeros(59, dtype=int)}),
-        ("predict", {"row_ids": ROWS, "rounds": np.array([7])}),
-        ("predict", {"row_ids": ROWS, "rounds": np.array([0]), "folds": np.zeros(2, int)}),
-        ("predict", {"row_ids": ROWS, "rounds": np.array([[0]])}),
-        ("predict", {"row_ids": ROWS, "rounds": np.arange(2), "coefficients": np.ones(1)}),
-        ("release", {"n_rounds": -1}),
+        ("fit_round", {"round": 0}),
+        ("predict", {"row_ids": ROWS, "numbers": np.array([7])}),
+        (
+            "predict",
+            {"row_ids": ROWS, "numbers": np.array([0]), "folds": np.zeros(60, int)},
+        ),
+        ("predict", {"row_ids": ROWS, "numbers": np.array([0]), "apart": 1}),
+        ("predict", {"row_ids": ROWS, "numbers": np.array([[0]])}),
+        ("predict", {"row_ids": ROWS, "numbers": np.arange(2), "coefficients": np.ones(1)}),
+        ("release", {"n_requests": -1}),
         ("release", {}),
     ],
 )
@@ -232,8 +302,19 @@ def test_oversized_requests_are_refused_before_they_are_read(table, tmp_path):
     name, reply = ask(service, "prepare", row_ids=np.zeros((1000, 16), dtype=np.uint8))
     assert (name, reply) == ("error", {"type": "MessageError"})
     ask(service, "prepare", row_ids=ids(table))
-    many = {"row_ids": ids(table), "rounds": np.zeros(100, dtype=int)}
+    many = {"row_ids": ids(table), "numbers": np.zeros(100, dtype=int)}
     assert ask(service, "predict", **many) == ("error", {"type": "RequestRefused"})
+
+
+def test_oversized_replies_are_refused(table, tmp_path, rng):
+    service = OrganizationService("bank", table, "id", SECRET, tmp_path, max_bytes=12_000)
+    ask(service, "prepare", row_ids=ids(table))
+    request = fit_request(table, rng, folds=np.arange(60) % 5)
+    assert ask(service, "fit_round", **request)[0] == "ok"
+    asked = {"row_ids": ids(table), "numbers": np.zeros(3, dtype=int)}
+    assert ask(service, "predict", **asked)[0] == "ok"
+    reply = ask(service, "predict", apart=True, **asked)  # 3 x 5 x 2 x 60 numbers
+    assert reply == ("error", {"type": "RequestRefused"})
 
 
 def test_the_text_of_an_error_stays_in_the_log(table, tmp_path, rng, caplog):

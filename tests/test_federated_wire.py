@@ -72,7 +72,7 @@ def test_objects_do_not_leave(value):
         message(header(arrays=[["a", "<f8", [True]]]), bytes(8)),
         message(header(arrays=[["a", "<f8", [2]]]), bytes(8)),
         message(header(arrays=[["a", "<f8", [1]]]), bytes(9)),
-        message(header(arrays=[["a", "<f8", [1, 1, 1, 1]]]), bytes(8)),
+        message(header(arrays=[["a", "<f8", [1, 1, 1, 1, 1]]]), bytes(8)),
         message(header(arrays=[["a", "|b1", [1]]]), b"\x02"),
         message(header({"a": 1}, [["a", "<f8", [1]]]), bytes(8)),
         message(header(arrays=[["a", "<f8", [0]]] * 9)),

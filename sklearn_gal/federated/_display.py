@@ -5,7 +5,10 @@ from sklearn.utils.validation import check_is_fitted
 
 
 class CommunicationDisplay:
-    """Bytes and seconds per organization and round of a federated fit.
+    """Bytes and seconds per organization and request of a federated fit.
+
+    In a round with interactions, an organization can get several requests, one after the
+    other. Without interactions, it gets one request per round.
 
     It is recommended to use
     :func:`~sklearn_gal.federated.CommunicationDisplay.from_estimator` to create a display.
@@ -58,7 +61,7 @@ class CommunicationDisplay:
         return cls(communication=estimator.communication_).plot(axes=axes)
 
     def per_round(self, quantity):
-        """Sum a quantity over the calls of each round, for each organization.
+        """Sum a quantity over the calls of each request, for each organization.
 
         Parameters
         ----------
@@ -67,22 +70,22 @@ class CommunicationDisplay:
 
         Returns
         -------
-        totals : dict of str to ndarray of shape (n_rounds,)
-            Totals of each organization. A total is 0 if the organization was not called
-            in that round.
+        totals : dict of str to ndarray of shape (n_requests,)
+            Totals of each organization by request number, the `round` of `communication`.
+            A total is 0 if the organization has not received that request.
         """
         calls = self.communication
-        rounds, organizations = calls["round"], calls["organization"]
-        n_rounds = rounds.max(initial=-1) + 1
+        numbers, organizations = calls["round"], calls["organization"]
+        n_requests = numbers.max(initial=-1) + 1
         totals = {}
         for name in dict.fromkeys(organizations.tolist()):
-            chosen = (organizations == name) & (rounds >= 0)
+            chosen = (organizations == name) & (numbers >= 0)
             amounts = calls[quantity][chosen]
-            totals[name] = np.bincount(rounds[chosen], amounts, minlength=n_rounds)
+            totals[name] = np.bincount(numbers[chosen], amounts, minlength=n_requests)
         return totals
 
     def plot(self, axes=None):
-        """Plot bytes and seconds over the rounds, with a cross for each failed call.
+        """Plot bytes and seconds over the requests, with a cross for each failed call.
 
         Parameters
         ----------
@@ -113,25 +116,25 @@ class CommunicationDisplay:
         sent, received = self.per_round("bytes_sent"), self.per_round("bytes_received")
         seconds = self.per_round("seconds")
         for i, name in enumerate(seconds):
-            rounds = np.arange(1, len(seconds[name]) + 1)
+            numbers = np.arange(1, len(seconds[name]) + 1)
             style = {"color": f"C{i}"}
-            bytes_ax.plot(rounds, sent[name] / 1e3, label=f"to {name}", **style)
+            bytes_ax.plot(numbers, sent[name] / 1e3, label=f"to {name}", **style)
             bytes_ax.plot(
-                rounds, received[name] / 1e3, label=f"from {name}", linestyle="--", **style
+                numbers, received[name] / 1e3, label=f"from {name}", linestyle="--", **style
             )
-            seconds_ax.plot(rounds, seconds[name], label=name, **style)
-            failed = self._failed_rounds(name)
+            seconds_ax.plot(numbers, seconds[name], label=name, **style)
+            failed = self._failed_requests(name)
             seconds_ax.plot(failed + 1, seconds[name][failed], "x", **style)
         bytes_ax.set_ylabel("kilobytes")
         seconds_ax.set_ylabel("seconds")
-        seconds_ax.set_xlabel("round")
+        seconds_ax.set_xlabel("request")
         for ax in self.axes_:
             ax.set_ylim(0, 1.1 * ax.get_ylim()[1])
             ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
         return self
 
-    def _failed_rounds(self, name):
-        """Return the rounds in which a call to an organization failed."""
+    def _failed_requests(self, name):
+        """Return the numbers of the requests for which a call to an organization failed."""
         calls = self.communication
         failed = (calls["organization"] == name) & (calls["error"] != "")
         return np.unique(calls["round"][failed & (calls["round"] >= 0)])

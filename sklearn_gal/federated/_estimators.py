@@ -178,9 +178,11 @@ class FederatedGALClassifier(FederatedGAL, GALClassifier):
     Attributes
     ----------
     communication_ : Bunch of arrays
-        Calls between hosts, an entry per call: `organization`, `call`, `round`
-        (-1 outside the rounds), `bytes_sent`, `bytes_received`, `seconds` and `error`, the
-        type of the failure, empty if there was none.
+        Calls between hosts, an entry per call: `organization`, `call`, `round`,
+        `bytes_sent`, `bytes_received`, `seconds` and `error`, the type of the failure,
+        empty if there was none. `round` is the number of the request to the organization
+        (-1 outside the rounds). It is the round unless there are interactions, with which
+        an organization can get several requests in a round.
     estimators_ : list of lists
         As in :class:`~sklearn_gal.GALClassifier`; None in place of models on other
         hosts.
@@ -322,9 +324,11 @@ class FederatedGALRegressor(FederatedGAL, GALRegressor):
     Attributes
     ----------
     communication_ : Bunch of arrays
-        Calls between hosts, an entry per call: `organization`, `call`, `round`
-        (-1 outside the rounds), `bytes_sent`, `bytes_received`, `seconds` and `error`, the
-        type of the failure, empty if there was none.
+        Calls between hosts, an entry per call: `organization`, `call`, `round`,
+        `bytes_sent`, `bytes_received`, `seconds` and `error`, the type of the failure,
+        empty if there was none. `round` is the number of the request to the organization
+        (-1 outside the rounds). It is the round unless there are interactions, with which
+        an organization can get several requests in a round.
     estimators_ : list of lists
         As in :class:`~sklearn_gal.GALRegressor`; None in place of models on other
         hosts.

@@ -65,24 +65,25 @@ class FederatedParticipants(Participants):
     def predict_candidates(self, X, candidates, n_requests, apart):
         """Yield what participants predict by the functions of a round.
 
-        Organizations on other hosts predict the means of the chains for several rounds at
-        once. The chains apart they predict round by round, because the sums of a matrix
-        product of another width are rounded in another way.
+        Organizations on other hosts are asked for the functions of several rounds at once.
+        If the chains are wanted apart, they are asked round by round: linear models are
+        merged into a matrix product, and another width may round its sums differently.
         """
         if not apart:
             participants = list(self)
+            asked = [(participants[each.participant], each.number) for each in candidates]
             missing = [
-                (participants[each.participant], each.number)
-                for each in candidates
-                if is_remote(participants[each.participant])
-                and not participants[each.participant].has_fetched(X, each.number)
+                (each, number)
+                for each, number in asked
+                if is_remote(each) and not each.has_fetched(X, number)
             ]
 
-            def fetch(participant, number):
+            def fetch(missing):
+                participant, number = missing
                 participant.fetch(X, range(number, max(number + 1, n_requests)))
 
             with Threads(self.n_at_once(None)) as threads:
-                threads.map(lambda each: fetch(*each), missing)
+                threads.map(fetch, missing)
         yield from super().predict_candidates(X, candidates, n_requests, apart)
 
 

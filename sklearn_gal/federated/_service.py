@@ -343,7 +343,8 @@ class ServedFit:
         self.index = None
         models = DiskModels(folder)
         self._local = ServedOrganization(name, estimator, np.arange(n_columns), models)
-        self._n_rows = self._chains = self._latest = None
+        self._n_rows = self._latest = None
+        self._chains = None  # digest of the folds of several chains, which stay the same
 
     def prepare(self, view, present, sample_weight):
         """Receive the training rows."""
@@ -368,7 +369,7 @@ class ServedFit:
         if folds is not None:
             folds = self._checked_folds(folds)
         if n_chains != (1 if folds is None else folds.n_chains):
-            raise RequestRefused(f"residual has {n_chains} chains, and folds differ")
+            raise RequestRefused("residual must have one chain per fold")
         division = b"" if folds is None else _digest(folds.numbers)
         if folds is not None and folds.stay:
             if self._chains not in (None, division):
@@ -382,20 +383,19 @@ class ServedFit:
         return self._latest[1]
 
     def _checked_folds(self, numbers):
-        """Return `Folds`; refuse numbers that do not divide the training rows."""
-        if numbers.shape != (self._n_rows,) or not 0 <= numbers.max() < self._n_rows:
-            raise RequestRefused("folds must have one valid number per row")
-        folds = Folds(numbers.astype(np.intp))
-        if numbers.min() < (0 if folds.stay else NO_FOLD):
-            raise RequestRefused("folds must have one valid number per row")
-        return folds
+        """Return `Folds`; only with a single fold there may be rows without one."""
+        if numbers.shape == (self._n_rows,) and 0 <= numbers.max() < self._n_rows:
+            folds = Folds(numbers.astype(np.intp))
+            if numbers.min() >= (0 if folds.stay else NO_FOLD):
+                return folds
+        raise RequestRefused("folds must have one valid number per row")
 
     def predict(self, view, present, numbers, coefficients, apart):
         """Return the weighted sum of predictions of models, (n_samples, n_outputs).
 
-        Without coefficients, the predictions of single models have the shape (n_samples,
-        n_numbers, n_chains, n_outputs). Unless the chains are asked for apart, there is only
-        their mean. None if the organization has none of the models.
+        Without coefficients, return the predictions of single models, (n_samples,
+        n_numbers, n_chains, n_outputs), with the mean of the chains unless they are wanted
+        apart. They are NaN for a number without a model; None if there is no model at all.
         """
         unknown = [number for number in numbers if number not in self._local.models]
         if unknown:
