@@ -254,6 +254,8 @@ def test_what_it_reports(regression):
     assert (exchanges["error"] == "").all()
     model.predict(regression.frame)
     assert model.communication_["call"].tolist().count("predict") == 3
+    list(model.staged_predict(regression.frame))  # the functions of all rounds at once
+    assert model.communication_["call"].tolist().count("predict") == 6
 
 
 def test_warm_start_continues_elsewhere_too(case):
@@ -302,9 +304,10 @@ class Leaving(Recording):
         return super().call(organization, request, timeout)
 
 
-def test_no_message_holds_a_column_or_the_target_or_a_model(case):
+@pytest.mark.parametrize("interactions", [False, True])
+def test_no_message_holds_a_column_or_the_target_or_a_model(case, interactions):
     federation = case.federation(Recording)
-    model = case.federated(federation, early_stopping=True)
+    model = case.federated(federation, early_stopping=True, interactions=interactions)
     model.fit(case.frame, case.y)
     model.predict(case.frame)
     list(model.staged_predict(case.frame))

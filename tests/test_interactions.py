@@ -20,8 +20,11 @@ from sklearn_gal.federated import (
     FederatedGALRegressor,
     Federation,
     LocalChannel,
+    OrganizationError,
     OrganizationService,
+    OrganizationWarning,
 )
+from sklearn_gal.federated._wire import decode
 from sklearn_gal.inspection import assistance_report
 from sklearn_gal.privacy import LaplaceMechanism
 
@@ -320,10 +323,18 @@ def test_forests_of_several_outputs():
 # --- between hosts ------------------------------------------------------------------------
 
 
-def services_of(X, folder):
+def services_of(X, folder, estimator=None):
     frame = pd.DataFrame(X, columns=list("abcdef")).assign(id=np.arange(len(X)))
     services = [
-        OrganizationService(name, frame, "id", "s" * 16, folder / name, columns=columns)
+        OrganizationService(
+            name,
+            frame,
+            "id",
+            "s" * 16,
+            folder / name,
+            columns=columns,
+            estimator=estimator,
+        )
         for name, columns in (("bank", ["c", "d"]), ("shop", ["e", "f"]))
     ]
     return frame[["id", "a", "b"]], services
@@ -332,6 +343,7 @@ def services_of(X, folder):
 @pytest.mark.parametrize("interactions", [True, False])
 def test_who_joins_between_hosts(tmp_path, interactions):
     X, y = task(GALRegressor, 300)
+    y += X[:, 0] + X[:, 2]  # so that rounds without gates descend, too
     own, services = services_of(X, tmp_path)
     few, all_of_them = (
         Federation(LocalChannel(services), "s" * 16, names)
@@ -353,6 +365,7 @@ def test_who_joins_between_hosts(tmp_path, interactions):
 
 def test_the_only_other_host_cannot_leave(tmp_path):
     X, y = task(GALRegressor, 300)
+    y += X[:, 0]
     own, services = services_of(X, tmp_path)
     federation = Federation(LocalChannel(services), "s" * 16, ["bank"])
     model = FederatedGALRegressor(
@@ -362,27 +375,81 @@ def test_the_only_other_host_cannot_leave(tmp_path):
         model.drop_organization("bank", own, y)
 
 
+@pytest.mark.parametrize("linear", [False, True])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"cv": None, "early_stopping": True},
+        {"subsample": 0.6},
+        {"missing_rows": "abstain"},
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("gal", [GALRegressor, GALClassifier])
-def test_between_hosts_to_the_last_bit(gal, tmp_path):
-    X, y = task(gal)
-    own, services = services_of(X, tmp_path)
+def test_between_hosts_to_the_last_bit(rng, gal, settings, linear, tmp_path):
+    X, y = task(gal, 300)
+    estimator = make_pipeline(StandardScaler(), Ridge()) if linear else None
+    own, services = services_of(X, tmp_path, estimator)
+    if "missing_rows" in settings:
+        X[rng.random(len(X)) < 0.2, 4:] = np.nan
+        services[1]._table[["e", "f"]] = X[:, 4:]
     federation = Federation(LocalChannel(services), "s" * 16)
     federated = FederatedGALRegressor if gal is GALRegressor else FederatedGALClassifier
+    settings = {"interactions": True, "max_iter": 6, "random_state": 0, **settings}
     model = federated(
-        federation,
-        [("holder", None, ["a", "b"])],
-        key="id",
-        interactions=True,
-        max_iter=8,
-        random_state=0,
-    )
-    model.fit(own, y)
-    local = fitted(gal, X, y, max_iter=8)
-    assert_array_equal(model.weights_, local.weights_)
-    assert_array_equal(model.learning_rates_, local.learning_rates_)
-    assert_allclose(raw(model, own), raw(local, X), atol=1e-11)
+        federation, [("holder", estimator, ["a", "b"])], key="id", **settings
+    ).fit(own, y)
+    local = fitted(gal, X, y, held([estimator] * 3), **settings)
     staged = "staged_predict" if gal is GALRegressor else "staged_decision_function"
-    for one, other in zip(
-        getattr(model, staged)(own), getattr(local, staged)(X), strict=True
+    gone = [
+        (model.drop_organization("shop", own, y), local.drop_organization("shop", X, y)),
+        (
+            model.drop_organization("shop", own[9:], y[9:]),
+            local.drop_organization("shop", X[9:], y[9:]),
+        ),
+    ]
+    for one, other in [(model, local), *gone]:
+        assert any(any(each.gates) for each in one._model.rounds)
+        for name in ("weights_", "learning_rates_", "train_loss_", "validation_loss_"):
+            assert_array_equal(getattr(one, name), getattr(other, name))
+        assert_array_equal(raw(one, own), raw(other, X))
+        stages = zip(getattr(one, staged)(own), getattr(other, staged)(X), strict=True)
+        for stage, same_stage in stages:
+            assert_array_equal(stage, same_stage)
+    assert (model.communication_["error"] == "").all()
+
+
+class Refusing:
+    """A channel over which no organization answers the request of a number."""
+
+    def __init__(self, channel, number):
+        self.channel, self.number = channel, number
+        self.organizations = channel.organizations
+
+    def call(self, organization, request, timeout):
+        if decode(request)[1].get("number") == self.number:
+            raise ConnectionResetError
+        return self.channel.call(organization, request, timeout)
+
+
+def test_a_request_that_is_not_answered_is_not_the_round(tmp_path):
+    X, y = task(GALRegressor, 300)
+    own, services = services_of(X, tmp_path)
+    # the first round has one request, as there is no function for gates; the next has two
+    channel = Refusing(LocalChannel(services), number=2)
+    model = FederatedGALRegressor(
+        Federation(channel, "s" * 16), interactions=True, max_iter=2, random_state=0
+    )
+    with pytest.warns(OrganizationWarning, match="did not answer"):
+        model.fit(own["id"], y)
+    assert model.n_iter_ == 2
+    numbers = [[each.number for each in step.candidates] for step in model._model.rounds]
+    assert numbers == [[0, 0], [1, 2, 1, 2]]
+    assert model._model.rounds[1].weights[0, [1, 3]].tolist() == [0, 0]
+    channel.number = 1
+    with (
+        pytest.warns(OrganizationWarning, match="did not answer"),
+        pytest.raises(OrganizationError, match="No organization answered"),
     ):
-        assert_array_equal(one, other)
+        model.fit(own["id"], y)

@@ -61,7 +61,7 @@ class FitSession:
         """Forget the rows of the last call."""
         self._keyed = (None, None)
 
-    def call(self, organization, call, timeout, check, round_number=-1, **fields):
+    def call(self, organization, call, timeout, check, request_number=-1, **fields):
         """Ask an organization, and return what `check` returns for the fields of its reply.
 
         Raises
@@ -87,7 +87,7 @@ class FitSession:
             problem = type(error).__name__
         seconds = time.perf_counter() - begin
         record = CallRecord(
-            organization, call, round_number, len(request), received, seconds, problem
+            organization, call, request_number, len(request), received, seconds, problem
         )
         with self._lock:
             self.calls.append(record)
