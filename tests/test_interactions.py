@@ -360,7 +360,7 @@ def test_who_joins_between_hosts(tmp_path, interactions):
     stages = list(model.staged_predict(own)), list(local.staged_predict(X))
     assert_allclose(*stages, atol=1e-11)
     part = model.set_params(max_iter=14).fit(own[:200], y[:200])  # walks the rounds
-    assert part.n_iter_ == 14
+    assert 12 < part.n_iter_ <= 14  # a round that is rejected may be the last
 
 
 def test_the_only_other_host_cannot_leave(tmp_path):
