@@ -265,6 +265,16 @@ def test_warm_start_continues_elsewhere_too(case):
     assert_same(whole, parts, case.frame, case.frame)
 
 
+def test_an_organization_leaves_a_fit_that_was_continued_with_other_folds(case):
+    gone = []
+    for model, X in ((case.joint(), case.X), (case.federated(), case.frame)):
+        model.set_params(warm_start=True, cv=None, max_iter=2, early_stopping=False)
+        model.fit(X, case.y)
+        model.set_params(cv=2, max_iter=5).fit(X, case.y)
+        gone.append(model.drop_organization("bank", X, case.y))
+    assert_same(*gone, case.X, case.frame)
+
+
 def test_search_and_clone(regression):
     model = regression.federated(max_iter=2)
     assert clone(model).federation is model.federation

@@ -88,8 +88,8 @@ class SavesRounds(Observer):
         descent.disclosure.restore(saved["disclosure"])
         for each in participants:
             if is_remote(each):
-                each.left_out = set(saved["left_out"][each.name])
-                each.n_chains, _, each.n_outputs = descent.train.values[0].shape
+                each.n_chains = dict(saved["n_chains"][each.name])
+                each.n_outputs = descent.train.own.shape[1]
             else:
                 models = self._checkpoint.models(saved["fit_id"], each.name)
                 each.models = {n: models[n] for n in models if n < self._n_requests}
@@ -110,7 +110,7 @@ class SavesRounds(Observer):
             rounds=list(descent.model.rounds),
             raws=[(raw.rows.present, raw.snapshot()) for raw in descent.raws],
             disclosure=descent.disclosure.snapshot(),
-            left_out={each.name: sorted(each.left_out) for each in participants.remote},
+            n_chains={each.name: dict(each.n_chains) for each in participants.remote},
             calls=session.calls,
         )
 

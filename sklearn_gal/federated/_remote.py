@@ -56,8 +56,8 @@ class RemoteOrganization:
         self.deadline = deadline
         self.on_failure = on_failure
         self.answered = False  # whether it has answered a request of the latest round
-        self.left_out = set()  # numbers of the requests of which it has no model
-        self.n_chains = self.n_outputs = None  # of the latest request
+        self.n_chains = {}  # number of chains of its models, by request number
+        self.n_outputs = None
         self._unreachable = False
         self._reconnecting = None
         self._training: Any = None
@@ -69,13 +69,12 @@ class RemoteOrganization:
         return self.__dict__ | dropped | {"_present": (None, None), "_fetched": (None, {})}
 
     def joins(self, n_requests, n_outputs):
-        """Note that it has not received the first requests of a fit."""
-        self.left_out, self.n_outputs = set(range(n_requests)), n_outputs
+        """Note that it has not received the first requests: it has no models of them."""
+        self.n_outputs = n_outputs
 
     def inherit(self, other):
         """Take over what is known of the organization in the fit before."""
-        self.left_out = set(other.left_out)
-        self.n_chains, self.n_outputs = other.n_chains, other.n_outputs
+        self.n_chains, self.n_outputs = dict(other.n_chains), other.n_outputs
 
     def fingerprint(self, X):
         """Return a hash of the row ids of X."""
@@ -144,7 +143,7 @@ class RemoteOrganization:
         """
         if self._unreachable and self._has_reconnected():
             self._unreachable = False
-        self.n_chains, _, self.n_outputs = request.residual.shape
+        n_chains, _, self.n_outputs = request.residual.shape
         fitted = None
         if not self._unreachable:
             fitted = self._attempt(lambda: self._call_fit(request))
@@ -154,10 +153,9 @@ class RemoteOrganization:
             fitted = np.full_like(request.residual, np.nan)
         else:
             self.answered = True
-        if np.isnan(fitted).all():
-            self.left_out.add(request.number)
-        else:
-            self.left_out.discard(request.number)
+        self.n_chains.pop(request.number, None)
+        if not np.isnan(fitted).all():
+            self.n_chains[request.number] = n_chains
         return fitted
 
     def _call_fit(self, request):
@@ -234,7 +232,7 @@ class RemoteOrganization:
         asked = [
             (number, coefficient)
             for number, coefficient in zip(numbers, coefficients, strict=True)
-            if number not in self.left_out
+            if number in self.n_chains
         ]
         if self._has_none_of(X) or not any(coefficient for _, coefficient in asked):
             return 0.0
@@ -254,7 +252,7 @@ class RemoteOrganization:
 
         Empty with a warning if it does not answer and `on_failure` is ``"continue"``.
         """
-        asked = [number for number in numbers if number not in self.left_out]
+        asked = [number for number in numbers if number in self.n_chains]
         if self._has_none_of(X) or not asked:
             return {}
         each = self._ask(X, asked, apart=True)
@@ -264,14 +262,14 @@ class RemoteOrganization:
 
     def has_fetched(self, X, number):
         """Tell whether the predictions of a model have been fetched."""
-        known = number in self.left_out or number in self._fetched[1]
+        known = number not in self.n_chains or number in self._fetched[1]
         return self._fetched[0] is X and known
 
     def fetch(self, X, numbers):
         """Fetch the predictions of single models, which `predict` then returns."""
         at_once = max(1, _FETCH_BYTES // (8 * X.shape[0] * self.n_outputs))
         numbers = list(numbers)[:at_once]
-        asked = [number for number in numbers if number not in self.left_out]
+        asked = [number for number in numbers if number in self.n_chains]
         each = self._ask(X, asked) if asked else None
         if each is None:
             self._fetched = X, dict.fromkeys(numbers, 0.0)
@@ -303,7 +301,7 @@ class RemoteOrganization:
             self._check_present(present)
             if "prediction" not in reply:
                 return present, None
-            each = (len(numbers), self.n_chains if apart else 1)
+            each = (len(numbers), self.n_chains[int(numbers[0])] if apart else 1)
             if coefficients is not None:
                 each = ()
             shape = (len(row_ids), *each, self.n_outputs)
@@ -334,7 +332,7 @@ class RemoteOrganization:
     def release(self, n_requests):
         """Have it forget the training rows, and models of numbers from `n_requests` on."""
         self._training = self._training_present = None
-        self.left_out = {number for number in self.left_out if number < n_requests}
+        self.n_chains = {n: chains for n, chains in self.n_chains.items() if n < n_requests}
         self.forget_rows()
         if self._unreachable:
             return
