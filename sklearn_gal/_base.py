@@ -258,6 +258,7 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
             plan=plan,
             identity=parts[0].identity,
             snapshots=snapshots if self.warm_start else [],
+            held_out=_held_out(data, raws[0]),
         )
 
     def _fold_plan(self, data, state, previous):
@@ -426,8 +427,12 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
         if self.warm_start and is_training_data:
             fingerprints = data.fingerprints(model.participants, chains)
             snapshots = [Snapshot(fingerprints, train.snapshot())]
-        settings = self._state.settings | {"interactions": estimator.interactions}
-        estimator._state = replace(self._state, snapshots=snapshots, settings=settings)
+        estimator._state = replace(
+            self._state,
+            snapshots=snapshots,
+            settings=self._state.settings | {"interactions": estimator.interactions},
+            held_out=_held_out(data, train),
+        )
         return estimator
 
     def _parameters_without(self, name):
@@ -440,3 +445,10 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
             "organizations": organizations,
             "interactions": interactions_among(self.interactions, names),
         }
+
+
+def _held_out(data, train):
+    """Return the judged predictions of the rows given to `fit`; None without folds."""
+    if train.judged is None:
+        return None
+    return data.in_rows_given(train.judged.own(train))

@@ -171,6 +171,15 @@ class GALClassifier(ClassifierMixin, BaseGAL):
     validation_loss_ : ndarray of shape (n_rounds + 1,) or (0,)
         Overarching loss that early stopping monitors, like `train_loss_`. It is empty
         without early stopping.
+    interaction_strength_ : ndarray of shape (n_organizations, n_organizations)
+        By how much each organization (diagonal) and each pair has decreased `train_loss_`,
+        in proportion to what their functions explained of the pseudo-residuals. Each pair
+        has half of its decrease in either of its places, so that the sum over all is the
+        decrease from the first to the last entry of `train_loss_`.
+    oof_decision_function_ : ndarray of shape (n_samples,) or (n_samples, n_classes)
+        Out-of-fold raw predictions of the training rows, in the form of
+        `decision_function`. No model, weight or rate that predicts a row was fitted to it
+        or chosen on it. NaN for rows of weight 0. Defined only with cross-fitting.
     stop_reason_ : str
         Why the fit ended: "max_iter", "no_descent" (no step along the assisted direction
         lowers the loss), "early_stopping" (the validation loss no longer improves), or
@@ -369,6 +378,12 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         """
         check_is_fitted(self)
         raw = self._raw(X)
+        return raw[:, 0] if raw.shape[1] == 1 else raw
+
+    @property
+    def oof_decision_function_(self) -> np.ndarray:
+        """Out-of-fold raw predictions of the training rows, as `decision_function`."""
+        raw = self._held_out_raw("oof_decision_function_")
         return raw[:, 0] if raw.shape[1] == 1 else raw
 
     def predict(self, X) -> np.ndarray:

@@ -22,6 +22,13 @@ class FittedAttributes:
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_model")
 
+    def _held_out_raw(self, attribute):
+        """Return raw predictions of the training rows, each held out."""
+        check_is_fitted(self)
+        if self._state.held_out is None:
+            raise AttributeError(f"Without cross-fitting (cv=None) there is no {attribute}.")
+        return self._state.held_out
+
     @property
     def n_iter_(self) -> int:
         """Number of rounds."""
@@ -80,6 +87,24 @@ class FittedAttributes:
         losses = [each.validation_loss for each in self._model.rounds]
         losses.insert(0, self._model.baseline_losses[1])
         return np.array([loss for loss in losses if loss is not None])
+
+    @property
+    def interaction_strength_(self) -> np.ndarray:
+        """Decrease of `train_loss_` by each pair, (n_organizations, n_organizations)."""
+        check_is_fitted(self)
+        participants, owner = self._model.participants, self._model.patterns.owner
+        position = {name: m for m, name in enumerate(participants.names)}
+        strength = np.zeros((len(position), len(position)))
+        decreases = -np.diff(self.train_loss_)
+        for each, decrease in zip(self._model.rounds, decreases, strict=True):
+            explained = np.maximum(each.explained, 0.0)
+            shares = decrease * explained / (explained.sum() or 1.0)
+            for (participant, _, gate), share in zip(each.candidates, shares, strict=True):
+                m = owner[participant]
+                other = position.get(getattr(gate, "partner", None), m)  # it may have left
+                strength[m, other] += share / 2
+                strength[other, m] += share / 2
+        return strength
 
     @property
     def privacy_spent_(self) -> Bunch:

@@ -159,6 +159,15 @@ class GALRegressor(RegressorMixin, BaseGAL):
     validation_loss_ : ndarray of shape (n_rounds + 1,) or (0,)
         Overarching loss that early stopping monitors, like `train_loss_`. It is empty
         without early stopping.
+    interaction_strength_ : ndarray of shape (n_organizations, n_organizations)
+        By how much each organization (diagonal) and each pair has decreased `train_loss_`,
+        in proportion to what their functions explained of the pseudo-residuals. Each pair
+        has half of its decrease in either of its places, so that the sum over all is the
+        decrease from the first to the last entry of `train_loss_`.
+    oof_prediction_ : ndarray, shaped like y
+        Out-of-fold predictions of the training rows. No model, weight or rate that predicts
+        a row was fitted to it or chosen on it. NaN for rows of weight 0. Defined only with
+        cross-fitting.
     stop_reason_ : str
         Why the fit ended: "max_iter", "no_descent" (no step along the assisted direction
         lowers the loss), "early_stopping" (the validation loss no longer improves), or
@@ -351,6 +360,11 @@ class GALRegressor(RegressorMixin, BaseGAL):
         """
         for raw in self._staged_raw(X):
             yield self._to_predictions(raw)
+
+    @property
+    def oof_prediction_(self) -> np.ndarray:
+        """Out-of-fold predictions of the training rows, shaped like y."""
+        return self._to_predictions(self._held_out_raw("oof_prediction_"))
 
     def _to_predictions(self, raw):
         loss = self._model.loss

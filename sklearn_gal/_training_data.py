@@ -30,6 +30,8 @@ class TrainingData:
         Fold numbers of a splitter that the user gave.
     fit_params : tuple of dict
         Parameters of the local fits, one dict per organization.
+    counts : ndarray of bool, default=None
+        Which of the rows given to `fit` these are; None: all.
     """
 
     X: Any
@@ -38,6 +40,7 @@ class TrainingData:
     strata: np.ndarray
     folds: np.ndarray | None = None
     fit_params: tuple[dict, ...] = ()
+    counts: np.ndarray | None = None
 
     def __len__(self):
         return len(self.y)
@@ -46,7 +49,16 @@ class TrainingData:
         """Return the rows without those of weight 0."""
         if self.sample_weight is None or self.sample_weight.all():
             return self
-        return self.take(np.flatnonzero(self.sample_weight))
+        counts = self.sample_weight != 0
+        return replace(self.take(np.flatnonzero(counts)), counts=counts)
+
+    def in_rows_given(self, values):
+        """Return values of all rows given to `fit`; NaN where the weight is 0."""
+        if self.counts is None:
+            return values
+        in_all = np.full((len(self.counts), *values.shape[1:]), np.nan)
+        in_all[self.counts] = values
+        return in_all
 
     def take(self, rows):
         """Return a selection of the rows."""

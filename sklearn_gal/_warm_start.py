@@ -55,6 +55,9 @@ class FitState:
         As of `TrainingData.identity`.
     snapshots : list of Snapshot, default=()
         Of the training rows and the validation rows, with ``warm_start=True``.
+    held_out : ndarray of shape (n_samples, n_outputs), default=None
+        Raw predictions of the rows given to `fit` by models and weights that have not seen
+        them. None without cross-fitting.
     """
 
     seed: int
@@ -63,6 +66,7 @@ class FitState:
     plan: FoldPlan | None = None
     identity: str | None = None
     snapshots: Sequence[Snapshot] = ()
+    held_out: np.ndarray | None = None
 
     def folds(self, data):
         """Return the folds of the rounds, for the training data."""

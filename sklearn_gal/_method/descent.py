@@ -150,12 +150,10 @@ class Descent:
 
     def _explained(self, step, proposal, residual):
         """Return the share of the squared residual that every candidate explains."""
-        explained = np.zeros(len(proposal.candidates))
-        if self.model.gated:
-            for j in np.flatnonzero(step.coefficients(0)):
-                explained[j] = np.vdot(proposal.fitted[j], residual)
-            explained *= step.coefficients(0) / np.vdot(residual, residual)
-        return explained
+        explained = step.coefficients(0)
+        for j in np.flatnonzero(explained):
+            explained[j] *= np.vdot(proposal.fitted[j], residual)
+        return explained / np.vdot(residual, residual)
 
     def _record(self, step, explained):
         """Move the other rows by a step, and return the record of the round."""
