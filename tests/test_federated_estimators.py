@@ -38,6 +38,8 @@ from sklearn_gal.privacy import LaplaceMechanism
 
 SECRET = "0123456789abcdef"
 N_ROWS = 150
+# without interactions a request is a round
+SETTINGS = {"max_iter": 5, "random_state": 0, "interactions": False}
 # the label holder's own organization, and those elsewhere
 HOSPITAL = Ridge(alpha=0.5)
 ELSEWHERE = {
@@ -77,13 +79,12 @@ class Case:
     def joint(self, names=("hospital", *ELSEWHERE), **params):
         estimators = {"hospital": HOSPITAL} | ELSEWHERE
         organizations = [(name, estimators[name], self.parts[name]) for name in names]
-        return self.together(organizations, **{"max_iter": 5, "random_state": 0} | params)
+        return self.together(organizations, **SETTINGS | params)
 
     def federated(self, federation=None, own=True, **params):
         organizations = [("hospital", HOSPITAL, self.parts["hospital"])] if own else None
         federation = self.federation() if federation is None else federation
-        params = {"max_iter": 5, "random_state": 0, "key": "pid"} | params
-        return self.apart(federation, organizations, **params)
+        return self.apart(federation, organizations, **{"key": "pid"} | SETTINGS | params)
 
     @property
     def frame(self):

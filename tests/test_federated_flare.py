@@ -521,6 +521,7 @@ def test_an_organization_is_killed_and_comes_back(hosts, federation):
     frame = X[columns("hospital")].assign(key=ids)
     own = [("hospital", Slow(), columns("hospital"))]
     params = {"max_iter": 12, "weights": "uniform", "line_search": False, "deadline": 8}
+    params["interactions"] = False  # a request is a round
     model = federated("regressor", federation, on_failure="continue", **params)
     model.set_params(organizations=own)
 
