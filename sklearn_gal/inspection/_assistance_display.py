@@ -48,6 +48,7 @@ class AssistanceDisplay:
     See Also
     --------
     ContributionDisplay : What each organization contributes to the predictions.
+    InteractionDisplay : What organizations and pairs of organizations explain.
     assistance_report : How much each organization improves the score on new rows.
 
     References

@@ -48,6 +48,7 @@ class ContributionDisplay:
     See Also
     --------
     AssistanceDisplay : Weights, learning rates and losses over the rounds.
+    InteractionDisplay : What organizations and pairs of organizations explain.
     assistance_report : How much each organization improves the score on new rows.
 
     Examples
