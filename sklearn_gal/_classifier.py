@@ -39,8 +39,9 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         - *name*: a unique string without ``"__"``. The estimator is available as the
           parameter ``<name>``, and its parameters as ``<name>__<parameter>``.
         - *estimator*: a regressor, a pipeline that ends in one, or None for the default, a
-          small :class:`lightgbm.LGBMRegressor` of ten trees with four leaves. Classifiers
-          cannot be used, because pseudo-residuals are real numbers.
+          :class:`lightgbm.LGBMRegressor` with a single tree whose size follows the number
+          of rows, see :func:`default_learner`. Classifiers cannot be used, because
+          pseudo-residuals are real numbers.
         - *columns*: a name, a position, a list of either, a slice, a boolean mask, or a
           callable that takes X and returns one of these.
 
@@ -51,57 +52,66 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         for binary targets. It can also be an object from :mod:`sklearn_gal.losses` or any
         object with the methods `value`, `pseudo_residual` and `baseline`. Probabilities
         also require the method `inverse_link`.
-    max_iter : int, default=100
-        Maximum number of rounds.
-    learning_rate : float, default=0.3
+    max_iter : int or None, default=None
+        Maximum number of rounds. None is 100. With cross-fitting, it is 45 from 5,000 rows
+        on, and 90 with more than two classes.
+    learning_rate : float or "auto", default="auto"
         Factor by which the assisted learning rate of each round is multiplied. With
-        ``line_search=False``, it is the rate of all rounds.
+        ``line_search=False``, it is the rate of all rounds. "auto" is 0.3. With
+        cross-fitting, it is 0.5 from 5,000 rows on, and 0.4 with more than two classes.
     line_search : bool, default=True
         Whether to search the rate with the smallest overarching loss in each round. Fitting
-        stops when no step lowers the loss. If each round draws new folds or a new
-        subsample and `privacy` is None, it stops after three such rounds in a row, with
-        interactions after eleven.
+        stops when no step lowers the loss. With cross-fitting, with interactions, or if
+        each round draws a new subsample, it stops after eleven such rounds in a row, with
+        `privacy` after three.
     weights : {"optimal", "nonnegative", "optimal_absolute", "uniform"} or callable, \
             default="optimal"
-        Method to choose the assistance weights of the organizations in each round.
+        Method to choose the assistance weights of the functions that the organizations have
+        fitted in a round.
 
-        - "optimal": non-negative weights that sum to one and minimise the squared error to
-          the pseudo-residual, as in the paper. With cross-fitting, an organization whose
-          out-of-fold predictions are not descent directions gets weight 0.
+        - "optimal": without held-out rows, non-negative weights that sum to one and
+          minimise the squared error to the pseudo-residual, as in the paper. With
+          cross-fitting or ``subsample < 1``, the weights of "nonnegative" among the
+          functions that are descent directions. The others get weight 0.
         - "nonnegative": non-negative least squares without the constraint on the sum. The
           solution is divided by its sum. The weights are more even if each organization
           explains another part of the residual.
-        - "optimal_absolute": like "optimal", but for the absolute error. This is a linear
-          programme whose size grows with the number of rows.
+        - "optimal_absolute": weights that sum to one and minimise the absolute error. This
+          is a linear programme whose size grows with the number of rows. With held-out rows
+          it is restricted to descent directions.
         - "uniform": equal weights.
         - callable ``(residual, fitted, sample_weight) -> weights``: receives arrays of
-          shapes (n_samples, n_outputs), (n_samples, n_organizations, n_outputs) and
-          (n_samples,) or None, and returns an array of shape (n_organizations,).
+          shapes (n_samples, n_outputs), (n_samples, n_functions, n_outputs) and
+          (n_samples,) or None, and returns an array of shape (n_functions,). Without
+          interactions, there is one function per organization.
     cv : "auto", None, int, splitter or iterable, default="auto"
-        Cross-fitting strategy for the fitted values, from which weights, rate and next
-        residual are computed.
+        Cross-fitting strategy for the fitted values, from which weights and rate are
+        computed.
 
         - None: no cross-fitting. The models predict the rows they were fitted to, as in
           the paper.
-        - int: number of folds, drawn at random in each round and stratified by class. Each
-          organization fits one model per fold to the other folds, and the fitted values are
-          out-of-fold. Predictions average the models of the folds.
-        - splitter or iterable of (train, test) splits: folds for all rounds. Each row must
-          be in exactly one test set.
-        - "auto": two folds, or five if there are fewer than 200 rows. None if there are
-          fewer than 20 rows, or with ``subsample < 1``.
+        - int: number of folds, drawn at random before the first round and stratified by
+          class. Each fold has a *chain*: a descent of the rows outside the fold, with
+          residuals and local models of its own. All chains have the same weights and rate,
+          which are chosen on predictions of each row by the chain that has not seen it.
+          Predictions average the chains.
+        - splitter or iterable of (train, test) splits: the folds. Each row must be in
+          exactly one test set.
+        - "auto": five folds, or three from 5,000 rows on; two with `privacy`. None if there
+          are fewer than 20 rows, or with ``subsample < 1``.
     subsample : float, default=1.0
         Fraction of the rows that is drawn at random to fit each round. If it is less than
         1, weights and rate are chosen on the other rows, and `cv` must be "auto" or None.
     interactions : {"auto", True, False} or list of tuples of two names, default="auto"
-        Whether to model products of functions of two organizations. In about half of the
-        rounds an organization fits the residual multiplied by a gate, a function of
-        another organization's columns with values between -1 and 1, and what it fits is
-        multiplied by the same gate.
+        Whether to model products of functions of two organizations. In each round, an
+        organization fits the residual, and also the residual multiplied by a gate, a
+        function of another organization's columns with values between -1 and 1. What it
+        fits to this product is multiplied by the same gate. With more than two classes,
+        there are up to two gates for each organization in a round.
 
         - False: no gates, which gives the additive model of the paper.
         - True: gates between all organizations.
-        - "auto": True from 1,000 rows on, unless `privacy` perturbs the residual.
+        - "auto": True with cross-fitting, unless `privacy` perturbs the residual.
         - list of pairs of names, e.g. ``[("bank", "shop")]``: gates between these
           organizations only.
     label_holder : str or None, default=None
@@ -128,8 +138,9 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         so far. Its estimator must support two-dimensional targets.
     early_stopping : bool or "auto", default="auto"
         Whether to stop when the validation loss no longer improves. With cross-fitting,
-        this is the out-of-fold training loss. Otherwise, some rows are held out to compute
-        it. "auto" enables early stopping from 10,000 rows on.
+        this is the loss of out-of-fold predictions of the training rows, see
+        `validation_loss_`. Otherwise, some rows are held out to compute it. "auto" enables
+        early stopping with cross-fitting, and without it from 10,000 rows on.
     validation_fraction : int or float, default=0.1
         Number or fraction of rows to hold out for early stopping without cross-fitting.
     n_iter_no_change : int, default=10
@@ -155,22 +166,27 @@ class GALClassifier(ClassifierMixin, BaseGAL):
     Attributes
     ----------
     estimators_ : list of lists
-        Fitted local models, ``estimators_[round][organization]``. In a cross-fitted round,
-        each entry averages its fold models, available as `.estimators`. An entry is None if
-        the organization did not take part in that round, because it had too few rows or
-        joined later.
+        Local models fitted to the residual itself, ``estimators_[round][organization]``.
+        With cross-fitting, each entry averages the models of the chains, available as
+        `.estimators`. An entry is None if the organization did not take part in that round,
+        because it had too few rows or joined later. Models whose predictions are multiplied
+        by a gate are not listed.
     weights_ : ndarray of shape (n_rounds, n_organizations)
-        Assistance weights.
+        Assistance weights, with interactions the sum over an organization's functions. All
+        are 0 in a round without a step.
     learning_rates_ : ndarray of shape (n_rounds,)
         Assisted learning rates, multiplied by `learning_rate`.
     baseline_prediction_ : ndarray of shape (n_outputs,)
         Raw prediction before the first round, in link space.
     train_loss_ : ndarray of shape (n_rounds + 1,)
         Overarching loss on the training rows, before the first round and after each round.
-        With cross-fitting, it is the loss of the out-of-fold predictions.
+        With cross-fitting, it is the loss of the out-of-fold predictions on which weights
+        and rates were chosen.
     validation_loss_ : ndarray of shape (n_rounds + 1,) or (0,)
-        Overarching loss that early stopping monitors, like `train_loss_`. It is empty
-        without early stopping.
+        Overarching loss that early stopping monitors, before the first round and after each
+        round. With cross-fitting, it is the loss of out-of-fold predictions of the training
+        rows whose weights and rates were chosen on other folds; the last entry is that of
+        `oof_decision_function_`. It is empty without early stopping.
     interaction_strength_ : ndarray of shape (n_organizations, n_organizations)
         By how much each organization (diagonal) and each pair has decreased `train_loss_`,
         in proportion to what their functions explained of the pseudo-residuals. Each pair
@@ -201,11 +217,13 @@ class GALClassifier(ClassifierMixin, BaseGAL):
     label_holder_ : str
         Name of the organization that holds y.
     privacy_spent_ : Bunch
-        Privacy budget that each row has spent, with `privacy` only: the number of rounds
-        in which assistors received residuals (`n_rounds`), the budget of a round
+        Privacy budget that each row has spent, with `privacy` only: the number of perturbed
+        residuals of the row that assistors received (`n_rounds`), the budget of each
         (`epsilon_per_round`), and the total by basic composition (`epsilon`) and by
         advanced composition (`epsilon_advanced`), which holds up to a probability of
-        `delta` = 1e-6. Budgets are infinite if the mechanism guarantees none.
+        `delta` = 1e-6. With two folds or ``cv=None``, a row's residual is sent once in a
+        round. With K folds it is sent K - 1 times, and with ``interactions=True`` again for
+        each gate. Budgets are infinite if the mechanism guarantees none.
     n_iter_ : int
         Number of rounds. If it is 0, no step lowered the loss, and the model predicts the
         baseline.
@@ -224,30 +242,41 @@ class GALClassifier(ClassifierMixin, BaseGAL):
     Notes
     -----
     The raw prediction is ``F(x) = F0 + sum_t rate_t sum_m w_tm f_tm(x_m)``, see
-    equations 1 to 4 of the paper. It has one output for two classes, and otherwise one
+    equations 1 to 4 of the paper. With cross-fitting, ``f_tm`` is the mean over the chains.
+    With interactions, a round has several functions of an organization, and some of them
+    are multiplied by a gate. It has one output for two classes, and otherwise one
     output per class.
 
     An estimator always receives its columns as a table, even a single column. Organizations
     can have columns in common, and columns of X that are not listed are not used. With
     several outputs, an estimator that supports two-dimensional targets is fitted once, and
     any other estimator is cloned for each output. The seed of a local fit depends only on
-    `random_state`, the round and the organization.
+    `random_state`, the organization and the number of the request to it, which is the round
+    if there are no interactions.
 
-    With cross-fitting, "optimal" and "optimal_absolute" weights are restricted to the
-    organizations whose inner product with the pseudo-residual exceeds one standard error.
-    If there are none, they are restricted to those with a positive inner product.
+    With cross-fitting or ``subsample < 1``, "optimal" and "optimal_absolute" weights are
+    restricted to the functions whose inner product with the pseudo-residual exceeds one
+    standard error. If there are none, they are restricted to those with a positive inner
+    product. With more than two classes, there is no restriction.
+
+    With cross-fitting, each round is judged. Each half of the rows is moved by weights and
+    a rate that the other half chooses. If this does not lower the loss, the round makes no
+    step: its weights and its rate are 0. Early stopping does not remove the latest rounds.
 
     With ``missing_rows="abstain"``, the label holder fits an additional model in each round
     to its residual without assistance, for rows that assistors do not have. The label
     holder's entries of `pattern_weights_` include the weights of these models.
 
     With `privacy`, all assistors receive the same perturbed residual, and the label holder
-    uses the exact one for its own model, the weights and the rate. Folds are not
-    stratified, so that they do not depend on y.
+    uses the exact one for its own model, the weights and the rate. With
+    ``interactions=True``, each product of the residual and a gate has separate noise. Folds
+    are not stratified, so that they do not depend on y.
 
     Estimators that work with ``share_models=True`` are neural networks, forests, trees,
-    nearest neighbours and linear models. The folds are the same in all rounds. After the
-    last round, weights and rates are chosen again for the final models.
+    nearest neighbours and linear models. A subsample is then the same in all rounds. After
+    the last round, weights and rates are chosen again for the final models.
+
+    The method of the paper itself is that of ``interactions=False, cv=None``.
 
     References
     ----------

@@ -30,7 +30,7 @@ class AssistanceDisplay:
     train_loss : ndarray of shape (n_rounds + 1,)
         Overarching loss on the training rows, before the first round and after each round.
     validation_loss : ndarray of shape (n_rounds + 1,) or (0,)
-        Overarching loss on the rows that early stopping uses. Empty without such rows.
+        Overarching loss that early stopping monitors. Empty without early stopping.
     organization_names : list of str
         Names of the organizations.
     label_holder : str
