@@ -3,9 +3,9 @@ Interactions between organizations
 ==================================
 
 The additive model is a sum over organizations, and cannot represent a product of columns of
-two organizations. With ``interactions=True`` an organization fits, in about half of the
-rounds, the residual multiplied by a gate, a function of another organization's columns.
-What it fits is multiplied by the same gate, so that the model can represent such products.
+two organizations. By default, an organization fits the residual in each round, and also the
+residual multiplied by a gate, a function of another organization's columns. What it fits to
+this product is multiplied by the same gate, so that the model can represent such products.
 """
 
 # %%
@@ -18,6 +18,7 @@ from sklearn.datasets import make_friedman1
 from sklearn.model_selection import train_test_split
 
 from sklearn_gal import GALRegressor
+from sklearn_gal.inspection import InteractionDisplay
 
 X, y = make_friedman1(n_samples=3000, noise=1.0, random_state=0)
 X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
@@ -28,7 +29,7 @@ organizations = [  # None: the default local estimator
 ]
 models = {
     "additive": GALRegressor(organizations, interactions=False, random_state=0),
-    "interactions": GALRegressor(organizations, interactions=True, random_state=0),
+    "interactions": GALRegressor(organizations, random_state=0),
     "all in one place": GALRegressor([("all", None, slice(None))], random_state=0),
 }
 scores = {}
@@ -65,4 +66,14 @@ for ax, (label, surface) in zip(axes, surfaces.items(), strict=True):
     ax.set_xlabel("x0 (label holder)")
 axes[0].set_ylabel("x1 (other half)")
 axes[0].figure.colorbar(image, ax=axes, label="prediction, centred")
+plt.show()
+
+# %%
+# Who has explained what? A cell of the diagonal is the share of an organization alone in the
+# decrease of the training loss, and a cell below it the share of the products of two
+# organizations. The label holder and the organization that has the other half of the product
+# share a part of it. Products of other pairs have a share because a product of two functions
+# can also fit a part of what one of them explains alone.
+
+InteractionDisplay.from_estimator(models["interactions"])
 plt.show()
