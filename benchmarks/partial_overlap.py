@@ -3,7 +3,7 @@
     python benchmarks/partial_overlap.py [--splits 3] [--quick] [--output FILE]
 
 Four organizations with a random cut of the columns and the default local estimator, fitted
-in 50 rounds. The label holder has every row. Each assistor has a random share of the rows,
+in at most 50 rounds. The label holder has every row. Each assistor has a random share of the rows,
 the overlap. The assistors miss rows independently of each other, or all miss the same rows
 ("together"). Test rows are complete, or missing like the training rows ("partial").
 Regressions show R2 (higher is better), classes show log loss (lower is better).
@@ -17,8 +17,8 @@ abstain          missing_rows="abstain": each combination of organizations has i
                  have, or on all rows if those are few
 nothing missing  fitted to all rows of all organizations, for reference
 
-From 1,000 rows on, the package bins the columns once for all folds. "zero" fits LightGBM
-within another estimator, which bins them for each fold. On the adult-like set, this alone
+From 1,000 rows on, the package bins the columns once for all chains. "zero" fits LightGBM
+within another estimator, which bins them for each chain. On the adult-like set, this alone
 changes log losses by up to 0.001.
 
 The models of the second table are fitted to complete rows and predict test rows that 0 to 3

@@ -53,7 +53,7 @@ plt.show()
 # %%
 # In-sample the memoriser soon gets most of the weight, and the test score falls with every
 # round that goes to noise. Cross-fitted, it gets next to none, and the fit ends by itself
-# once no step lowers the out-of-fold loss any more.
+# once the loss of the held-out predictions no longer falls.
 
 for label, model in models.items():
     score = model.score(X_test, y_test)

@@ -3,7 +3,7 @@ Privacy of the labels against accuracy
 ======================================
 
 The pseudo-residual that assistors receive says much about the labels. A mechanism of
-:mod:`sklearn_gal.privacy` perturbs it once per round; the label holder keeps the exact one
+:mod:`sklearn_gal.privacy` perturbs it before it is sent. The label holder keeps the exact one
 for its own fit, its weights and its rate. What does that cost?
 """
 
@@ -57,7 +57,7 @@ plt.show()
 # What it costs
 # -------------
 # Ten rounds at most, at budgets per round from 0.1 to 50. The weights are chosen with the
-# exact residual, and drop whoever was told too little: even at the smallest budget the
+# exact residual, and drop organizations that were told too little: even at the smallest budget the
 # clinic is no worse off than alone.
 
 folds = StratifiedKFold(5, shuffle=True, random_state=0)
@@ -93,7 +93,8 @@ plt.show()
 # %%
 # What was spent
 # --------------
-# Budgets add up over the rounds, and a fitted model reports the sum. A budget of 10 over
+# Budgets add up over the rounds, and a fitted model reports the sum. With two folds, the
+# default with privacy, a row's residual is sent once in a round. A budget of 10 over
 # ten rounds is 100: next to no guarantee. Budgets around 1 in all, which mean something,
 # are at the left end of this picture. What is covered, and what is not, is in the user
 # guide.

@@ -1,7 +1,8 @@
 """Perturbations of the pseudo-residual that assistors receive.
 
 A mechanism is passed to an estimator as the parameter `privacy`. It perturbs the
-pseudo-residual once per round, and all assistors receive the same perturbed values. The
+pseudo-residual of each chain in each round, and all assistors receive the same perturbed
+values. With two folds, the default with privacy, a row has one residual in a round. The
 label holder uses the exact values to fit its own model and to choose weights and rate. A
 mechanism can also be any callable ``(residual, random_state) -> residual``, which receives
 an array of shape (n_samples, n_outputs) and a :class:`numpy.random.RandomState`.
@@ -29,8 +30,9 @@ class LaplaceMechanism:
     Parameters
     ----------
     epsilon : float
-        Privacy budget of a row in one round. Smaller values give more privacy and more
-        noise. The budgets of the rounds add up, see :func:`composed_epsilon`.
+        Privacy budget of a row for one residual that is sent, which is one in a round with
+        the default of `cv`. Smaller values give more privacy and more noise. The budgets
+        add up, see :func:`composed_epsilon`.
     bounds : tuple of float (low, high), default=None
         Smallest and largest residual of each output. Values outside are clipped. The
         bounds must not be computed from the data. If None, the bounds of the overarching
@@ -205,7 +207,7 @@ def composed_epsilon(epsilon, n_rounds, delta=0.0):
     epsilon : float
         Budget of one round.
     n_rounds : int
-        Number of rounds.
+        Number of rounds, or of residuals of a row that were sent.
     delta : float, default=0.0
         Probability with which the bound may fail. If 0, the total is that of basic
         composition, ``n_rounds * epsilon``. Otherwise it is the smaller of basic and
