@@ -6,20 +6,20 @@
 The additive model ("plain") is a sum over organizations and cannot represent a product of
 columns of two organizations. With ``interactions=True`` ("interactions"), an organization
 fits, in each round, the residual and also the residual multiplied by a gate, a function of
-another organization's columns. All use the same learner. Joint is LightGBM on all columns in
-one place. The share closed is (interactions - plain) / (joint - plain), followed by its
+another organization's columns. All use the same learner. Joint is LightGBM on all columns
+in one place. The share closed is (interactions - plain) / (joint - plain), followed by its
 standard error over splits in brackets. There are 3,000 training rows unless the case says
 otherwise, 3,750 of the checkerboard, 7,500 of the classes and 15,000 of adult-like. Times
 are processor times of a fit of 20 rounds, relative to an in-sample fit of the additive
 model with the same number of rounds and the same learners.
 
-What limits the accuracy: a chain is fitted to the rows outside its fold. More folds are fits
-of more rows, and take more time. XOR is the hardest case: neither column alone predicts
-anything, and the right gate has to be drawn first.
+What limits the accuracy: a chain is fitted to the rows outside its fold. More folds are
+fits of more rows, and take more time. XOR is the hardest case: neither column alone
+predicts anything, and the right gate has to be drawn first.
 
-What limits the speed: a round has a fit per chain for the residual, and another one for each
-gate, where an in-sample fit of the additive model has a single one. The rows that are held
-out have to be predicted. The times of XOR are per round that is kept. The last rounds
+What limits the speed: a round has a fit per chain for the residual, and another one for
+each gate, where an in-sample fit of the additive model has a single one. The rows that are
+held out have to be predicted. The times of XOR are per round that is kept. The last rounds
 without a step take as long, but are not kept.
 """
 

@@ -4,8 +4,8 @@
         [--problems NAME ...]
 
 First table: four organizations share the columns. Four more hold the same number of columns
-of noise. Each model is fitted in at most 50 rounds, and "(weight)" is the total weight of the
-noise. The gain is the decrease of the loss on test rows from that of the label holder
+of noise. Each model is fitted in at most 50 rounds, and "(weight)" is the total weight of
+the noise. The gain is the decrease of the loss on test rows from that of the label holder
 alone. "kept" is the gain with the noise organizations, relative to the gain with optimal
 weights without them. The loss is the log loss for classes, and the mean squared error over
 the variance of y for regressions.

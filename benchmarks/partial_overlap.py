@@ -3,10 +3,11 @@
     python benchmarks/partial_overlap.py [--splits 3] [--quick] [--output FILE]
 
 Four organizations with a random cut of the columns and the default local estimator, fitted
-in at most 50 rounds. The label holder has every row. Each assistor has a random share of the rows,
-the overlap. The assistors miss rows independently of each other, or all miss the same rows
-("together"). Test rows are complete, or missing like the training rows ("partial").
-Regressions show R2 (higher is better), classes show log loss (lower is better).
+in at most 50 rounds. The label holder has every row. Each assistor has a random share of
+the rows, the overlap. The assistors miss rows independently of each other, or all miss the
+same rows ("together"). Test rows are complete, or missing like the training rows
+("partial"). Regressions show R2 (higher is better), classes show log loss (lower is
+better).
 
 alone            the columns of the label holder only
 complete case    fitted to the rows that all organizations have

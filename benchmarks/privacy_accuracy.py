@@ -6,9 +6,9 @@ Four organizations with a random cut of the columns and the default local estima
 loss (lower is better) and, in brackets, accuracy in %. For diabetes, the absolute error. At
 most the first 4,000 rows of a data set are used.
 
-The first table is of at most ten rounds. With the two folds of ``cv="auto"``, epsilon is per
-row and round, so that up to ten times as much is spent. The second table spends an epsilon
-of at most 30 in total, in few rounds or in many, with two learning rates.
+The first table is of at most ten rounds. With the two folds of ``cv="auto"``, epsilon is
+per row and round, so that up to ten times as much is spent. The second table spends an
+epsilon of at most 30 in total, in few rounds or in many, with two learning rates.
 """
 
 import numpy as np

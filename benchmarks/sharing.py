@@ -4,8 +4,8 @@
 
 The digits are cut into patches, and each organization holds one patch. The table shows the
 accuracy in % on test rows with one model per round and with ``share_models=True``, and the
-number of fitted estimators in ``estimators_``, which does not list those with a gate. Models
-of chains and of single outputs count separately. (The tags of the MLP do not say that it supports several outputs, so that one
+number of fitted estimators in ``estimators_``. Models of chains and of single outputs count
+separately. (The tags of the MLP do not say that it supports several outputs, so that one
 model per round means one for each class.)
 """
 

@@ -69,11 +69,11 @@ axes[0].figure.colorbar(image, ax=axes, label="prediction, centred")
 plt.show()
 
 # %%
-# Who has explained what? A cell of the diagonal is the share of an organization alone in the
-# decrease of the training loss, and a cell below it the share of the products of two
-# organizations. The label holder and the organization that has the other half of the product
-# share a part of it. Products of other pairs can have a share as well, because a product of
-# two functions can fit a part of what one of them explains alone.
+# Who has explained what? A cell of the diagonal is the share of an organization alone in
+# the decrease of the training loss, and a cell below it the share of the products of two
+# organizations. The label holder and the organization that has the other half of the
+# product share a part of it. Products of other pairs can have a share as well, because a
+# product of two functions can fit a part of what one of them explains alone.
 
 InteractionDisplay.from_estimator(models["interactions"])
 plt.show()

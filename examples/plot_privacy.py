@@ -3,8 +3,8 @@ Privacy of the labels against accuracy
 ======================================
 
 The pseudo-residual that assistors receive says much about the labels. A mechanism of
-:mod:`sklearn_gal.privacy` perturbs it before it is sent. The label holder keeps the exact one
-for its own fit, its weights and its rate. What does that cost?
+:mod:`sklearn_gal.privacy` perturbs it before it is sent. The label holder keeps the exact
+one for its own fit, its weights and its rate. What does that cost?
 """
 
 # %%
@@ -57,8 +57,8 @@ plt.show()
 # What it costs
 # -------------
 # Ten rounds at most, at budgets per round from 0.1 to 50. The weights are chosen with the
-# exact residual, and drop organizations that were told too little: even at the smallest budget the
-# clinic is no worse off than alone.
+# exact residual, and drop organizations that were told too little: even at the smallest
+# budget the clinic is no worse off than alone.
 
 folds = StratifiedKFold(5, shuffle=True, random_state=0)
 
