@@ -48,7 +48,7 @@ for ax in axes:
 plt.show()
 
 # %%
-# Everybody fits a kernel ridge regression to the pseudo-residuals of all ten classes at
+# Each one fits a kernel ridge regression to the pseudo-residuals of all ten classes at
 # once. More organizations join from left to right:
 
 learner = KernelRidge(alpha=1.0, kernel="rbf", gamma=0.3)

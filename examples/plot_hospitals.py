@@ -4,7 +4,7 @@ Hospitals that share patients but no columns
 
 A clinic knows which tumours are malignant. It holds ten columns about them; a laboratory
 and an imaging centre hold ten others each, about the same patients. None of them shows its
-columns to anybody, and each brings its own kind of model. What do the others add for the
+columns to the others, and each brings its own kind of model. What do the others add for the
 clinic, and which of them?
 """
 

@@ -1,6 +1,6 @@
 """
-Everybody with an own learner, and the label holder with an own objective
-=========================================================================
+Each organization chooses a learner, and the label holder an objective
+======================================================================
 
 The organizations fit whatever they like to the pseudo-residual, with whatever local
 objective; the label holder alone chooses the overarching loss. Here a medical practice and
@@ -61,7 +61,7 @@ ax.set_yticks(range(len(learners)), learners)
 ax.set_xlabel("learner of the laboratory")
 ax.set_ylabel("learner of the practice")
 ax.figure.colorbar(image, label="R² (three folds)")
-ax.set_title("Nobody has to agree on a learner", loc="left")
+ax.set_title("No need to agree on a learner", loc="left")
 plt.show()
 
 # %%
@@ -71,7 +71,7 @@ plt.show()
 # %%
 # Different overarching losses
 # ----------------------------
-# The label holder can ask for something else than the mean without anybody else noticing:
+# The label holder can ask for something else than the mean without the others noticing:
 # two quantiles give an interval for each patient. The organizations fit the same way as
 # before.
 

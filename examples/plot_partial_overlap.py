@@ -5,7 +5,7 @@ Organizations that know only some of the rows
 Real tables do not share all rows: of the clinic's patients only some have been to the
 laboratory, only some to the imaging centre. With ``missing_rows="abstain"`` an
 organization takes no part in the rows that it does not have, in fit and in prediction, and
-nobody has to throw rows away.
+no rows are thrown away.
 """
 
 # %%
@@ -45,7 +45,7 @@ model = GALClassifier(organizations, missing_rows="abstain", random_state=0)
 model.fit(table, y)
 
 # %%
-# Every combination of organizations that has rows gets weights and rates of its own. Their
+# Every combination of organizations that has rows gets separate weights and rates. Their
 # means over the rounds:
 
 weights = pd.DataFrame(
@@ -61,8 +61,8 @@ weights
 # %%
 # What the missing rows cost
 # --------------------------
-# Against two ways out that throw away: *complete cases* fits to the rows that everybody
-# has, and predicts the other rows by the clinic alone; *alone* never asks anybody. Log loss
+# Against two ways out that throw away: *complete cases* fits to the rows that all
+# has, and predicts the other rows by the clinic alone; *alone* asks no assistor. Log loss
 # on the same test rows, which have gaps as well; mean over three splits.
 
 settings = {"max_iter": 15, "random_state": 0}
@@ -100,5 +100,5 @@ ax.set_xlabel("share of the rows that each assistor has")
 ax.set_ylabel("log loss on test rows")
 ax.set_ylim(bottom=0)
 ax.legend(frameon=False)
-ax.set_title("Abstaining uses every row that somebody has", loc="left")
+ax.set_title("Abstaining uses every row", loc="left")
 plt.show()

@@ -128,7 +128,7 @@ class FittedAttributes:
 
     @property
     def estimators_(self) -> list[list]:
-        """Fitted local models, ``[round][organization]``."""
+        """Local models without a gate, ``[round][organization]``."""
         check_is_fitted(self)
         organizations = self._model.participants.organizations
         position = {each.name: m for m, each in enumerate(organizations)}
