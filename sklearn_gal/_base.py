@@ -279,7 +279,7 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
 
     def _prepare(self, parts, participants):
         """Have the participants take their columns; return which rows they have."""
-        participants.prepare(parts[0].X, parts[0].fit_params)
+        participants.prepare(parts[0].X, parts[0].fit_params, parts[0].y.shape[1])
         return [
             Rows(each.X, participants.presence(each.X), each.y, each.sample_weight)
             for each in parts

@@ -135,11 +135,8 @@ class Organization(Protocol):
     def presence(self, X) -> np.ndarray:
         """Return the mask of the rows of X that the organization has, (n_samples,)."""
 
-    def prepare(self, X, fit_params) -> None:
+    def prepare(self, X, fit_params, n_outputs) -> None:
         """Take the organization's columns of the training rows, before the first round."""
-
-    def joins(self, n_requests, n_outputs) -> None:
-        """Note that the organization has not received the first requests of a fit."""
 
     def fit_round(self, request: Request) -> np.ndarray:
         """Fit the residual; return fitted values, (n_chains, n_samples, n_outputs)."""

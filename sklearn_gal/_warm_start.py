@@ -166,8 +166,6 @@ def continued_model(model, participants, patterns, gated, n_chains):
     n_joined = int(patterns.owner.max() - before.owner.max())
     first = len(patterns.owner) - len(before.owner) - n_joined  # a new stand-in
     continued = copy(model)
-    for each in participants.organizations[len(model.participants.organizations) :]:
-        each.joins(model.n_requests, len(model.baseline))
     continued.participants, continued.patterns = participants, patterns
     continued.gated, continued.n_chains = gated or model.gated, n_chains
     continued.rounds = [

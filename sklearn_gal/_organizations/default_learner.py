@@ -11,6 +11,8 @@ from .._learners import LIGHTGBM_PARAMETERS
 
 # Numbers of leaves that are chosen by the number of rows
 MIN_LEAVES, MAX_LEAVES = 4, 31
+# By what the square root of the number of rows is divided, for one output and for several
+LEAF_DIVISOR, LEAF_DIVISOR_OF_CLASSES = 10, 15
 # L2 penalty of a leaf, as a share of the mean number of rows in a leaf
 PENALTY_SHARE = 0.1
 # Least rows of a leaf: this number, or this share of all rows if that is less
@@ -22,8 +24,8 @@ def default_learner(**settings) -> LGBMRegressor:
 
     It is a LightGBM regressor with a single tree. Parameters that are None are chosen when
     the organization has its training rows: with `n` rows, `num_leaves` is the square root
-    of `n` divided by ten, but at least 4 and at most 31; `reg_lambda` is a tenth of
-    ``n / num_leaves``; `min_child_samples` is 20, or a fifth of `n` if that is less. With
+    of `n` divided by ten, or by fifteen with several outputs, but at least 4 and at most
+    31; `reg_lambda` is a tenth of ``n / num_leaves``; `min_child_samples` is 20, or a fifth of `n` if that is less. With
     `min_data_per_group` and `cat_smooth` below LightGBM's defaults, categories count in a
     few hundred rows as well.
 
@@ -87,7 +89,7 @@ def default_learner(**settings) -> LGBMRegressor:
     return LGBMRegressor(**defaults | settings)
 
 
-def with_capacity(estimator, n_rows):
+def with_capacity(estimator, n_rows, n_outputs=1):
     """Choose the parameters of a LightGBM regressor that are None by the number of rows.
 
     Parameters
@@ -97,6 +99,8 @@ def with_capacity(estimator, n_rows):
         ends in one, and `num_leaves`, `reg_lambda` or `min_child_samples` is None.
     n_rows : int
         Number of training rows of the organization.
+    n_outputs : int, default=1
+        Number of outputs, each of which has a tree.
 
     Returns
     -------
@@ -112,7 +116,8 @@ def with_capacity(estimator, n_rows):
     chosen, params = {}, regressor.get_params()
     n_leaves = params["num_leaves"]
     if n_leaves is None:
-        n_leaves = round(float(np.clip(np.sqrt(n_rows) / 10, MIN_LEAVES, MAX_LEAVES)))
+        divisor = LEAF_DIVISOR if n_outputs == 1 else LEAF_DIVISOR_OF_CLASSES
+        n_leaves = round(float(np.clip(np.sqrt(n_rows) / divisor, MIN_LEAVES, MAX_LEAVES)))
         chosen["num_leaves"] = n_leaves
     if params["reg_lambda"] is None:
         chosen["reg_lambda"] = PENALTY_SHARE * n_rows / n_leaves

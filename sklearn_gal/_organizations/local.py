@@ -109,7 +109,7 @@ class LocalOrganization:
         """Return a hash of the organization's columns of X."""
         return joblib.hash(self._view(X))
 
-    def prepare(self, X, fit_params):
+    def prepare(self, X, fit_params, n_outputs=1):
         """Take the columns of the training rows that the organization has.
 
         Parameters
@@ -118,6 +118,8 @@ class LocalOrganization:
             Training rows.
         fit_params : dict
             Parameters of the local fits. Values with one entry per row are cut alike.
+        n_outputs : int, default=1
+            Number of outputs of a residual.
         """
         with self._naming_errors("preparing its columns"):
             presence = self.presence(X)
@@ -128,7 +130,7 @@ class LocalOrganization:
                 view = _safe_indexing(view, self._rows)
                 fit_params = take_rows(fit_params, self._rows, len(presence))
             if np.count_nonzero(presence) >= MIN_ROWS_TO_FIT or self._rows is None:
-                estimator = with_capacity(self.estimator, view.shape[0])
+                estimator = with_capacity(self.estimator, view.shape[0], n_outputs)
                 if depends_on_memory_layout(estimator, view, fit_params):
                     view = column_major(view)
                 self._learner = make_learner(estimator, view, fit_params)
@@ -312,9 +314,6 @@ class LocalOrganization:
 
     def __getstate__(self):
         return {**self.__dict__, "_merged": {}}  # can be derived from the models
-
-    def joins(self, n_requests, n_outputs):
-        """Note that it has not received the first requests: it has no models of them."""
 
     def inherit(self, other):
         """Take over the models that the organization had in the fit before."""

@@ -107,7 +107,7 @@ class Participants:
         """Return a selection of the rows of a table."""
         return _safe_indexing(X, rows)
 
-    def prepare(self, X, fit_params):
+    def prepare(self, X, fit_params, n_outputs):
         """Have the participants take their columns of the training rows.
 
         Parameters
@@ -116,9 +116,11 @@ class Participants:
             Training rows.
         fit_params : sequence of dict
             Parameters of the local fits, one dict per organization.
+        n_outputs : int
+            Number of outputs of a residual.
         """
         for participant, owner in zip(self, self.owner, strict=True):
-            participant.prepare(X, fit_params[owner])
+            participant.prepare(X, fit_params[owner], n_outputs)
 
     def fitting(self, n_jobs):
         """Return `LocalFits`, a context manager that has the participants fit."""

@@ -73,7 +73,7 @@ class SharingOrganization(LocalOrganization):
         stand_in._residuals, stand_in._fitted = {}, None
         return stand_in
 
-    def prepare(self, X, fit_params):
+    def prepare(self, X, fit_params, n_outputs=1):
         """Take the organization's columns; check that its estimator takes several outputs.
 
         Raises
@@ -81,7 +81,7 @@ class SharingOrganization(LocalOrganization):
         ValueError
             If the estimator takes one output at a time.
         """
-        super().prepare(X, fit_params)
+        super().prepare(X, fit_params, n_outputs)
         if self._learner is None or self._learner.multi_output:
             return
         # not every regressor that takes several outputs says so in its tags

@@ -89,7 +89,6 @@ class SavesRounds(Observer):
         for each in participants:
             if is_remote(each):
                 each.n_chains = dict(saved["n_chains"][each.name])
-                each.n_outputs = descent.train.own.shape[1]
             else:
                 models = self._checkpoint.models(saved["fit_id"], each.name)
                 each.models = {n: models[n] for n in models if n < self._n_requests}

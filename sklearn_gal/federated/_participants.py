@@ -28,12 +28,14 @@ class FederatedParticipants(Participants):
         """
         return len(self)
 
-    def prepare(self, X, fit_params):
+    def prepare(self, X, fit_params, n_outputs):
         """Have the participants take their columns, those on other hosts side by side."""
         params = fit_params[len(self.organizations) - len(self.remote) :]
         with Threads(self.n_at_once(None)) as threads:
-            threads.map(lambda each, own: each.prepare(X, own), self.remote, params)
-        super().prepare(X, fit_params)  # of those on other hosts it asks nothing more
+            threads.map(
+                lambda each, own: each.prepare(X, own, n_outputs), self.remote, params
+            )
+        super().prepare(X, fit_params, n_outputs)  # of those on other hosts it asks nothing more
 
     def check_answers(self):
         """Raise an error if no organization has answered in a round."""

@@ -68,13 +68,9 @@ class RemoteOrganization:
         dropped = {"_training": None, "_training_present": None, "_reconnecting": None}
         return self.__dict__ | dropped | {"_present": (None, None), "_fetched": (None, {})}
 
-    def joins(self, n_requests, n_outputs):
-        """Note that it has not received the first requests: it has no models of them."""
-        self.n_outputs = n_outputs
-
     def inherit(self, other):
         """Take over what is known of the organization in the fit before."""
-        self.n_chains, self.n_outputs = dict(other.n_chains), other.n_outputs
+        self.n_chains = dict(other.n_chains)
 
     def fingerprint(self, X):
         """Return a hash of the row ids of X."""
@@ -95,12 +91,14 @@ class RemoteOrganization:
             self._ask(X, ())
         return self._present[1]
 
-    def prepare(self, X, fit_params):
+    def prepare(self, X, fit_params, n_outputs):
         """Send it the ids of the training rows, before the first round."""
         if self._training is not None and self._training[0] is X:
             return
         row_ids = self.session.keys(X, self.columns[0])
-        self._training = X, {"row_ids": row_ids, "abstain": self.abstains, **fit_params}
+        self.n_outputs = n_outputs
+        fields = {"row_ids": row_ids, "abstain": self.abstains, "n_outputs": n_outputs}
+        self._training = X, fields | fit_params
         present = self._attempt(self._call_prepare)
         self._unreachable = present is None
         if self._unreachable:
@@ -143,7 +141,6 @@ class RemoteOrganization:
         """
         if self._unreachable and self._has_reconnected():
             self._unreachable = False
-        n_chains, _, self.n_outputs = request.residual.shape
         fitted = None
         if not self._unreachable:
             fitted = self._attempt(lambda: self._call_fit(request))
@@ -155,7 +152,7 @@ class RemoteOrganization:
             self.answered = True
         self.n_chains.pop(request.number, None)
         if not np.isnan(fitted).all():
-            self.n_chains[request.number] = n_chains
+            self.n_chains[request.number] = len(request.residual)
         return fitted
 
     def _call_fit(self, request):

@@ -74,6 +74,7 @@ CALLS = {
         "fit_id": Field(str),
         "row_ids": Field(np.uint8, 2),
         "abstain": Field(bool),
+        "n_outputs": Field(int, required=False),
         "sample_weight": Field(np.float64, 1, required=False),
     },
     "fit_round": {
@@ -212,14 +213,14 @@ class OrganizationService:
                 shape = fields["residual"].shape
                 raise RequestRefused(f"residual has the wrong shape {shape}")
 
-    def _prepare(self, fit_id, row_ids, abstain, sample_weight=None):
+    def _prepare(self, fit_id, row_ids, abstain, n_outputs=1, sample_weight=None):
         view, present = self._rows(fit_id, row_ids, abstain)
         if sample_weight is not None and sample_weight.shape != present.shape:
             raise RequestRefused("sample_weight must have one value per row")
         if len(present) and (abstain or present.all()):
             fit = self._fit(fit_id)
             with fit.lock:
-                fit.prepare(view, present, sample_weight)
+                fit.prepare(view, present, sample_weight, n_outputs)
         return {"present": present}
 
     def _fit_round(self, fit_id, number, seed, residual, folds=None):
@@ -346,7 +347,7 @@ class ServedFit:
         self._n_rows = self._latest = None
         self._chains = None  # digest of the folds of several chains, which stay the same
 
-    def prepare(self, view, present, sample_weight):
+    def prepare(self, view, present, sample_weight, n_outputs):
         """Receive the training rows."""
         fit_params = {}
         if sample_weight is not None:
@@ -356,7 +357,7 @@ class ServedFit:
             fit_params[parameter] = sample_weight
         self._chains = self._latest = None
         self._local.present = present
-        self._local.prepare(view, fit_params)
+        self._local.prepare(view, fit_params, n_outputs)
         self._n_rows = len(present)
 
     def fit_round(self, number, seed, folds, residual):
