@@ -5,8 +5,9 @@ a subclass of `Learner` and its name in this tuple.
 """
 
 from .base import IN_SAMPLE, Learner, Split, take_rows, weight_parameter
-from .boosted import LIGHTGBM_PARAMETERS, BoosterLearner
+from .boosted import BoosterLearner
 from .boosted_columns import check_readable_by_lightgbm
+from .boosted_parameters import LIGHTGBM_PARAMETERS
 from .linear import LeastSquaresLearner, RidgeLearner
 from .models import (
     FoldRegressors,
