@@ -10,7 +10,12 @@ from lightgbm import Booster, Dataset, LGBMRegressor
 from scipy import sparse
 
 from .base import IN_SAMPLE, Learner
-from .boosted_columns import is_numeric, is_plain, mode_counts, never_bundled
+from .boosted_columns import (
+    bundles_keep_values,
+    is_plain,
+    mode_counts,
+    never_bundled,
+)
 from .boosted_models import (
     NO_SPLIT,
     LazyBooster,
@@ -37,8 +42,6 @@ MIN_ROWS_SHARED_BINS = 1_000
 MIN_REWOUND_ROWS, REWOUND_ROWS_PER_COLUMN = 4_000, 400
 # A booster with larger histograms is replaced as well, because it would be kept.
 MAX_HISTOGRAM_BYTES = 2**25
-# LightGBM bundles columns if at most this share of the rows loses a value.
-_MAX_CONFLICTS = 1e-4
 # With fewer rows, LightGBM may be unable to draw a bag.
 _TEMPLATE_ROWS = 1000
 # Parameters that training sets, and that the text of a model shows as the user gave them
@@ -321,17 +324,17 @@ class BoosterLearner(Learner):
         """Whether binned rows reach the same leaves as the rows themselves.
 
         They may not where LightGBM bundles columns, which may change a value in ten
-        thousand of the rows that it has seen, and any value of other rows. It does not
-        count all conflicts of categories.
+        thousand of the rows that it has seen, and any value of other rows.
         """
         settings = self._settings
+        if settings.get("enable_bundle") is False and "zero_as_missing" not in settings:
+            return True
         unusual = {"max_bin", "min_data_in_bin", "zero_as_missing"} & settings.keys()
         if unusual or settings["subsample_for_bin"] < 10_000:
             return False
-        n_rows = view.shape[0]
-        if n_others == 0 and n_rows * _MAX_CONFLICTS < 1 and is_numeric(view):
+        if n_others == 0 and bundles_keep_values(view):
             return True
-        return never_bundled(mode_counts(view), n_rows)
+        return never_bundled(mode_counts(view), view.shape[0])
 
     def _train(self, binned, label, settings, split, fitted):
         """A model of one output, trained as by `LGBMRegressor`.

@@ -128,7 +128,7 @@ class LocalOrganization:
                 view = _safe_indexing(view, self._rows)
                 fit_params = take_rows(fit_params, self._rows, len(presence))
             if np.count_nonzero(presence) >= MIN_ROWS_TO_FIT or self._rows is None:
-                estimator = with_capacity(self.estimator, view.shape[0])
+                estimator = with_capacity(self.estimator, view)
                 if depends_on_memory_layout(estimator, view, fit_params):
                     view = column_major(view)
                 self._learner = make_learner(estimator, view, fit_params)
