@@ -143,7 +143,7 @@ def assert_same(learner, estimator, view, residual, split, params):
         model, fitted = fit(learner, target, split, seed)
         other, predicted = expected(estimator, view, target, split, seed, params)
         # the booster of single trees keeps its seeds, which nothing depends on
-        with_seeds = not getattr(learner, "_grows_single_trees", False)
+        with_seeds = not getattr(learner, "fits_outputs_together", False)
         assert boosters(model, with_seeds) == boosters(other, with_seeds)
         assert_array_equal(fitted, predicted)
         assert_array_equal(learner.predict(model, split.predict_rows), predicted)
@@ -409,7 +409,7 @@ def test_single_trees_of_all_outputs(rng, settings, split, kind, weighted, n_out
     estimator = single_tree(**settings)
     learner = make_learner(estimator, view, params)
     assert_same(learner, estimator, view, residual, split, params)
-    assert learner._grows_single_trees
+    assert learner.fits_outputs_together
 
 
 @pytest.mark.parametrize("kind", ["dense", "one-hot"])
@@ -443,7 +443,7 @@ def test_other_estimators_have_a_booster_for_each_output(rng, settings):
     estimator = single_tree().set_params(**settings)
     learner = make_learner(estimator, view, {})
     assert_same(learner, estimator, view, residual, SPLITS["chain"], {})
-    assert not learner._grows_single_trees
+    assert not learner.fits_outputs_together
 
 
 def test_single_trees_are_stored_before_they_are_estimators(rng, tmp_path):

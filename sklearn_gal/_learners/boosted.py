@@ -131,6 +131,15 @@ class BoosterLearner(Learner):
             settings.setdefault("data_random_seed", 1)
             self.seeds.estimator.set_params(data_random_seed=settings["data_random_seed"])
         self._settings = settings
+        # the gradient is then known, and what a tree adds can be subtracted to the last bit
+        self.fits_outputs_together = (
+            settings["n_estimators"] == 1
+            and settings["objective"] in SQUARED_ERROR
+            and settings.get("boost_from_average") is False
+            and settings["colsample_bytree"] == 1
+            and settings["subsample_freq"] == 0
+            and settings.keys() - DEFAULTS.keys() <= SINGLE_TREE_PARAMETERS
+        )
         self._template: Any = None
         self._user_parameters: dict = {}
         self._binned: dict = {}
@@ -159,7 +168,7 @@ class BoosterLearner(Learner):
         fitted = np.empty((len(labels), self.view.shape[0]))
         models: list = [None] * len(labels)
         settings = self.seeds.settings(seed)
-        if self._grows_single_trees:
+        if self.fits_outputs_together:
             settings = self._fixed_seeds
             if _has_columns(binned.train):
                 models = self._grow(binned, labels, split, fitted)
@@ -245,16 +254,7 @@ class BoosterLearner(Learner):
             self._training["force_col_wise"] = True
         self._template = template
         self._fixed_seeds = self.seeds.settings(0)
-        # the gradient is then known, and what a tree adds can be subtracted to the last bit
-        self._grows_single_trees = (
-            self._settings["n_estimators"] == 1
-            and self._settings["objective"] in SQUARED_ERROR
-            and self._settings.get("boost_from_average") is False
-            and self._settings["colsample_bytree"] == 1
-            and self._settings["subsample_freq"] == 0
-            and self._settings.keys() - DEFAULTS.keys() <= SINGLE_TREE_PARAMETERS
-        )
-        if self._grows_single_trees:  # nothing depends on the seeds
+        if self.fits_outputs_together:
             template.set_params(**self._fixed_seeds)
             self._frame = OutputTrees.frame_of(booster.model_to_string())
 
