@@ -22,7 +22,6 @@ from sklearn_gal._learners import (
 )
 from sklearn_gal._learners.base import Learner
 from sklearn_gal._learners.boosted import BoosterLearner
-from sklearn_gal._learners.boosted_columns import bundles_lose_nothing
 
 N = 400
 SPLITS = {
@@ -143,11 +142,16 @@ def assert_same(learner, estimator, view, residual, split, params):
     for seed, target in enumerate([residual, np.abs(residual)[::-1], residual**2]):
         model, fitted = fit(learner, target, split, seed)
         other, predicted = expected(estimator, view, target, split, seed, params)
-        # a booster that is rewound keeps its seeds, which nothing depends on
-        with_seeds = getattr(learner, "_rewinds", False) is False
+        # the booster of single trees keeps its seeds, which nothing depends on
+        with_seeds = not getattr(learner, "fits_outputs_together", False)
         assert boosters(model, with_seeds) == boosters(other, with_seeds)
         assert_array_equal(fitted, predicted)
         assert_array_equal(learner.predict(model, split.predict_rows), predicted)
+
+
+def single_tree(**settings):
+    """An estimator whose outputs are grown by one booster."""
+    return LGBMRegressor(n_estimators=1, boost_from_average=False, verbosity=-1, **settings)
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
@@ -353,33 +357,6 @@ def test_bundled_columns_of_few_rows_lose_no_value(rng, kind, n_estimators):
         assert_array_equal(fitted, model.predict(view))
 
 
-@pytest.mark.parametrize(
-    ("n_conflicts", "harmless"), [(0, True), (1, False), (5, False), (20, True)]
-)
-def test_bundled_columns_of_many_rows(rng, n_conflicts, harmless):
-    n_rows = 12_000
-    flags = np.zeros((n_rows, 2))
-    flags[:100, 0] = flags[100 - n_conflicts : 300, 1] = 1
-    view = np.column_stack([flags, rng.normal(size=n_rows), np.full(n_rows, np.nan)])
-    assert bundles_lose_nothing(view) == harmless
-    assert bundles_lose_nothing(view[:9_999])
-    residual = view[:, :1] - view[:, 1:2] + rng.normal(size=(n_rows, 1))
-    estimator = LGBMRegressor(n_estimators=3, min_child_samples=1, verbosity=-1)
-    for rows in (view, pd.DataFrame(view, columns=list("abcd"))):
-        learner = make_learner(estimator, rows, {})
-        chain = Split(np.flatnonzero(np.arange(n_rows) % 3), None, ("key", 0))
-        model, fitted = fit(learner, residual, chain, 0)
-        assert learner._binned[chain.key].predicts_from_bins == harmless
-        assert_array_equal(fitted[:, 0], model.predict(rows))
-
-
-def test_bundles_of_unusual_columns(rng):
-    assert bundles_lose_nothing(np.ones((20_000, 3)))
-    assert bundles_lose_nothing(rng.random((20_000, 1)) < 0.1)
-    assert bundles_lose_nothing(np.eye(8)[rng.integers(8, size=20_000)].astype(int))
-    assert not bundles_lose_nothing(rng.random((20_000, 201)) < 0.1)
-
-
 @pytest.mark.parametrize("n_outputs", [1, 3])
 def test_outputs_are_predicted_at_once_where_bins_may_differ(rng, n_outputs):
     view, residual = views(rng)["one-hot"], rng.normal(size=(N, n_outputs))
@@ -395,7 +372,7 @@ def test_outputs_are_predicted_at_once_where_bins_may_differ(rng, n_outputs):
 
 def test_a_single_tree_needs_no_new_booster(rng, monkeypatch):
     view, residual = rng.normal(size=(N, 3)), rng.normal(size=(N, 2))
-    estimator = LGBMRegressor(n_estimators=1, num_leaves=4, verbosity=-1)
+    estimator = single_tree(num_leaves=4)
     learner = make_learner(estimator, view, {})
     models = [fit(learner, residual, SPLITS["fold"], 0)[0]]
     with monkeypatch.context() as patch:
@@ -408,6 +385,78 @@ def test_a_single_tree_needs_no_new_booster(rng, monkeypatch):
     # a tree without a split cannot be taken away: the next fit makes a new booster
     assert_same(learner, estimator, view, residual, SPLITS["fold"], {})
     assert_array_equal(models[0].predict(view), before)
+
+
+SINGLE_TREES = [
+    {},
+    {"num_leaves": 4, "learning_rate": 1.0, "reg_lambda": 50.0, "min_data_per_group": 5},
+    {"objective": "l2", "reg_alpha": 0.1, "min_split_gain": 0.01, "max_depth": 3},
+    {"max_bin": 7, "enable_bundle": False, "force_row_wise": True},
+    {"min_child_samples": 150},
+]
+
+
+@pytest.mark.parametrize("settings", SINGLE_TREES, ids=str)
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("kind", ["missing", "one-hot", "categories", "sparse"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n_outputs", [1, 3, 11])
+def test_single_trees_of_all_outputs(rng, settings, split, kind, weighted, n_outputs):
+    view, split = views(rng)[kind], SPLITS[split]
+    residual = rng.normal(size=(N, n_outputs))
+    residual[:, 0] += np.arange(N) % 50 / 9
+    params = {"sample_weight": rng.gamma(1, size=N)} if weighted else {}
+    estimator = single_tree(**settings)
+    learner = make_learner(estimator, view, params)
+    assert_same(learner, estimator, view, residual, split, params)
+    assert learner.fits_outputs_together
+
+
+@pytest.mark.parametrize("kind", ["dense", "one-hot"])
+def test_outputs_without_a_split(rng, kind, monkeypatch):
+    view, residual = views(rng)[kind], rng.normal(size=(N, 4))
+    residual[:, 1], residual[:, 2] = 0, 0.1
+    learner = make_learner(single_tree(num_leaves=4), view, {})
+    for target in (residual, residual[:, 1:3], residual):
+        model, fitted = fit(learner, target, SPLITS["chain"], 0)
+        single = fit(learner, target[:, -1:], SPLITS["chain"], 0)[0]
+        other, predicted = expected(learner.estimator, view, target, SPLITS["chain"], 0, {})
+        assert boosters(model, False) == boosters(other, False)
+        assert boosters(single, False) == boosters(other, False)[-1:]
+        assert_array_equal(fitted, predicted)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"boost_from_average": True},
+        {"n_estimators": 2},
+        {"objective": "mae"},
+        {"subsample": 0.5, "subsample_freq": 1},
+        {"colsample_bytree": 0.5},
+        {"extra_trees": True},
+    ],
+    ids=str,
+)
+def test_other_estimators_have_a_booster_for_each_output(rng, settings):
+    view, residual = rng.normal(size=(N, 3)), rng.normal(size=(N, 2))
+    estimator = single_tree().set_params(**settings)
+    learner = make_learner(estimator, view, {})
+    assert_same(learner, estimator, view, residual, SPLITS["chain"], {})
+    assert not learner.fits_outputs_together
+
+
+def test_single_trees_are_stored_before_they_are_estimators(rng, tmp_path):
+    view, residual = rng.normal(size=(N, 3)), rng.normal(size=(N, 12))
+    learner = make_learner(single_tree(), view, {})
+    model, fitted = learner.fit(residual, IN_SAMPLE, 0)
+    stored = tmp_path / "model.joblib"
+    joblib.dump(model, stored)
+    assert stored.stat().st_size < 40_000
+    assert_array_equal(to_estimator(joblib.load(stored)).predict(view), fitted)
+    estimators = to_estimator(model).estimators
+    assert {type(each) for each in estimators} == {LGBMRegressor}
+    assert_array_equal(pickle.loads(pickle.dumps(model)).predict(view), fitted)
 
 
 def test_splits_without_a_key_are_cloned_and_fitted(rng):
@@ -488,8 +537,7 @@ class TestManyRows:
     @pytest.mark.parametrize("kind", ["dense", "categories", "one-hot", "mixed frame"])
     def test_a_single_tree_needs_no_new_booster(self, rng, kind, monkeypatch):
         view, residual = views(rng)[kind], rng.normal(size=(N, 3))
-        settings = {"num_leaves": 7, "min_child_samples": 5, "verbosity": -1, "n_jobs": 1}
-        estimator = LGBMRegressor(n_estimators=1, **settings)
+        estimator = single_tree(num_leaves=7, min_child_samples=5, n_jobs=1)
         learner, chain = make_learner(estimator, view, {}), SPLITS["chain"]
         model, fitted = fit(learner, residual, chain, 0)
         with monkeypatch.context() as patch:

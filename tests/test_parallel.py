@@ -17,11 +17,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
 from _helpers import equal_parts
-from sklearn_gal import GALClassifier, GALRegressor
+from sklearn_gal import GALClassifier, GALRegressor, default_learner
+from sklearn_gal._contract import Folds, Request
 from sklearn_gal._learners import IN_SAMPLE, make_learner
 from sklearn_gal._learners.worker_cache import _WORKER_CACHE
 from sklearn_gal._organizations.local import LocalOrganization
-from sklearn_gal._organizations.parallel import LocalFits, Threads
+from sklearn_gal._organizations.parallel import LocalFits, Threads, _fit_requests
 from sklearn_gal._organizations.shared_model import SharingOrganization
 
 HELD = [
@@ -211,3 +212,34 @@ def test_few_learners_are_cached(rng, monkeypatch):
         restore(*arguments)
     assert len(_WORKER_CACHE) == 2
     _WORKER_CACHE.clear()
+
+
+@pytest.mark.parametrize("estimator", [default_learner(), Ridge()])
+@pytest.mark.parametrize("n_outputs", [1, 3])
+@pytest.mark.parametrize("missing", [False, True])
+def test_requests_fitted_together_are_those_fitted_one_by_one(
+    rng, estimator, n_outputs, missing
+):
+    X = rng.normal(size=(300, 4))
+    X[: 50 if missing else 0] = np.nan
+    folds = Folds(rng.integers(3, size=300))
+    requests = [
+        Request(0, number, 10 + number, folds, rng.normal(size=(3, 300, n_outputs)))
+        for number in (4, 5, 6)
+    ]
+    together, single = (
+        LocalOrganization("a", estimator, np.arange(4), "abstain") for _ in range(2)
+    )
+    for organization in (together, single):
+        organization.prepare(X, {})
+    assert together.fits_together == isinstance(estimator, LGBMRegressor)
+    fitted = _fit_requests(together, requests)
+    expected = [single.fit_round(request) for request in requests]
+    np.testing.assert_array_equal(fitted, expected)
+    assert together.models.keys() == single.models.keys() == {4, 5, 6}
+    for number in (4, 5, 6):
+        one, other = (each.predict(X, [number], [1.0]) for each in (together, single))
+        np.testing.assert_array_equal(one, other)
+        chains = together.predict_each(X, [number])[number]
+        np.testing.assert_allclose(chains, fitted[number - 4], rtol=0, atol=1e-12)
+        assert type(together.models[number]) is type(single.models[number])

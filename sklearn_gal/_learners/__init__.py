@@ -5,14 +5,16 @@ a subclass of `Learner` and its name in this tuple.
 """
 
 from .base import IN_SAMPLE, Learner, Split, take_rows, weight_parameter
-from .boosted import LIGHTGBM_PARAMETERS, BoosterLearner
-from .boosted_columns import check_readable_by_lightgbm
+from .boosted import BoosterLearner
+from .boosted_columns import bundles_keep_values, check_readable_by_lightgbm, is_plain
+from .boosted_parameters import LIGHTGBM_PARAMETERS
 from .linear import LeastSquaresLearner, RidgeLearner
 from .models import (
     FoldRegressors,
     OutputRegressors,
     as_outputs,
     chains_of,
+    outputs_of,
     predict_held_out,
     terms_of,
     to_estimator,
@@ -31,11 +33,14 @@ __all__ = [
     "SeededClones",
     "Split",
     "as_outputs",
+    "bundles_keep_values",
     "chains_of",
     "column_major",
     "depends_on_memory_layout",
     "each_prediction",
+    "is_plain",
     "make_learner",
+    "outputs_of",
     "predict_held_out",
     "take_rows",
     "to_estimator",

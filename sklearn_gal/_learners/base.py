@@ -73,6 +73,9 @@ class Learner:
     # Whether a fit depends, in its last bits, on the view's memory layout. It does if it
     # sums over columns; trees on unchanged columns do not.
     sums_columns = True
+    # Whether several outputs are fitted faster together, each with an estimator that does
+    # not depend on the others or on the seed.
+    fits_outputs_together = False
 
     @classmethod
     def takes(cls, estimator, view, fit_params):

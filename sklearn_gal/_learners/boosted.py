@@ -11,101 +11,37 @@ from scipy import sparse
 
 from .base import IN_SAMPLE, Learner
 from .boosted_columns import (
-    bundles_lose_nothing,
-    is_numeric,
+    bundles_keep_values,
     is_plain,
     mode_counts,
     never_bundled,
 )
 from .boosted_models import (
+    NO_SPLIT,
     LazyBooster,
+    MergedBooster,
+    OutputTrees,
     is_booster,
     merge_boosters,
     merge_boosters_of_outputs,
 )
+from .boosted_parameters import (
+    DEFAULTS,
+    LIGHTGBM_PARAMETERS,
+    OBJECTIVES,
+    SINGLE_TREE_PARAMETERS,
+    SQUARED_ERROR,
+)
 from .models import OutputRegressors, Term, to_estimator
 
-# Defaults of the constructor
-DEFAULTS = LGBMRegressor().get_params()
-# Objectives that take any real number for a label. The others refuse most residuals; clone
-# and fit shows LightGBM's error message.
-OBJECTIVES = {
-    None,
-    "fair",
-    "huber",
-    "l1",
-    "l2",
-    "mae",
-    "mean_absolute_error",
-    "mean_squared_error",
-    "mse",
-    "quantile",
-    "regression",
-    "regression_l1",
-    "regression_l2",
-    "rmse",
-}
-# Parameters in addition to those of the constructor, for which a test shows that the trees
-# are the same.
-OTHER_PARAMETERS = {
-    "alpha",
-    "bagging_seed",
-    "boost_from_average",
-    "cat_l2",
-    "cat_smooth",
-    "data_random_seed",
-    "data_sample_strategy",
-    "deterministic",
-    "enable_bundle",
-    "extra_seed",
-    "extra_trees",
-    "fair_c",
-    "feature_fraction_bynode",
-    "feature_fraction_seed",
-    "force_col_wise",
-    "force_row_wise",
-    "interaction_constraints",
-    "max_bin",
-    "max_cat_threshold",
-    "max_cat_to_onehot",
-    "max_delta_step",
-    "min_data_in_bin",
-    "min_data_per_group",
-    "monotone_constraints",
-    "monotone_constraints_method",
-    "monotone_penalty",
-    "other_rate",
-    "path_smooth",
-    "top_rate",
-    "use_missing",
-    "verbose",
-    "verbosity",
-    "zero_as_missing",
-}
-# All parameters that an estimator of `BoosterLearner` may have
-LIGHTGBM_PARAMETERS = DEFAULTS.keys() | OTHER_PARAMETERS
 # From this number of rows on, parts are cut from columns that are binned with all rows.
 MIN_ROWS_SHARED_BINS = 1_000
-# A booster of a single tree is rewound instead of replaced up to this number of rows, and
-# this number more for each column: rewinding visits all rows, a new booster all columns.
+# A booster of single trees is rewound instead of replaced up to this number of rows times
+# outputs, and this number more for each column: rewinding visits all rows for each output,
+# a new booster all columns.
 MIN_REWOUND_ROWS, REWOUND_ROWS_PER_COLUMN = 4_000, 400
 # A booster with larger histograms is replaced as well, because it would be kept.
 MAX_HISTOGRAM_BYTES = 2**25
-# Objectives whose gradients LightGBM computes from the present labels
-SQUARED_ERROR = {None, "l2", "mean_squared_error", "mse", "regression", "regression_l2"}
-# Parameters with which rewinding removes all effects of a tree from a booster
-REWINDABLE_PARAMETERS = {
-    "cat_l2",
-    "cat_smooth",
-    "data_random_seed",
-    "max_bin",
-    "max_cat_threshold",
-    "max_cat_to_onehot",
-    "min_data_in_bin",
-    "min_data_per_group",
-    "verbose",
-    "verbosity",
-}
 # With fewer rows, LightGBM may be unable to draw a bag.
 _TEMPLATE_ROWS = 1000
 # Parameters that training sets, and that the text of a model shows as the user gave them
@@ -128,7 +64,9 @@ class Binned:
         Whether binned rows reach the same leaves as the rows themselves, so that fitted
         values need no prediction.
     booster : Booster or None, default=None
-        The booster of these rows before its first tree, if it can be rewound.
+        The booster of these rows before its first trees, if it can be rewound.
+    weight : ndarray of shape (n_rows,) or None, default=None
+        Sample weights of the rows to fit to.
     """
 
     train: Dataset
@@ -136,6 +74,7 @@ class Binned:
     predict: Dataset | None = None
     predicts_from_bins: bool = False
     booster: Booster | None = None
+    weight: np.ndarray | None = None
 
 
 class BoosterLearner(Learner):
@@ -192,6 +131,15 @@ class BoosterLearner(Learner):
             settings.setdefault("data_random_seed", 1)
             self.seeds.estimator.set_params(data_random_seed=settings["data_random_seed"])
         self._settings = settings
+        # the gradient is then known, and what a tree adds can be subtracted to the last bit
+        self.fits_outputs_together = (
+            settings["n_estimators"] == 1
+            and settings["objective"] in SQUARED_ERROR
+            and settings.get("boost_from_average") is False
+            and settings["colsample_bytree"] == 1
+            and settings["subsample_freq"] == 0
+            and settings.keys() - DEFAULTS.keys() <= SINGLE_TREE_PARAMETERS
+        )
         self._template: Any = None
         self._user_parameters: dict = {}
         self._binned: dict = {}
@@ -207,30 +155,75 @@ class BoosterLearner(Learner):
         if self._template is None:
             self._make_template()
         binned = self._binned_rows(split, shares_bins)
-        # without random numbers the seeds can stay, so that the booster can be rewound
-        settings = self._fixed_seeds if self._rewinds else self.seeds.settings(seed)
-        models, fitted = [], np.empty(residual.shape[::-1])
-        for label, values in zip(labels, fitted, strict=True):
-            text = self._train(binned, label, settings, split, values)
-            models.append(LazyBooster(text, settings, self._template))
+        models, fitted = self._train_outputs(binned, labels, split, seed)
         model = models[0] if len(models) == 1 else OutputRegressors(models)
-        if not binned.predicts_from_bins:
-            return model, self._predict_outputs(models, split)
         fitted = fitted.T
         return model, fitted if split.predict_rows is None else fitted[split.predict_rows]
 
-    def _predict_outputs(self, models, split):
-        """Predict the rows to predict by the models of all outputs at once."""
-        fitted = np.empty((len(models), self.view.shape[0]))
-        if split.predict_rows is not None:
-            fitted = fitted[:, : len(split.predict_rows)]
-        if split.predicts_nothing:
-            return fitted.T
-        view = self.view if split.predict_rows is None else self._cut(split.predict_rows)
-        terms = [Term(output, model, 1.0) for output, model in enumerate(models)]
-        for output, model, _ in merge_boosters_of_outputs(terms):
-            fitted[output] = to_estimator(model).predict(view).T
-        return fitted.T
+    def _train_outputs(self, binned, labels, split, seed):
+        """The models of all outputs, and their values of the rows to predict.
+
+        The values have the shape (n_outputs, n_samples).
+        """
+        fitted = np.empty((len(labels), self.view.shape[0]))
+        models: list = [None] * len(labels)
+        settings = self.seeds.settings(seed)
+        if self.fits_outputs_together:
+            settings = self._fixed_seeds
+            if _has_columns(binned.train):
+                models = self._grow(binned, labels, split, fitted)
+        terms = []
+        for output, label in enumerate(labels):
+            if models[output] is None:
+                values = fitted[output : output + 1]
+                model, has_values = self._train(binned, label, settings, split, values)
+                models[output] = model
+                terms += [] if has_values else [Term(output, model, 1.0)]
+        self._predict_outputs(terms, split, fitted)
+        return models, fitted
+
+    def _grow(self, binned, labels, split, fitted):
+        """The models of all outputs, grown by one booster; None if a tree has no split.
+
+        The trees are those of a booster for each output, if they have a split. Values of
+        the rows to predict are written to `fitted`.
+        """
+        booster = self._booster_of_outputs(binned, len(labels))
+        gradient, hessian = -labels, np.ones_like(labels)
+        if binned.weight is not None:
+            gradient, hessian = gradient * binned.weight, hessian * binned.weight
+        derivatives = gradient.T, hessian.T
+        if len(labels) == 1:
+            derivatives = gradient[0], hessian[0]
+        ended = booster.update(fobj=lambda *_: derivatives)
+        trees = OutputTrees(booster.model_to_string(), self._frame)
+        if binned.predicts_from_bins:
+            _copy_values(booster, binned, split, fitted)
+        else:
+            outputs, n_threads = list(range(len(labels))), self._training["num_threads"]
+            term = Term(outputs, MergedBooster(booster, n_threads), 1.0)
+            self._predict_outputs([term], split, fitted)
+        if binned.booster is not None:
+            booster.rollback_one_iter()
+            if ended:  # trees without a split stay
+                binned.booster = None
+        return [
+            LazyBooster((trees, output), self._fixed_seeds, self._template)
+            if grown
+            else None
+            for output, grown in enumerate(trees.have_splits())
+        ]
+
+    def _predict_outputs(self, terms, split, fitted):
+        """Write predictions of models to `fitted`, (n_outputs, n_samples)."""
+        if split.predicts_nothing or not terms:
+            return
+        rows = slice(None) if split.predict_rows is None else split.predict_rows
+        view = self.view if split.predict_rows is None else self._cut(rows)
+        for outputs, model, _ in merge_boosters_of_outputs(terms):
+            values = to_estimator(model).predict(view).reshape(view.shape[0], -1)
+            for output, each in zip(np.atleast_1d(outputs), values.T, strict=True):
+                fitted[output, rows] = each
 
     def forget(self, key):
         """Discard the binned columns of the splits with this key."""
@@ -261,16 +254,9 @@ class BoosterLearner(Learner):
             self._training["force_col_wise"] = True
         self._template = template
         self._fixed_seeds = self.seeds.settings(0)
-        # the values that a single tree adds can be subtracted to the last bit
-        self._rewinds = (
-            self._settings["n_estimators"] == 1
-            and self._settings["objective"] in SQUARED_ERROR
-            and self._settings["colsample_bytree"] == 1
-            and self._settings["subsample_freq"] == 0
-            and self._settings.keys() - DEFAULTS.keys() <= REWINDABLE_PARAMETERS
-        )
-        if self._rewinds:
+        if self.fits_outputs_together:
             template.set_params(**self._fixed_seeds)
+            self._frame = OutputTrees.frame_of(booster.model_to_string())
 
     def _binned_rows(self, split, shares_bins):
         """The binned rows of a split, with bins of all rows if it shares them."""
@@ -286,13 +272,11 @@ class BoosterLearner(Learner):
     def _bin(self, split):
         """Bin the rows to fit to and, in the same bins, the other rows to predict."""
         view = self.view if split.rows is None else self._cut(split.rows)
-        weight = self.fit_params.get("sample_weight")
-        if weight is not None and split.rows is not None:
-            weight = np.asarray(weight)[split.rows]
+        weight = self._weight(split)
         params = dict(self._training)
         train = Dataset(view, weight=weight, params=params).construct()  # labels are zeros
         train.label = train.weight = None  # LightGBM has copied them
-        binned = Binned(train, self._other_rows(split))
+        binned = Binned(train, self._other_rows(split), weight=weight)
         binned.predicts_from_bins = self._predicts_from_bins(view, len(binned.others))
         if binned.predicts_from_bins and len(binned.others):
             view = self._cut(binned.others)
@@ -303,11 +287,20 @@ class BoosterLearner(Learner):
     def _cut_binned(self, split):
         """Cut the rows to fit to and the other rows to predict from all binned rows."""
         everything = self._binned[IN_SAMPLE.key]
-        binned = Binned(self._part(everything.train, split.rows), self._other_rows(split))
+        train, others = self._part(everything.train, split.rows), self._other_rows(split)
+        binned = Binned(train, others, weight=self._weight(split))
         binned.predicts_from_bins = everything.predicts_from_bins
         if binned.predicts_from_bins and len(binned.others):
             binned.predict = self._part(everything.train, binned.others)
         return binned
+
+    def _weight(self, split):
+        """The sample weights of the rows to fit to; None without sample weights."""
+        weight = self.fit_params.get("sample_weight")
+        if weight is None:
+            return None
+        weight = np.asarray(weight, dtype=np.float32)
+        return weight if split.rows is None else weight[split.rows]
 
     def _other_rows(self, split):
         """Rows to predict that are not fitted to."""
@@ -331,40 +324,40 @@ class BoosterLearner(Learner):
         """Whether binned rows reach the same leaves as the rows themselves.
 
         They may not where LightGBM bundles columns, which may change a value in ten
-        thousand of the rows that it has seen, and any value of other rows. It does not
-        count all conflicts of categories.
+        thousand of the rows that it has seen, and any value of other rows.
         """
         settings = self._settings
+        if settings.get("enable_bundle") is False and "zero_as_missing" not in settings:
+            return True
         unusual = {"max_bin", "min_data_in_bin", "zero_as_missing"} & settings.keys()
         if unusual or settings["subsample_for_bin"] < 10_000:
             return False
-        n_rows = view.shape[0]
-        all_seen = n_others == 0 and n_rows <= settings["subsample_for_bin"]
-        if all_seen and is_numeric(view) and bundles_lose_nothing(view):
+        if n_others == 0 and bundles_keep_values(view):
             return True
-        return never_bundled(mode_counts(view), n_rows)
+        return never_bundled(mode_counts(view), view.shape[0])
 
     def _train(self, binned, label, settings, split, fitted):
-        """The text of a booster trained as by `LGBMRegressor`.
+        """A model of one output, trained as by `LGBMRegressor`.
 
-        Its fitted values are written to the rows of `fitted` that are to be predicted.
+        Returns it, and whether its values of the rows to predict are in `fitted`,
+        (1, n_samples). Otherwise it must predict them.
         """
         binned.train.set_field("label", label)
-        booster = self._booster_of(binned, settings)
+        booster = Booster({**self._training, **settings}, binned.train)
+        if binned.predict is not None:
+            booster.add_valid(binned.predict, "predict")
         for _ in range(self._settings["n_estimators"]):
             ended = booster.update()
         text = booster.model_to_string()
-        rewinds = binned.booster is not None
-        if binned.predicts_from_bins:
-            if not (rewinds or ended):  # an objective would make LightGBM convert values
+        # LightGBM's own values may be wrong if the first tree has no split
+        has_values = binned.predicts_from_bins and NO_SPLIT not in text
+        if has_values:
+            if not ended:  # an objective would make LightGBM convert values
                 booster.reset_parameter({"objective": "none"})
             _copy_values(booster, binned, split, fitted)
-        if rewinds:
-            booster.rollback_one_iter()
-            if ended:  # a tree without a split stays
-                binned.booster = None
         trees, mark, parameters = text.partition("\nparameters:")
-        return trees + mark + self._with_user_parameters(parameters)
+        text = trees + mark + self._with_user_parameters(parameters)
+        return LazyBooster(text, settings, self._template), has_values
 
     def _with_user_parameters(self, parameters):
         """The parameters at the end of a text, as the organization gave them."""
@@ -373,41 +366,45 @@ class BoosterLearner(Learner):
             self._user_parameters = {parameters: given}
         return self._user_parameters[parameters]
 
-    def _booster_of(self, binned, settings):
-        """A booster without trees for binned rows."""
-        if binned.booster is not None:
-            return binned.booster
-        booster = Booster({**self._training, **settings}, binned.train)
+    def _booster_of_outputs(self, binned, n_outputs):
+        """A booster without trees that grows one for each output."""
+        booster = binned.booster
+        if booster is not None and booster.num_model_per_iteration() == n_outputs:
+            return booster
+        params = {**self._training, "objective": "none", "num_class": n_outputs}
+        booster = Booster(params, binned.train)
         if binned.predict is not None:
             booster.add_valid(binned.predict, "predict")
-        if self._rewinds and self._keeps_booster():
-            binned.booster = booster
+        keeps = self._keeps_booster(n_outputs)
+        binned.booster = booster if keeps else None
         return booster
 
-    def _keeps_booster(self):
+    def _keeps_booster(self, n_outputs):
         """Whether to rewind a booster is faster than to replace it."""
         n_rows, n_columns = self.view.shape
         n_bins = n_columns * min(self._settings.get("max_bin") or 255, n_rows)
         n_leaves = self._settings["num_leaves"] or DEFAULTS["num_leaves"]
         return (
-            n_rows <= MIN_REWOUND_ROWS + REWOUND_ROWS_PER_COLUMN * n_columns
+            n_rows * n_outputs <= MIN_REWOUND_ROWS + REWOUND_ROWS_PER_COLUMN * n_columns
             and 16 * n_bins * n_leaves <= MAX_HISTOGRAM_BYTES
         )
 
 
 def _copy_values(booster, binned, split, fitted):
-    """Copy a booster's values of the rows to predict into `fitted`, (n_samples,)."""
+    """Copy values of the rows to predict into `fitted`, (n_outputs, n_samples)."""
     rows = slice(None) if split.rows is None else split.rows
 
-    def copy_fitted(values, _):
-        fitted[rows] = values
-        return "fitted values", 0.0, False
-
-    def copy_predicted(values, _):
-        fitted[binned.others] = values
-        return "predictions", 0.0, False
+    def copy_to(rows, values):
+        for each, copied in zip(fitted, values.reshape(len(values), -1).T, strict=True):
+            each[rows] = copied
+        return "values", 0.0, False
 
     if split.predict_rows is None or len(binned.others) < len(split.predict_rows):
-        booster.eval_train(copy_fitted)
+        booster.eval_train(lambda values, _: copy_to(rows, values))
     if binned.predict is not None:
-        booster.eval_valid(copy_predicted)
+        booster.eval_valid(lambda values, _: copy_to(binned.others, values))
+
+
+def _has_columns(train):
+    """Whether LightGBM can split any column of binned rows."""
+    return any(train.feature_num_bin(j) > 0 for j in range(train.num_feature()))

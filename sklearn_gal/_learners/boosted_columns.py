@@ -4,10 +4,23 @@ import numpy as np
 from scipy import sparse
 from sklearn.pipeline import Pipeline
 
-# LightGBM bundles two columns if they are in conflict in at most one row in this number.
-ROWS_PER_CONFLICT = 10_000
-# Pairs of columns are compared up to this number of columns.
-MAX_COMPARED_COLUMNS = 200
+# LightGBM bundles columns if at most this share of the rows loses a value.
+_MAX_CONFLICTS = 1e-4
+
+
+def bundles_keep_values(view):
+    """Whether LightGBM's bundles of columns lose no value of these rows.
+
+    With fewer than 10,000 rows it bundles columns only if none loses a value. Nor does a
+    bundle lose any if a row has at most one value other than 0, the most frequent value of
+    each column. LightGBM does not count all conflicts of categories.
+    """
+    if not is_numeric(view):
+        return False
+    if view.shape[0] * _MAX_CONFLICTS < 1:
+        return True
+    others = np.asarray(view, dtype=np.float64) != 0
+    return bool(others.sum(axis=1).max() <= 1 and others.mean(axis=0).max() < 0.5)
 
 
 def mode_counts(view):
@@ -47,45 +60,6 @@ def is_numeric(view):
             isinstance(each, np.dtype) and each.kind in "fiub" for each in view.dtypes
         )
     return isinstance(view, np.ndarray)
-
-
-def bundles_lose_nothing(view):
-    """Whether the bundles of numeric columns that LightGBM may make lose no value.
-
-    LightGBM bundles two columns if at most one row in ten thousand is outside the most
-    frequent bins of both. Such rows lose a value.
-
-    Parameters
-    ----------
-    view : ndarray or dataframe of shape (n_samples, n_columns)
-        Numeric columns of all rows that LightGBM makes bins of.
-
-    Returns
-    -------
-    harmless : bool
-        False also if there are too many columns to compare.
-    """
-    n_rows, masks, slacks = view.shape[0], [], []
-    if n_rows < ROWS_PER_CONFLICT:
-        return True
-    for j in range(view.shape[1]):
-        column = np.asarray(view.iloc[:, j] if _is_pandas(view) else view[:, j])
-        values, counts = np.unique(column, return_counts=True)
-        mode = values[counts.argmax()]
-        if len(values) > 1:
-            masks.append(~np.isnan(column) if np.isnan(mode) else column != mode)
-            # rows with other values that the most frequent bin may contain
-            slacks.append(4 if len(values) < 200 else 2 * n_rows / 255)
-    n_outside, slack = np.array([mask.sum() for mask in masks]), np.array(slacks)
-    least = min(n_outside - slack, default=0)
-    near = np.flatnonzero(n_outside - slack + least <= n_rows * (1 + 1 / ROWS_PER_CONFLICT))
-    if len(near) > MAX_COMPARED_COLUMNS:
-        return False
-    outside = np.array([masks[j] for j in near], dtype=np.float32)
-    conflicts = outside @ outside.T
-    allowed = n_rows / ROWS_PER_CONFLICT + slack[near] + slack[near][:, None]
-    loses = (conflicts > 0) & (conflicts <= allowed)
-    return not loses[~np.eye(len(near), dtype=bool)].any()
 
 
 def never_bundled(counts, n_rows):

@@ -12,6 +12,8 @@ from .models import LazyModel, Term
 
 # Objectives of LightGBM whose prediction is the sum over trees
 IDENTITY = {"fair", "huber", "mape", "quantile", "regression", "regression_l1"}
+# The line of a tree without a split, which only the first tree of an output can be
+NO_SPLIT = "\nnum_leaves=1\n"
 # A tree that predicts 0
 _NO_TREE = """num_leaves=1
 num_cat=0
@@ -31,6 +33,45 @@ is_linear=0
 shrinkage=1"""
 
 
+class OutputTrees:
+    """The text of a booster that has a single tree for each output.
+
+    Parameters
+    ----------
+    text : str
+        The booster as `Booster.model_to_string` gives it.
+    frame : tuple of (str, str)
+        `frame_of` the text of a booster with one output.
+    """
+
+    def __init__(self, text, frame):
+        head, _, trees = text.partition("\n\nTree=")
+        self._about_rows = "\nfeature_infos=" + _line(head, "feature_infos")
+        self._trees = trees.partition("\nend of trees")[0]
+        self._frame = frame
+
+    @staticmethod
+    def frame_of(text):
+        """What precedes and follows the lines that depend on rows and trees."""
+        before, _, after = text.partition("\nfeature_infos=")
+        parameters = after.partition("\nparameters:")[2]
+        return before, "end of trees\n\n\nparameters:" + parameters
+
+    def have_splits(self):
+        """Whether the tree of each output has a split, a list."""
+        if NO_SPLIT not in self._trees:
+            return [True] * (self._trees.count("\nTree=") + 1)
+        return [NO_SPLIT not in tree for tree in self._trees.split("\nTree=")]
+
+    def text_of(self, output):
+        """The text of a booster with one output, without the importances of columns."""
+        before, after = self._frame
+        tree = self._trees.split("\nTree=")[output].partition("\n")[2]
+        tree = "Tree=0\n" + tree.rstrip("\n") + "\n\n\n"
+        sizes = f"\ntree_sizes={len(tree)}\n\n"
+        return before + self._about_rows + sizes + tree + after
+
+
 class LazyBooster(LazyModel):
     """A fitted `LGBMRegressor`, kept as the text of its trees.
 
@@ -40,8 +81,9 @@ class LazyBooster(LazyModel):
 
     Parameters
     ----------
-    text : str
-        The model as `Booster.model_to_string` gives it.
+    text : str or (OutputTrees, int)
+        The model as `Booster.model_to_string` gives it, or the trees of all outputs and the
+        position of the model's output.
     settings : dict
         Parameters that differ from those of `template`: seeds.
     template : LGBMRegressor
@@ -55,8 +97,11 @@ class LazyBooster(LazyModel):
         self._estimator: Any = None
 
     def model_to_string(self):
-        """The model as text, as `Booster.model_to_string` gives it."""
+        """The model as text, which a `Booster` can be made of."""
         text = self._text
+        if isinstance(text, tuple):
+            trees, output = text
+            return trees.text_of(output)
         return self._estimator.booster_.model_to_string() if text is None else text
 
     @property
@@ -66,9 +111,8 @@ class LazyBooster(LazyModel):
 
     def to_estimator(self):
         """The fitted estimator, the same object in every call, which replaces the text."""
-        text = self._text
-        if text is not None:
-            self._estimator = self._estimator_from(text)
+        if self._text is not None:
+            self._estimator = self._estimator_from(self.model_to_string())
             self._text = None  # last, because another thread may have found no text
         return self._estimator
 

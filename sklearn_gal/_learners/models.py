@@ -53,6 +53,27 @@ def chains_of(model):
     return model.estimators if type(model) is FoldRegressors else [model]
 
 
+def outputs_of(model, outputs):
+    """The part of a fitted model that predicts some of its outputs.
+
+    Parameters
+    ----------
+    model : FoldRegressors or OutputRegressors
+        Fitted model that has an estimator for each output.
+    outputs : slice
+        The outputs.
+
+    Returns
+    -------
+    part : FoldRegressors, OutputRegressors or estimator
+        Predicts these outputs.
+    """
+    if type(model) is FoldRegressors:
+        return FoldRegressors([outputs_of(each, outputs) for each in model.estimators])
+    estimators = model.estimators[outputs]
+    return estimators[0] if len(estimators) == 1 else OutputRegressors(estimators)
+
+
 class LazyModel:
     """A fitted model that becomes an estimator on first use."""
 

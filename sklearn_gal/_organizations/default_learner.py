@@ -4,10 +4,11 @@ from difflib import get_close_matches
 
 import numpy as np
 from lightgbm import LGBMRegressor
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from .._learners import LIGHTGBM_PARAMETERS
+from .._learners import LIGHTGBM_PARAMETERS, bundles_keep_values, is_plain
 
 # Numbers of leaves that are chosen by the number of rows
 MIN_LEAVES, MAX_LEAVES = 4, 31
@@ -18,16 +19,19 @@ PENALTY_SHARE = 0.1
 # Least rows of a leaf: this number, or this share of all rows if that is less
 MAX_ROWS_IN_LEAF, MAX_SHARE_IN_LEAF = 20, 0.2
 
+# Up to this number of columns, trees on columns that are not bundled take less time than
+# to predict all rows by trees on bundled columns
+MAX_SEPARATE_COLUMNS = 40
+
 
 def default_learner(**settings) -> LGBMRegressor:
     """Create the local estimator of an organization whose estimator is None.
 
     It is a LightGBM regressor with a single tree. Parameters that are None are chosen when
     the organization has its training rows: with `n` rows, `num_leaves` is the square root
-    of `n` divided by ten, or by fifteen with several outputs, but at least 4 and at most
-    31; `reg_lambda` is a tenth of ``n / num_leaves``; `min_child_samples` is 20, or a fifth of `n` if that is less. With
-    `min_data_per_group` and `cat_smooth` below LightGBM's defaults, categories count in a
-    few hundred rows as well.
+    of `n` divided by ten, but at least 4 and at most 31; `reg_lambda` is a tenth of
+    ``n / num_leaves``; `min_child_samples` is 20, or a fifth of `n` if that is less;
+    `enable_bundle` is False if bundles could lose a value, unless the columns are many.
 
     Parameters
     ----------
@@ -79,6 +83,7 @@ def default_learner(**settings) -> LGBMRegressor:
         "num_leaves": None,
         "reg_lambda": None,
         "min_child_samples": None,
+        "enable_bundle": None,
         # with LightGBM's 100 and 10, categories do not count in a few hundred rows
         "min_data_per_group": 20,
         "cat_smooth": 3.0,
@@ -89,16 +94,16 @@ def default_learner(**settings) -> LGBMRegressor:
     return LGBMRegressor(**defaults | settings)
 
 
-def with_capacity(estimator, n_rows, n_outputs=1):
-    """Choose the parameters of a LightGBM regressor that are None by the number of rows.
+def with_capacity(estimator, view, n_outputs=1):
+    """Choose the parameters of a LightGBM regressor that are None by its training rows.
 
     Parameters
     ----------
     estimator : estimator
         Local estimator. It is changed only if it is an `LGBMRegressor`, or a pipeline that
-        ends in one, and `num_leaves`, `reg_lambda` or `min_child_samples` is None.
-    n_rows : int
-        Number of training rows of the organization.
+        ends in one, and a parameter that this function chooses is None.
+    view : array-like, sparse matrix or dataframe of shape (n_rows, n_columns)
+        Training rows of the organization.
     n_outputs : int, default=1
         Number of outputs, each of which has a tree.
 
@@ -107,7 +112,7 @@ def with_capacity(estimator, n_rows, n_outputs=1):
     estimator : estimator
         The same object if nothing is chosen, else a clone with these parameters.
     """
-    prefix, regressor = "", estimator
+    prefix, regressor, n_rows = "", estimator, view.shape[0]
     while isinstance(regressor, Pipeline) and regressor.steps:
         name, regressor = regressor.steps[-1]
         prefix += f"{name}__"
@@ -124,10 +129,19 @@ def with_capacity(estimator, n_rows, n_outputs=1):
     if params["min_child_samples"] is None:
         rows = min(MAX_ROWS_IN_LEAF, int(MAX_SHARE_IN_LEAF * n_rows))
         chosen["min_child_samples"] = max(1, rows)
+    if params.get("enable_bundle", True) is None:
+        chosen["enable_bundle"] = bool(prefix) or _bundles(view)
     if not chosen:
         return estimator
     prefixed = {prefix + name: value for name, value in chosen.items()}
     return clone(estimator).set_params(**prefixed)
+
+
+def _bundles(view):
+    """Whether LightGBM may bundle these columns."""
+    if not is_plain(view) or sparse.issparse(view):
+        return True
+    return view.shape[1] > MAX_SEPARATE_COLUMNS or bundles_keep_values(view)
 
 
 def suggest(name, known):

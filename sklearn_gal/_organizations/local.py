@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import joblib
@@ -19,6 +20,7 @@ from .._learners import (
     depends_on_memory_layout,
     each_prediction,
     make_learner,
+    outputs_of,
     take_rows,
     to_estimator,
     weighted_sum,
@@ -65,6 +67,11 @@ class LocalOrganization:
     def may_abstain(self):
         """Whether it may return NaN for rows that it does not have."""
         return self.missing_rows == "abstain"
+
+    @property
+    def fits_together(self):
+        """Whether several requests of a round are fitted faster together."""
+        return self._learner is not None and self._learner.fits_outputs_together
 
     @property
     def revises(self):
@@ -130,7 +137,7 @@ class LocalOrganization:
                 view = _safe_indexing(view, self._rows)
                 fit_params = take_rows(fit_params, self._rows, len(presence))
             if np.count_nonzero(presence) >= MIN_ROWS_TO_FIT or self._rows is None:
-                estimator = with_capacity(self.estimator, view.shape[0], n_outputs)
+                estimator = with_capacity(self.estimator, view, n_outputs)
                 if depends_on_memory_layout(estimator, view, fit_params):
                     view = column_major(view)
                 self._learner = make_learner(estimator, view, fit_params)
@@ -161,6 +168,28 @@ class LocalOrganization:
             own = residual[:, self._rows]
             fitted[:, self._rows] = self._fit_rows(request, folds, own)
             return fitted
+
+    def fit_together(self, requests):
+        """Fit the requests of a round, as outputs of a single one.
+
+        Parameters
+        ----------
+        requests : list of Request
+            What to fit, with the same folds.
+
+        Returns
+        -------
+        fitted : list of ndarray of shape (n_chains, n_samples, n_outputs)
+            What `fit_round` returns for each request.
+        """
+        first, n_outputs = requests[0], requests[0].residual.shape[2]
+        residual = np.concatenate([request.residual for request in requests], axis=2)
+        fitted = self.fit_round(replace(first, residual=residual))
+        model = self.models[first.number]
+        for j, request in enumerate(requests):
+            outputs = slice(j * n_outputs, (j + 1) * n_outputs)
+            self.models[request.number] = model and outputs_of(model, outputs)
+        return np.split(fitted, len(requests), axis=2)
 
     def _can_fit(self, folds):
         """Whether there are rows to fit outside every fold."""
