@@ -12,7 +12,7 @@ from .disclosure import times_gates
 from .rows import RawPredictions, Rows, TrainingPredictions
 
 # Functions of single rounds are asked for in blocks of rows of about this size.
-MAX_BLOCK_BYTES = 2**25
+MAX_BLOCK_BYTES = 2**27
 
 
 @dataclass
