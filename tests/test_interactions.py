@@ -14,7 +14,6 @@ from sklearn.preprocessing import SplineTransformer, StandardScaler
 
 from _helpers import raw_prediction
 from sklearn_gal import GALClassifier, GALRegressor
-from sklearn_gal._assembly import INTERACTIONS_FROM
 from sklearn_gal.federated import (
     FederatedGALClassifier,
     FederatedGALRegressor,
@@ -244,17 +243,30 @@ def test_pairs_when_an_organization_leaves():
     assert set(report.scores) >= {"Alone", "Assisted", "Joint", "without shop"}
 
 
-def test_auto_depends_on_the_number_of_rows():
-    X, y = task(GALRegressor, INTERACTIONS_FROM)
-    additive = fitted(GALRegressor, X[1:], y[1:], interactions=False)
-    auto = fitted(GALRegressor, X[1:], y[1:], interactions="auto")
-    assert_array_equal(auto.predict(X), additive.predict(X))
-    auto, yes = (fitted(GALRegressor, X, y, interactions=each) for each in ("auto", True))
-    assert_array_equal(auto.predict(X), yes.predict(X))
-    private = fitted(
-        GALClassifier, X, y > 0, interactions="auto", privacy=LaplaceMechanism(2.0)
-    )
-    assert not any(any(each.gates) for each in private._model.rounds)
+@pytest.mark.parametrize(
+    ("n", "settings", "on"),
+    [
+        (60, {}, True),
+        (19, {}, False),
+        (60, {"cv": 3}, True),
+        (60, {"cv": KFold(3)}, True),
+        (60, {"cv": None}, False),
+        (60, {"subsample": 0.6}, False),
+        (60, {"privacy": LaplaceMechanism(2.0)}, False),
+    ],
+    ids=["folds", "few rows", "cv", "splitter", "in-sample", "bags", "privacy"],
+)
+def test_auto_is_on_where_values_are_held_out(n, settings, on):
+    X, y = task(GALRegressor, n)
+    y = y > 0 if "privacy" in settings else y + X[:, 0]
+    gal = GALClassifier if "privacy" in settings else GALRegressor
+    organizations = held([Ridge()] * 3)
+    models = [
+        fitted(gal, X, y, organizations, interactions=each, **settings)
+        for each in ("auto", on, not on)
+    ]
+    for auto, same, other in np.array([raw(model, X) for model in models]).T:
+        assert auto == same != other
 
 
 @pytest.mark.parametrize(

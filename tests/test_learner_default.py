@@ -68,6 +68,7 @@ def test_lightgbm_ignores_what_is_not_chosen(rng):
     plain = LGBMRegressor(
         n_estimators=1,
         learning_rate=1.0,
+        boost_from_average=False,
         random_state=0,
         verbosity=-1,
     )
