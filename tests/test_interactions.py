@@ -202,6 +202,23 @@ def test_where_rows_are_absent_gates_are_0(rng):
     assert model.score(X, y) > 0.5
 
 
+@pytest.mark.parametrize("weights", ["optimal", "uniform"])
+def test_a_gate_counts_only_where_its_organization_is_present(rng, weights):
+    # on the rows that choose the weights of a pattern, others may be present as well
+    X, y = task(GALRegressor, 1200)
+    X[rng.random(1200) < 0.3, 4:] = np.nan
+    settings = {"missing_rows": "abstain", "weights": weights, "max_iter": 20}
+    model = fitted(GALRegressor, X, y, **settings)
+    n_gates = 0
+    for step in model._model.rounds:
+        for j, gate in enumerate(step.gates):
+            if gate is not None:
+                present = model.patterns_[:, NAMES.index(gate.partner)]
+                assert (step.weights[~present, j] == 0).all()
+                n_gates += step.weights[present, j].any()
+    assert n_gates > 10
+
+
 @pytest.mark.parametrize("weights", ["uniform", "nonnegative"])
 @pytest.mark.parametrize("seed", [0, 2])
 def test_replayed_rounds_agree_with_predictions(weights, seed):

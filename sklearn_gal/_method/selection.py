@@ -51,6 +51,8 @@ class Selection:
         rows, patterns = self.train.rows, self.patterns
         step = Step.zero(patterns, proposal.candidates)
         participants = step.participants
+        names = self.train.participants.participant_names
+        partners = [candidate.partner(names) for candidate in proposal.candidates]
         for pattern, selected in patterns.selection_rows(rows.present, proposal.folds):
             selected = _intersection(selected, among)
             y, raw = rows.y[selected], values[pattern][selected]
@@ -58,7 +60,8 @@ class Selection:
                 continue
             residual = residuals[pattern][selected]
             fitted, sample_weight = proposal.fitted[:, selected], rows.weight_of(selected)
-            members = patterns.members[pattern][participants] & proposal.took_part
+            in_pattern = patterns.members[pattern]  # a gate is 0 where its partner is absent
+            members = in_pattern[participants] & in_pattern[partners] & proposal.took_part
             together = patterns.weighed_together(pattern)[participants]
             step.weights[pattern] = members
             step.weights[pattern, together] = self.weigh(  # (3) w
