@@ -127,7 +127,7 @@ class GatedDisclosure(Disclosure):
         partners = self._partners.get(name)  # a stand-in has none
         if not partners:
             return [None]
-        organization = self._owner[participant]  # the same whether there is a stand-in or not
+        organization = self._owner[participant]  # a stand-in shifts the positions
         rng = np.random.default_rng([self._seed, GATES, number, organization])
         strengths = strength(self.model.rounds, self._names)
         likely = np.array([strengths.get((name, partner), 0.0) for partner in partners])

@@ -60,7 +60,7 @@ class Selection:
                 continue
             residual = residuals[pattern][selected]
             fitted, sample_weight = proposal.fitted[:, selected], rows.weight_of(selected)
-            in_pattern = patterns.members[pattern]  # a gate is 0 where its partner is absent
+            in_pattern = patterns.members[pattern]  # without its partner, a gate is 0
             members = in_pattern[participants] & in_pattern[partners] & proposal.took_part
             together = patterns.weighed_together(pattern)[participants]
             step.weights[pattern] = members
@@ -73,7 +73,13 @@ class Selection:
             )
             direction = step.direction(pattern, fitted)
             rate = self.search(  # (4) rate
-                self.loss, y, raw, direction, sample_weight, residual, coarse=self.train.judged is not None
+                self.loss,
+                y,
+                raw,
+                direction,
+                sample_weight,
+                residual,
+                coarse=self.train.judged is not None,
             )
             step.rates[pattern] = self.learning_rate * rate
         return step
