@@ -460,7 +460,7 @@ def test_noise_that_stays_is_no_worse_than_alone(cancer, rng):
     held = [("a", None, slice(0, 5)), ("b", None, slice(5, 30))]
     held += [("c", None, slice(30, 40)), ("d", None, slice(40, 50))]
     losses = []
-    for split in range(3):
+    for split in range(10):  # of three, the mean is uncertain by more than 5%
         parts = train_test_split(X, y, random_state=split, stratify=y)
         known, X_test, target, y_test = parts
         settings = {"random_state": split, "max_iter": 30, "missing_rows": "abstain"}
