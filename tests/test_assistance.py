@@ -81,7 +81,7 @@ def test_nonnegative_weights_without_a_descent_direction(rng):
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("name", ["optimal", "optimal_absolute"])
 def test_an_ascent_direction_gets_no_weight(name, seed):
-    residual, fitted, sample_weight = problem(seed, signal=False)
+    residual, fitted, sample_weight = problem(seed, k=1, signal=False)
     slope = np.einsum("nmk,nk->m", fitted, sample_weight[:, None] * residual)
     weights = WEIGHTS_OUT_OF_FOLD[name](residual, fitted, sample_weight)
     assert_allclose(weights.sum(), 1)
@@ -105,7 +105,7 @@ def test_a_row_of_weight_2_is_two_rows(name, seed):
     [("optimal", nonnegative_weights), ("optimal_absolute", optimal_absolute_weights)],
 )
 def test_out_of_fold_weights_are_the_optimum_over_descent_directions(name, solve):
-    residual, fitted, sample_weight = problem(0, m=6)
+    residual, fitted, sample_weight = problem(0, m=6, k=1)
     slope = np.einsum("nmk,nk->m", fitted, sample_weight[:, None] * residual)
     fitted = 3 * np.sign(slope)[:, None] * fitted + residual[:, None]
     chosen = WEIGHTS_OUT_OF_FOLD[name]
@@ -119,6 +119,21 @@ def test_out_of_fold_weights_are_the_optimum_over_descent_directions(name, solve
     ascending = -np.abs(fitted) * np.sign(residual)[:, None]
     expected = solve(residual, ascending, sample_weight)
     assert_array_equal(chosen(residual, ascending, sample_weight), expected)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    ("name", "solve"),
+    [("optimal", nonnegative_weights), ("optimal_absolute", optimal_absolute_weights)],
+)
+def test_with_several_outputs_all_take_part_out_of_fold(name, solve, seed):
+    residual, fitted, sample_weight = problem(seed, signal=False)
+    slope = np.einsum("nmk,nk->m", fitted, sample_weight[:, None] * residual)
+    assert (slope < 0).any()
+    assert_array_equal(
+        WEIGHTS_OUT_OF_FOLD[name](residual, fitted, sample_weight),
+        solve(residual, fitted, sample_weight),
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))

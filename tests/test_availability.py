@@ -244,8 +244,9 @@ def test_complete_rows_change_nothing(diabetes):
 
 def test_weights_go_to_those_present(partial):
     X, y = partial
+    settings = {"missing_rows": "abstain", "interactions": False, "max_iter": 4}
     for weights in ("optimal", "uniform", lambda *_: [0.2, 0.3, 0.5]):
-        model = GALRegressor(ridges(), missing_rows="abstain", weights=weights, max_iter=4)
+        model = GALRegressor(ridges(), weights=weights, **settings)
         model.fit(X, y)
         given = model.pattern_weights_
         assert (given[:, ~model.patterns_] == 0).all()
@@ -309,9 +310,9 @@ def one_per_organization(residual, fitted, sample_weight):
 def test_who_stays_away_for_a_round_has_weight_0(diabetes, weights):
     X, y = diabetes
     X = without(X, slice(1, None), "b")  # a single row is too few to fit
-    model = GALRegressor(
-        ridges(), missing_rows="abstain", weights=weights, max_iter=2, random_state=0
-    ).fit(X, y)
+    settings = {"missing_rows": "abstain", "max_iter": 2, "random_state": 0}
+    model = GALRegressor(ridges(), weights=weights, interactions=False, **settings)
+    model.fit(X, y)
     assert all(models[1] is None for models in model.estimators_)
     assert (model.pattern_weights_[:, :, 1] == 0).all()
     # the others share what it would have had
@@ -419,7 +420,8 @@ def test_a_callable_is_asked_about_organizations_only(partial):
         asked.append(fitted.shape[1])
         return [0.2, 0.3, 0.5]
 
-    GALRegressor(ridges(), missing_rows="abstain", max_iter=3, weights=weights).fit(X, y)
+    settings = {"missing_rows": "abstain", "interactions": False, "max_iter": 3}
+    GALRegressor(ridges(), weights=weights, **settings).fit(X, y)
     assert set(asked) == {3}
 
 
@@ -458,7 +460,7 @@ def test_noise_that_stays_is_no_worse_than_alone(cancer, rng):
     held = [("a", None, slice(0, 5)), ("b", None, slice(5, 30))]
     held += [("c", None, slice(30, 40)), ("d", None, slice(40, 50))]
     losses = []
-    for split in range(3):
+    for split in range(10):  # of three, the mean is uncertain by more than 5%
         parts = train_test_split(X, y, random_state=split, stratify=y)
         known, X_test, target, y_test = parts
         settings = {"random_state": split, "max_iter": 30, "missing_rows": "abstain"}

@@ -8,6 +8,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 from sklearn.utils.estimator_checks import (
     check_dataframe_column_names_consistency,
+    check_sample_weight_equivalence_on_dense_data,
+    check_sample_weight_equivalence_on_sparse_data,
     estimator_checks_generator,
 )
 
@@ -40,11 +42,20 @@ COUNTS_ROWS = (
     "LightGBM bins values and limits leaves by the number of rows, whatever their weights, "
     "so repeating a row is not the same to it as weighting it"
 )
+GATES = (
+    "the thresholds of gates are quantiles of the rows, whatever their weights, so "
+    "repeating a row is the same as weighting it only with interactions=False"
+)
 EXPECTED_FAILURES = {
-    "mixed": {
-        "check_sample_weight_equivalence_on_dense_data": COUNTS_ROWS,
-        "check_sample_weight_equivalence_on_sparse_data": COUNTS_ROWS,
+    name: {
+        "check_sample_weight_equivalence_on_dense_data": reason,
+        "check_sample_weight_equivalence_on_sparse_data": reason,
     }
+    for name, reason in (
+        ("defaults", COUNTS_ROWS),
+        ("two ridges", GATES),
+        ("mixed", COUNTS_ROWS),
+    )
 }
 
 
@@ -54,10 +65,9 @@ def all_checks():
             model = gal(organizations)
             if name == "mixed":
                 model.set_params(max_iter=5)
-            expected = EXPECTED_FAILURES.get(name)
             for number, (estimator, check) in enumerate(estimator_checks_generator(model)):
                 check_name = getattr(check, "func", check).__name__
-                reason = (expected or {}).get(check_name)
+                reason = EXPECTED_FAILURES[name].get(check_name)
                 marks = [pytest.mark.xfail(reason=reason, strict=True)] if reason else []
                 label = f"{gal.__name__}-{name}-{check_name}-{number}"
                 yield pytest.param(estimator, check, id=label, marks=marks)
@@ -68,6 +78,19 @@ def all_checks():
 @pytest.mark.parametrize(("estimator", "check"), list(all_checks()))
 def test_checks(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize("gal", ESTIMATORS)
+@pytest.mark.parametrize(
+    "check",
+    [
+        check_sample_weight_equivalence_on_dense_data,
+        check_sample_weight_equivalence_on_sparse_data,
+    ],
+    ids=["dense", "sparse"],
+)
+def test_weighting_a_row_is_repeating_it(gal, check):
+    check(gal.__name__, gal(ORGANIZATIONS["two ridges"], interactions=False))
 
 
 @pytest.mark.parametrize("gal", ESTIMATORS)

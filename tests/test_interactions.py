@@ -14,7 +14,6 @@ from sklearn.preprocessing import SplineTransformer, StandardScaler
 
 from _helpers import raw_prediction
 from sklearn_gal import GALClassifier, GALRegressor
-from sklearn_gal._assembly import INTERACTIONS_FROM
 from sklearn_gal.federated import (
     FederatedGALClassifier,
     FederatedGALRegressor,
@@ -203,6 +202,23 @@ def test_where_rows_are_absent_gates_are_0(rng):
     assert model.score(X, y) > 0.5
 
 
+@pytest.mark.parametrize("weights", ["optimal", "uniform"])
+def test_a_gate_counts_only_where_its_organization_is_present(rng, weights):
+    # on the rows that choose the weights of a pattern, others may be present as well
+    X, y = task(GALRegressor, 1200)
+    X[rng.random(1200) < 0.3, 4:] = np.nan
+    settings = {"missing_rows": "abstain", "weights": weights, "max_iter": 20}
+    model = fitted(GALRegressor, X, y, **settings)
+    n_gates = 0
+    for step in model._model.rounds:
+        for j, gate in enumerate(step.gates):
+            if gate is not None:
+                present = model.patterns_[:, NAMES.index(gate.partner)]
+                assert (step.weights[~present, j] == 0).all()
+                n_gates += step.weights[present, j].any()
+    assert n_gates > 10
+
+
 @pytest.mark.parametrize("weights", ["uniform", "nonnegative"])
 @pytest.mark.parametrize("seed", [0, 2])
 def test_replayed_rounds_agree_with_predictions(weights, seed):
@@ -244,17 +260,30 @@ def test_pairs_when_an_organization_leaves():
     assert set(report.scores) >= {"Alone", "Assisted", "Joint", "without shop"}
 
 
-def test_auto_depends_on_the_number_of_rows():
-    X, y = task(GALRegressor, INTERACTIONS_FROM)
-    additive = fitted(GALRegressor, X[1:], y[1:], interactions=False)
-    auto = fitted(GALRegressor, X[1:], y[1:], interactions="auto")
-    assert_array_equal(auto.predict(X), additive.predict(X))
-    auto, yes = (fitted(GALRegressor, X, y, interactions=each) for each in ("auto", True))
-    assert_array_equal(auto.predict(X), yes.predict(X))
-    private = fitted(
-        GALClassifier, X, y > 0, interactions="auto", privacy=LaplaceMechanism(2.0)
-    )
-    assert not any(any(each.gates) for each in private._model.rounds)
+@pytest.mark.parametrize(
+    ("n", "settings", "on"),
+    [
+        (60, {}, True),
+        (19, {}, False),
+        (60, {"cv": 3}, True),
+        (60, {"cv": KFold(3)}, True),
+        (60, {"cv": None}, False),
+        (60, {"subsample": 0.6}, False),
+        (60, {"privacy": LaplaceMechanism(2.0)}, False),
+    ],
+    ids=["folds", "few rows", "cv", "splitter", "in-sample", "bags", "privacy"],
+)
+def test_auto_is_on_where_values_are_held_out(n, settings, on):
+    X, y = task(GALRegressor, n)
+    y = y > 0 if "privacy" in settings else y + X[:, 0]
+    gal = GALClassifier if "privacy" in settings else GALRegressor
+    organizations = held([Ridge()] * 3)
+    models = [
+        fitted(gal, X, y, organizations, interactions=each, **settings)
+        for each in ("auto", on, not on)
+    ]
+    for auto, same, other in np.array([raw(model, X) for model in models]).T:
+        assert auto == same != other
 
 
 @pytest.mark.parametrize(
@@ -423,14 +452,14 @@ def test_between_hosts_to_the_last_bit(rng, gal, settings, linear, tmp_path):
 
 
 class Refusing:
-    """A channel over which no organization answers the request of a number."""
+    """A channel over which no organization answers requests of some numbers."""
 
-    def __init__(self, channel, number):
-        self.channel, self.number = channel, number
+    def __init__(self, channel, numbers):
+        self.channel, self.numbers = channel, numbers
         self.organizations = channel.organizations
 
     def call(self, organization, request, timeout):
-        if decode(request)[1].get("number") == self.number:
+        if decode(request)[1].get("number") in self.numbers:
             raise ConnectionResetError
         return self.channel.call(organization, request, timeout)
 
@@ -439,7 +468,7 @@ def test_a_request_that_is_not_answered_is_not_the_round(tmp_path):
     X, y = task(GALRegressor, 300)
     own, services = services_of(X, tmp_path)
     # the first round has one request, as there is no function for gates; the next has two
-    channel = Refusing(LocalChannel(services), number=2)
+    channel = Refusing(LocalChannel(services), numbers=[2])
     model = FederatedGALRegressor(
         Federation(channel, "s" * 16), interactions=True, max_iter=2, random_state=0
     )
@@ -449,7 +478,7 @@ def test_a_request_that_is_not_answered_is_not_the_round(tmp_path):
     numbers = [[each.number for each in step.candidates] for step in model._model.rounds]
     assert numbers == [[0, 0], [1, 2, 1, 2]]
     assert model._model.rounds[1].weights[0, [1, 3]].tolist() == [0, 0]
-    channel.number = 1
+    channel.numbers = [1, 2]  # a host may be back before the second request of a round
     with (
         pytest.warns(OrganizationWarning, match="did not answer"),
         pytest.raises(OrganizationError, match="No organization answered"),

@@ -120,7 +120,6 @@ def test_lightgbm_ignores_what_is_not_chosen(rng):
         n_estimators=1,
         learning_rate=1.0,
         boost_from_average=False,
-        min_data_per_group=5,
         random_state=0,
         verbosity=-1,
     )

@@ -77,6 +77,7 @@ def test_the_weights_have_a_separate_objective(rng):
         [("a", LinearRegression(), [0]), ("b", LinearRegression(), [1])],
         weights=squares,
         max_iter=1,
+        interactions=False,
     ).fit(X + rng.normal(size=X.shape), residual[:, 0])
     assert_allclose(model.weights_, [[0, 1]])
     assert seen["shapes"] == ((100, 1), (100, 2, 1))

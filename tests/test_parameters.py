@@ -135,7 +135,7 @@ def test_setting_parameters_of_none_touches_neither_the_list_nor_other_settings(
     assert given[1][1] is None
     assert model.organizations[0] == given[0]
     assert clone(model).get_params()["weather__num_leaves"] == 8
-    assert GALRegressor(given).get_params()["weather__num_leaves"] == 4
+    assert GALRegressor(given).get_params()["weather__num_leaves"] is None
 
 
 def test_settings_equal_to_the_defaults_change_no_bit(diabetes):
@@ -401,8 +401,10 @@ def test_a_weights_callable_may_keep_what_it_is_given(diabetes):
 
 @pytest.mark.parametrize("answer", [[1.0], [np.nan, 1], [[0.5, 0.5]]])
 def test_weights_callable_with_a_bad_answer(diabetes, answer):
-    with pytest.raises(ValueError, match="must return 2 finite weights"):
-        GALRegressor(two(), weights=lambda *arrays: answer).fit(*diabetes)
+    with pytest.raises(ValueError, match="must return 2 finite weights, one per function"):
+        GALRegressor(two(), weights=lambda *arrays: answer, interactions=False).fit(
+            *diabetes
+        )
 
 
 def test_html_diagram_shows_the_organizations_side_by_side():

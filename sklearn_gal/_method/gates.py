@@ -107,6 +107,7 @@ class GatedDisclosure(Disclosure):
         super().__init__(model, train, seeds)
         self._seed = seed
         self._names = self.participants.participant_names
+        self._owner = model.patterns.owner
         self._partners = {
             name: [
                 other
@@ -126,7 +127,8 @@ class GatedDisclosure(Disclosure):
         partners = self._partners.get(name)  # a stand-in has none
         if not partners:
             return [None]
-        rng = np.random.default_rng([self._seed, GATES, number, participant])
+        organization = self._owner[participant]  # a stand-in shifts the positions
+        rng = np.random.default_rng([self._seed, GATES, number, organization])
         strengths = strength(self.model.rounds, self._names)
         likely = np.array([strengths.get((name, partner), 0.0) for partner in partners])
         uniform = np.full(len(partners), 1 / len(partners))

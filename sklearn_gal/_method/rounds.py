@@ -24,6 +24,19 @@ class Candidate(NamedTuple):
     number: int
     gate: Callable | None = None
 
+    def partner(self, names):
+        """Return the position of the participant whose function is the gate.
+
+        Without such a gate, it is the participant itself.
+
+        Parameters
+        ----------
+        names : list of str
+            Names of the participants.
+        """
+        name = getattr(self.gate, "partner", None)
+        return names.index(name) if name in names else self.participant
+
 
 @dataclass(frozen=True)
 class Proposal:

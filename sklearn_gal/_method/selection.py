@@ -51,6 +51,8 @@ class Selection:
         rows, patterns = self.train.rows, self.patterns
         step = Step.zero(patterns, proposal.candidates)
         participants = step.participants
+        names = self.train.participants.participant_names
+        partners = [candidate.partner(names) for candidate in proposal.candidates]
         for pattern, selected in patterns.selection_rows(rows.present, proposal.folds):
             selected = _intersection(selected, among)
             y, raw = rows.y[selected], values[pattern][selected]
@@ -58,7 +60,8 @@ class Selection:
                 continue
             residual = residuals[pattern][selected]
             fitted, sample_weight = proposal.fitted[:, selected], rows.weight_of(selected)
-            members = patterns.members[pattern][participants] & proposal.took_part
+            in_pattern = patterns.members[pattern]  # without its partner, a gate is 0
+            members = in_pattern[participants] & in_pattern[partners] & proposal.took_part
             together = patterns.weighed_together(pattern)[participants]
             step.weights[pattern] = members
             step.weights[pattern, together] = self.weigh(  # (3) w
@@ -70,7 +73,13 @@ class Selection:
             )
             direction = step.direction(pattern, fitted)
             rate = self.search(  # (4) rate
-                self.loss, y, raw, direction, sample_weight, residual, coarse=self.train.judged is not None
+                self.loss,
+                y,
+                raw,
+                direction,
+                sample_weight,
+                residual,
+                coarse=self.train.judged is not None,
             )
             step.rates[pattern] = self.learning_rate * rate
         return step

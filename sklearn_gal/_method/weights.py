@@ -232,7 +232,7 @@ class Weighing:
         if weights.shape != fitted.shape[1:2] or not np.isfinite(weights).all():
             raise ValueError(
                 f"weights={self._weights!r} must return {fitted.shape[1]} finite weights, "
-                f"one per organization, but returned {weights!r}."
+                f"one per function in `fitted`, but returned {weights!r}."
             )
         return weights
 

@@ -255,7 +255,9 @@ class RemoteOrganization:
         each = self._ask(X, asked, apart=True)
         if each is None:
             return {}
-        return dict(zip(asked, np.moveaxis(each, 0, 2), strict=True))
+        # sums over the chains depend on the order in memory to the last bit
+        each = np.ascontiguousarray(np.moveaxis(each, 0, 2))
+        return dict(zip(asked, each, strict=True))
 
     def has_fetched(self, X, number):
         """Tell whether the predictions of a model have been fetched."""
