@@ -76,14 +76,16 @@ def patterns_of(estimator, present, participants):
 
 def descent_of(estimator, model, train, validation, folds, state, fit=None):
     """Return the `Descent` of a fit, or one that only replays rounds."""
-    shape, cross_fits = train.own.shape, train.chains is not None
+    n_samples, n_outputs = train.own.shape
+    cross_fits = train.chains is not None
+    rounds = rounds_of(estimator, n_samples, n_outputs, cross_fits)
     selection = Selection(
         model.loss,
         model.patterns,
         train,
         weigh=Weighing(estimator.weights),
         search=line_search if estimator.line_search else constant_rate,
-        learning_rate=rounds_of(estimator, *shape, cross_fits)[1],
+        learning_rate=rounds[1],
         seed=state.seed,
     )
     return Descent(

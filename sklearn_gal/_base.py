@@ -50,8 +50,8 @@ from .privacy import Broadcast
 # With early_stopping="auto": from how many rows on a fit is stopped early.
 STOP_EARLY_FROM = 10_000
 # Where the next round may propose something else, or is judged by other rows, this many
-# successive rounds without descent do not end a fit; fewer where the assistors receive noise
-# and every round costs budget (docs/decisions.rst).
+# successive rounds without descent do not end a fit; fewer where the assistors receive
+# noise and every round costs budget (docs/decisions.rst).
 IDLE_ROUNDS, IDLE_ROUNDS_WITH_PRIVACY = 10, 2
 
 
@@ -295,7 +295,8 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
     def _iterate(self, descent, plan, report, observers):
         """Fit rounds until the fit ends; return a key of `STOP_REASONS`."""
         title, model = type(self).__name__, descent.model
-        max_iter, _ = rounds_of(self, *descent.train.own.shape, plan.cross_fits)
+        n_samples, n_outputs = descent.train.own.shape
+        max_iter, _ = rounds_of(self, n_samples, n_outputs, plan.cross_fits)
         listed: list[Observer] = [report]
         if self.verbose:
             listed.insert(0, Progress(title, model.participants.names, max_iter))
@@ -416,8 +417,10 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
         present = model.participants.presence(data.X)
         model.patterns = patterns_of(estimator, present, model.participants)
         is_training_data = data.identity == self._state.identity
-        folds = self._state.folds(data) if is_training_data else in_sample
-        chains = folds.chains if is_training_data else None
+        folds, chains = in_sample, None
+        if is_training_data:
+            folds = self._state.folds(data)
+            chains = folds.chains
         rows = Rows(data.X, present, data.y, data.sample_weight)
         train = model.start_training(rows, chains)
         validation = None if before.model.baseline_losses[1] is None else train

@@ -26,7 +26,9 @@ class FittedAttributes:
         """Return raw predictions of the training rows, each held out."""
         check_is_fitted(self)
         if self._state.held_out is None:
-            raise AttributeError(f"Without cross-fitting (cv=None) there is no {attribute}.")
+            raise AttributeError(
+                f"Without cross-fitting (cv=None) there is no {attribute}."
+            )
         return self._state.held_out
 
     @property
@@ -64,7 +66,8 @@ class FittedAttributes:
         weights = np.zeros(shape)
         for each, of_round in zip(self._model.rounds, weights, strict=True):
             owners = self._model.patterns.owner[each.participants]
-            np.add.at(of_round, (slice(None), owners), each.weights)
+            for owner, column in zip(owners, each.weights.T, strict=True):
+                of_round[:, owner] += column
         return weights
 
     @property

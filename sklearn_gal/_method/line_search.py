@@ -41,8 +41,8 @@ def line_search(
 
     The rate is 0 if `direction` is not a descent direction, or if the loss at the root is
     not lower than at rate 0, which is not checked if the rate is only needed to a percent
-    (`coarse`) and Newton's method has found it. If the loss decreases without a minimum, as for separable
-    classes, the rate is where the slope is a hundredth of the slope at rate 0.
+    (`coarse`) and Newton's method has found it. If the loss decreases without a minimum, as
+    for separable classes, the rate is where the slope is a hundredth of that at rate 0.
     """
     along = _LossAlongDirection(loss, y, raw_prediction, direction, sample_weight)
     if residual is None:

@@ -238,7 +238,7 @@ class AdditiveModel:
         n_chains = self.n_chains if apart else 1
         shape = (len(candidates), n_chains, len(raw.rows), len(self.baseline))
         values, took_part = np.zeros(shape), np.zeros(len(candidates), dtype=bool)
-        positions = range(len(candidates)) if asked is None else np.flatnonzero(asked)
+        positions = np.arange(len(candidates)) if asked is None else np.flatnonzero(asked)
         predictions = self.participants.predict_candidates(
             raw.rows.X, [candidates[j] for j in positions], self.n_requests, apart
         )

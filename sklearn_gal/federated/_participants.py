@@ -35,7 +35,9 @@ class FederatedParticipants(Participants):
             threads.map(
                 lambda each, own: each.prepare(X, own, n_outputs), self.remote, params
             )
-        super().prepare(X, fit_params, n_outputs)  # of those on other hosts it asks nothing more
+        super().prepare(
+            X, fit_params, n_outputs
+        )  # of those on other hosts it asks nothing more
 
     def check_answers(self):
         """Raise an error if no organization has answered in a round."""

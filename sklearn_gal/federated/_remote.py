@@ -300,11 +300,11 @@ class RemoteOrganization:
             self._check_present(present)
             if "prediction" not in reply:
                 return present, None
-            each = (len(numbers), self.n_chains[int(numbers[0])] if apart else 1)
-            if coefficients is not None:
-                each = ()
-            shape = (len(row_ids), *each, self.n_outputs)
-            prediction = array_of(reply, "prediction", np.float64, shape)
+            shape = [len(row_ids), self.n_outputs]
+            if coefficients is None:
+                n_chains = self.n_chains[int(numbers[0])] if apart else 1
+                shape[1:1] = [len(numbers), n_chains]
+            prediction = array_of(reply, "prediction", np.float64, tuple(shape))
             finite(prediction[present])
             return present, prediction
 
