@@ -16,11 +16,11 @@ from ._validation import interacting_pairs
 from ._warm_start import continued_model
 from .losses import check_output
 
-# Largest number of rounds and learning rate, if they are not given: on few rows, on many,
-# and for several outputs on few rows (docs/decisions.rst).
-FEW_ROWS, MANY_ROWS, FEW_ROWS_OF_CLASSES = (100, 0.3), (45, 0.5), (90, 0.4)
-# From how many rows on there are many, for one output and for several
-MANY_ROWS_FROM, MANY_ROWS_OF_CLASSES_FROM = 5_000, 10_000
+# Largest number of rounds and learning rate, if they are not given, for one output and for
+# several: on few rows, on many, and how many are many (docs/decisions.rst).
+FEW_ROWS, MANY_ROWS, MANY_ROWS_FROM = (100, 0.3), (45, 0.5), 5_000
+FEW_ROWS_OF_CLASSES, MANY_ROWS_OF_CLASSES = (90, 0.4), (60, 0.5)
+MANY_ROWS_OF_CLASSES_FROM = 10_000
 
 
 def model_to_extend(estimator, loss, rows, participants, previous, n_chains):
@@ -42,11 +42,11 @@ def model_to_extend(estimator, loss, rows, participants, previous, n_chains):
 def rounds_of(estimator, n_samples, n_outputs, cross_fits):
     """Return the largest number of rounds and the learning rate."""
     defaults = FEW_ROWS
-    if cross_fits:
-        few, many_from = FEW_ROWS, MANY_ROWS_FROM
-        if n_outputs > 1:
-            few, many_from = FEW_ROWS_OF_CLASSES, MANY_ROWS_OF_CLASSES_FROM
-        defaults = few if n_samples < many_from else MANY_ROWS
+    if cross_fits and n_outputs == 1:
+        defaults = FEW_ROWS if n_samples < MANY_ROWS_FROM else MANY_ROWS
+    elif cross_fits:
+        many = n_samples >= MANY_ROWS_OF_CLASSES_FROM
+        defaults = MANY_ROWS_OF_CLASSES if many else FEW_ROWS_OF_CLASSES
     max_iter, learning_rate = estimator.max_iter, estimator.learning_rate
     return (
         defaults[0] if max_iter is None else max_iter,

@@ -44,11 +44,12 @@ class GALRegressor(RegressorMixin, BaseGAL):
         methods `value`, `pseudo_residual` and `baseline`.
     max_iter : int or None, default=None
         Maximum number of rounds. None is 100. With cross-fitting, it is 45 from 5,000 rows
-        on, and 90 with several outputs.
+        on; with several outputs it is 90, and 60 from 10,000 rows on.
     learning_rate : float or "auto", default="auto"
         Factor by which the assisted learning rate of each round is multiplied. With
         ``line_search=False``, it is the rate of all rounds. "auto" is 0.3. With
-        cross-fitting, it is 0.5 from 5,000 rows on, and 0.4 with several outputs.
+        cross-fitting, it is 0.5 from 5,000 rows on; with several outputs it is 0.4, and 0.5
+        from 10,000 rows on.
     line_search : bool, default=True
         Whether to search the rate with the smallest overarching loss in each round. Fitting
         stops when no step lowers the loss. With cross-fitting, with interactions, or if

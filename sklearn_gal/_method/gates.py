@@ -12,8 +12,9 @@ import numpy as np
 from .disclosure import Disclosure
 from .folds import GATES
 
-# Number of gated requests to an organization in a round, for one output and for several
-GATED_REQUESTS, GATED_REQUESTS_OF_CLASSES = 1, 2
+# Number of gated requests to an organization in a round: for one output, for several, and
+# for several outputs of two organizations
+GATED_REQUESTS, GATED_REQUESTS_OF_CLASSES, GATED_REQUESTS_OF_TWO = 1, 2, 3
 # Share of the partners that are drawn uniformly. The others are drawn in proportion to what
 # the products of the pair have explained in the latest rounds, a decaying mean.
 UNIFORM_SHARE, DECAY = 0.25, 0.9
@@ -118,7 +119,10 @@ class GatedDisclosure(Disclosure):
         }
         self._columns = self.participants.numeric_holder_columns(train.rows.X)
         single = len(model.baseline) == 1
-        self._n_gated = GATED_REQUESTS if single else GATED_REQUESTS_OF_CLASSES
+        self._n_gated = GATED_REQUESTS
+        if not single:
+            of_two = len(self.participants.organizations) == 2
+            self._n_gated = GATED_REQUESTS_OF_TWO if of_two else GATED_REQUESTS_OF_CLASSES
         self._sign_share = SIGN_SHARE if single else 1.0
 
     def gates(self, number, participant):
