@@ -30,7 +30,8 @@ def chosen(estimator):
         (2, (4, 0.05, 1)),
         (40, (4, 1.0, 8)),
         (400, (4, 10.0, 20)),
-        (3_000, (5, 60.0, 20)),
+        (3_000, (4, 75.0, 20)),
+        (45_000, (28, 4_500 / 28, 20)),
         (13_000, (11, 1_300 / 11, 20)),
         (1_000_000, (31, 100_000 / 31, 20)),
     ],
@@ -43,6 +44,11 @@ def test_capacity_follows_the_rows(n_rows, expected):
     pipeline = make_pipeline(StandardScaler(), make_pipeline(StandardScaler(), learner))
     assert chosen(with_capacity(pipeline, rows)[-1][-1]) == pytest.approx(expected)
     assert pipeline[-1][-1] is learner
+
+
+def test_trees_of_several_outputs_are_smaller():
+    rows = np.zeros((45_000, 1))
+    assert with_capacity(default_learner(), rows, 3).num_leaves == 19
 
 
 def test_what_is_given_stays():
@@ -143,16 +149,10 @@ def test_categories_count_with_few_rows(rng, n_rows):
         }
     )
     y = (codes % 2) + 0.5 * rng.normal(size=2 * n_rows)
-    learner = make_learner(with_capacity(default_learner(), view[:n_rows]), view, {})
-    assert isinstance(learner, BoosterLearner)
-    chain, raw = Split(np.arange(n_rows), None, ("key", 0)), np.full(2 * n_rows, 0.5)
-    for _ in range(20):
-        raw += 0.3 * learner.fit((y - raw)[:, None], chain, 0)[1][:, 0]
-    assert learner._binned[chain.key].booster is not None
     new = slice(n_rows, None)
 
     def explained(estimator):
-        learner = make_learner(with_capacity(estimator, n_rows), view, {})
+        learner = make_learner(with_capacity(estimator, view[:n_rows]), view, {})
         assert isinstance(learner, BoosterLearner)
         chain, raw = Split(np.arange(n_rows), None, ("key", 0)), np.full(2 * n_rows, 0.5)
         for _ in range(20):

@@ -123,6 +123,7 @@ class GatedDisclosure(Disclosure):
         if not single:
             of_two = len(self.participants.organizations) == 2
             self._n_gated = GATED_REQUESTS_OF_TWO if of_two else GATED_REQUESTS_OF_CLASSES
+        self._strengths: tuple[int, dict] = -1, {}  # of the latest round
         self._sign_share = SIGN_SHARE if single else 1.0
 
     def gates(self, number, participant):
@@ -133,7 +134,9 @@ class GatedDisclosure(Disclosure):
             return [None]
         organization = self._owner[participant]  # a stand-in shifts the positions
         rng = np.random.default_rng([self._seed, GATES, number, organization])
-        strengths = strength(self.model.rounds, self._names)
+        if self._strengths[0] != number:
+            self._strengths = number, strength(self.model.rounds, self._names)
+        strengths = self._strengths[1]
         likely = np.array([strengths.get((name, partner), 0.0) for partner in partners])
         uniform = np.full(len(partners), 1 / len(partners))
         if likely.any():
