@@ -148,7 +148,7 @@ def test_categories_count_with_few_rows(rng, n_rows):
             "noise": pd.Categorical.from_codes(noise, list("abcdefghij")),
         }
     )
-    y = (codes % 2) + 0.5 * rng.normal(size=2 * n_rows)
+    y = (codes % 4 == 0) + 0.4 * rng.normal(size=2 * n_rows)
     new = slice(n_rows, None)
 
     def explained(estimator):
