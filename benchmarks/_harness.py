@@ -126,10 +126,9 @@ class Problem:
         return make_organizations(X, n_organizations, estimator, random_state=self.split)
 
     def gal(self, organizations, **settings):
-        """The estimator of this package; additive unless the settings say otherwise."""
+        """The estimator of this package, with its defaults unless the settings differ."""
         estimator = GALRegressor if self.regression else GALClassifier
-        defaults = {"random_state": self.split, "interactions": False}
-        return estimator(organizations, **defaults | settings)
+        return estimator(organizations, **{"random_state": self.split} | settings)
 
     def joint(self, **settings):
         """LightGBM, for all columns in one place."""
