@@ -19,7 +19,7 @@ from .losses import check_output
 # Largest number of rounds and learning rate, if they are not given, for one output and for
 # several: on few rows, on many, and how many are many (docs/decisions.rst).
 FEW_ROWS, MANY_ROWS, MANY_ROWS_FROM = (100, 0.3), (45, 0.5), 5_000
-FEW_ROWS_OF_CLASSES, MANY_ROWS_OF_CLASSES = (90, 0.4), (60, 0.5)
+FEW_ROWS_OF_CLASSES, MANY_ROWS_OF_CLASSES = (90, 0.4), (90, 0.5)
 MANY_ROWS_OF_CLASSES_FROM = 10_000
 
 

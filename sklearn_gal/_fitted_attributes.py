@@ -95,16 +95,17 @@ class FittedAttributes:
     def interaction_strength_(self) -> np.ndarray:
         """Decrease of `train_loss_` by each pair, (n_organizations, n_organizations)."""
         check_is_fitted(self)
-        participants, owner = self._model.participants, self._model.patterns.owner
-        position = {name: m for m, name in enumerate(participants.names)}
-        strength = np.zeros((len(position), len(position)))
+        names, owner = (
+            self._model.participants.participant_names,
+            self._model.patterns.owner,
+        )
+        strength = np.zeros((len(self.organization_names_),) * 2)
         decreases = -np.diff(self.train_loss_)
         for each, decrease in zip(self._model.rounds, decreases, strict=True):
             explained = np.maximum(each.explained, 0.0)
             shares = decrease * explained / (explained.sum() or 1.0)
-            for (participant, _, gate), share in zip(each.candidates, shares, strict=True):
-                m = owner[participant]
-                other = position.get(getattr(gate, "partner", None), m)  # it may have left
+            for candidate, share in zip(each.candidates, shares, strict=True):
+                m, other = owner[candidate.participant], owner[candidate.partner(names)]
                 strength[m, other] += share / 2
                 strength[other, m] += share / 2
         return strength

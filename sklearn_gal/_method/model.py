@@ -1,6 +1,5 @@
 """The fitted model: a baseline and a sum of terms, which are functions of participants."""
 
-from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,7 +16,7 @@ MAX_BLOCK_BYTES = 2**27
 
 @dataclass
 class Term:
-    """A summand of the raw prediction: functions of a participant, times a gate.
+    """The functions of a participant without a gate, a summand of the raw prediction.
 
     Parameters
     ----------
@@ -27,14 +26,11 @@ class Term:
         Numbers of the requests to which it has fitted the functions.
     coefficients : list of float
         What each function counts.
-    gate : callable or None
-        Function of `RawPredictions` that multiplies them; None is 1.
     """
 
     participant: int
     numbers: list
     coefficients: list
-    gate: Callable | None = None
 
 
 class AdditiveModel:
@@ -133,70 +129,80 @@ class AdditiveModel:
             present = self.participants.presence(X)
             pattern_of_row = self.patterns.assign(present)
             for pattern in np.unique(pattern_of_row):
-                terms = self.terms(pattern)
-                gated = [term for term in terms if term.gate is not None]
+                plain, products = self.terms(pattern)
                 of_pattern: Any = slice(None)
                 if len(self.patterns) > 1:
                     of_pattern = np.flatnonzero(pattern_of_row == pattern)
-                for rows in self._blocks(of_pattern, X.shape[0], gated):
+                for rows in self._blocks(of_pattern, X.shape[0], len(products)):
                     is_whole = isinstance(rows, slice) and rows == slice(None)
                     part = X if is_whole else self.participants.take(X, rows)
+                    for summand in self._sums(part, plain, n_jobs):
+                        yield rows, *summand
                     of_part = Rows(part, present[rows])
-                    for summand in self._summands_of_rows(of_part, terms, gated, n_jobs):
+                    for summand in self._products(of_part, products, n_jobs):
                         yield rows, *summand
 
-    def _blocks(self, rows, n_samples, gated):
+    def _blocks(self, rows, n_samples, n_products):
         """Return parts of the rows, for which all functions fit into memory."""
-        size = 16 * (len(gated) + 1) * len(self.baseline) * self.n_chains
-        if not gated or size * n_samples <= MAX_BLOCK_BYTES:
+        size = 16 * (n_products + 1) * len(self.baseline) * self.n_chains
+        if not n_products or size * n_samples <= MAX_BLOCK_BYTES:
             return [rows]
         rows = np.arange(n_samples)[rows]
         return np.array_split(rows, 1 + size * len(rows) // MAX_BLOCK_BYTES)
 
-    def _summands_of_rows(self, rows, terms, gated, n_jobs):
-        plain = [term for term in terms if term.gate is None]
-        shape = (len(rows), len(self.baseline))
-        values = self.participants.sums(rows.X, plain, n_jobs)
+    def _sums(self, X, plain, n_jobs):
+        """Yield participant, partner (the same) and values of functions without a gate."""
+        values = self.participants.sums(X, plain, n_jobs)
         for term, value in zip(plain, values, strict=True):
-            value = np.nan_to_num(np.broadcast_to(value, shape))
-            yield term.participant, term.participant, value
-        if not gated:
+            value = np.broadcast_to(value, (X.shape[0], len(self.baseline)))
+            yield term.participant, term.participant, np.nan_to_num(value)
+
+    def _products(self, rows, products, n_jobs):
+        """Yield participant, partner and values of functions with a gate."""
+        if not products:
             return
-        names = self.participants.participant_names
-        raw = self.start(rows)
-        wanted = {(names[term.participant], term.numbers[0]) for term in gated}
+        names, raw = self.participants.participant_names, self.start(rows)
+        wanted = {(names[each.participant], each.number) for each, _ in products}
         wanted |= {
-            (term.gate.partner, term.gate.number)
-            for term in gated
-            if hasattr(term.gate, "number") and term.gate.partner in names
+            (each.gate.partner, each.gate.number)
+            for each, _ in products
+            if hasattr(each.gate, "number") and each.gate.partner in names
         }
         raw.functions = self.participants.functions(rows.X, wanted, n_jobs)
-        for term in gated:
-            name = names[term.participant]
-            if (name, term.numbers[0]) not in raw.functions:
-                continue  # it has none of the rows
-            function = raw.functions[name, term.numbers[0]]
-            gate = np.broadcast_to(term.gate(raw), function.shape)
+        for each, coefficient in products:
+            function = raw.functions.get((names[each.participant], each.number))
+            if function is None:
+                continue  # the participant has none of the rows
+            gate = np.broadcast_to(each.gate(raw), function.shape)
             product = np.einsum("cnk,cnk->nk", function, gate)
-            partner = getattr(term.gate, "partner", name)
-            position = names.index(partner) if partner in names else term.participant
-            yield term.participant, position, term.coefficients[0] / len(gate) * product
+            yield each.participant, each.partner(names), coefficient / len(gate) * product
 
     def terms(self, pattern):
-        """Return the terms of a pattern; the functions without a gate are one term."""
+        """Return the functions of a pattern without a gate, and those with a gate.
+
+        Parameters
+        ----------
+        pattern : int
+            Position of the pattern.
+
+        Returns
+        -------
+        plain : list of Term
+            One for each participant.
+        products : list of tuple of (Candidate, float)
+            What each function with a gate counts.
+        """
         plain = [Term(participant, [], []) for participant in range(len(self.participants))]
-        gated = []
-        for each in self.rounds:
-            coefficients = each.coefficients(pattern).tolist()
-            for (participant, number, gate), coefficient in zip(
-                each.candidates, coefficients, strict=True
-            ):
-                if gate is None:
-                    plain[participant].numbers.append(number)
-                    plain[participant].coefficients.append(coefficient)
+        products = []
+        for step in self.rounds:
+            coefficients = step.coefficients(pattern).tolist()
+            for each, coefficient in zip(step.candidates, coefficients, strict=True):
+                if each.gate is None:
+                    plain[each.participant].numbers.append(each.number)
+                    plain[each.participant].coefficients.append(coefficient)
                 elif coefficient:
-                    gated.append(Term(participant, [number], [coefficient], gate))
-        return plain + gated
+                    products.append((each, coefficient))
+        return plain, products
 
     def stages(self, X):
         """Yield the raw predictions of a table after each round."""

@@ -29,11 +29,11 @@ def default_learner(**settings) -> LGBMRegressor:
     """Create the local estimator of an organization whose estimator is None.
 
     It is a LightGBM regressor with a single tree. Parameters that are None are chosen when
-    the organization has its training rows: with `n` rows, `num_leaves` is ``n**0.75 / 110``,
-    or ``n**0.75 / 165`` with several outputs, but at least 4 and at most 31 (11 leaves with
-    13,000 rows, 28 with 45,000); `reg_lambda` is a tenth of ``n / num_leaves``;
-    `min_child_samples` is 20, or a fifth of `n` if that is less; `enable_bundle` is False if
-    bundles could lose a value, unless the columns are many.
+    the organization has its training rows: with `n` rows, `num_leaves` is
+    ``n**0.75 / 110``, or ``n**0.75 / 165`` with several outputs, but at least 4 and at most
+    31 (11 leaves with 13,000 rows, 28 with 45,000); `reg_lambda` is a tenth of
+    ``n / num_leaves``; `min_child_samples` is 20, or a fifth of `n` if that is less;
+    `enable_bundle` is False if bundles could lose a value, unless the columns are many.
 
     Parameters
     ----------
