@@ -313,8 +313,7 @@ def test_columns_are_binned_once_for_a_key(rng, monkeypatch):
         patch.setattr("sklearn_gal._learners.boosted.Dataset", None)
         for split in SPLITS.values():
             fit(learner, residual, split, 1)
-    learner.forget("odd")
-    assert learner._binned.keys() == {each.key for each in SPLITS.values()} - {"odd"}
+    assert learner._binned.keys() == {each.key for each in SPLITS.values()}
 
 
 def test_many_categories_are_predicted_from_bins(rng):
@@ -527,11 +526,8 @@ class TestManyRows:
             again = [fit(learner, residual, chain, 0)[1] for chain in chains]
             assert_array_equal(again, first)
         assert len(cuts) == 6
-        learner.forget(("key", 0))
-        fit(learner, residual, chains[0], 0)
-        assert len(cuts) == 8
         fit(learner, residual, Split(np.arange(200), np.arange(200, N)), 0)
-        assert len(cuts) == 10
+        assert len(cuts) == 8
         assert learner._binned.keys() == {IN_SAMPLE.key, *(chain.key for chain in chains)}
 
     @pytest.mark.parametrize("kind", ["dense", "categories", "one-hot", "mixed frame"])

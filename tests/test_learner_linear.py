@@ -69,10 +69,6 @@ def test_columns_are_factored_once_for_a_key(data, monkeypatch):
         patch.setattr(learner, "_factor", None)
         for split, model in zip((IN_SAMPLE, SOME), first, strict=True):
             assert_array_equal(learner.fit(residual, split, 0)[0].coef_, model.coef_)
-    learner.forget("some")
-    learner.fit(residual, Split(np.arange(40), None, "some"), 0)
-    changed = learner.fit(residual, Split(np.arange(40), None, "some"), 0)[0]
-    assert (changed.coef_ != first[1].coef_).any()
 
 
 def test_splits_without_a_key_are_not_kept(data):

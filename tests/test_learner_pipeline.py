@@ -161,8 +161,6 @@ def test_transformers_are_fitted_once_for_a_key(rng, monkeypatch):
         patch.setattr(StandardScaler, "fit", None)
         patch.setattr(StandardScaler, "transform", None)
         assert learner.fit(residual, IN_SAMPLE, 0)[0][0] is first[0]
-    learner.forget(IN_SAMPLE.key)
-    assert learner.fit(residual, IN_SAMPLE, 0)[0][0] is not first[0]
 
 
 def test_large_transformed_columns_are_not_kept(rng, monkeypatch):

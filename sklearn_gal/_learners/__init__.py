@@ -15,7 +15,6 @@ from .models import (
     as_outputs,
     chains_of,
     outputs_of,
-    predict_held_out,
     terms_of,
     to_estimator,
 )
@@ -41,7 +40,6 @@ __all__ = [
     "is_plain",
     "make_learner",
     "outputs_of",
-    "predict_held_out",
     "take_rows",
     "to_estimator",
     "weight_parameter",

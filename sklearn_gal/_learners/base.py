@@ -53,9 +53,8 @@ class Learner:
     """Fits clones of an estimator to one residual after the other, on the same view.
 
     This class clones and fits in every round. A subclass fits some estimators faster. It
-    overrides `takes` and `fit`, `forget` if it caches anything for a split, and `merge` if
-    its models can be predicted together. It must be listed in
-    `sklearn_gal._learners.LEARNERS`.
+    overrides `takes` and `fit`, and `merge` if its models can be predicted together. It
+    must be listed in `sklearn_gal._learners.LEARNERS`.
 
     Parameters
     ----------
@@ -193,9 +192,6 @@ class Learner:
         """Predictions of `model` for `rows` (None: all of them) of the view."""
         view = self.view if rows is None else self._cut(rows)
         return as_outputs(to_estimator(model).predict(view))
-
-    def forget(self, key):
-        """Discard what is cached for the splits with this key."""
 
     def __reduce__(self):
         # What is cached between rounds is not sent to another process, where the first

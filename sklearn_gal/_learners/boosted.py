@@ -225,10 +225,6 @@ class BoosterLearner(Learner):
             for output, each in zip(np.atleast_1d(outputs), values.T, strict=True):
                 fitted[output, rows] = each
 
-    def forget(self, key):
-        """Discard the binned columns of the splits with this key."""
-        self._binned.pop(key, None)
-
     def _make_template(self):
         """Fit the model that every round copies, and find the training parameters."""
         some = np.arange(min(_TEMPLATE_ROWS, self.view.shape[0]))

@@ -146,10 +146,6 @@ class RidgeLearner(Learner):
         weight[split.rows] = 1.0 if self._weight is None else self._weight[split.rows]
         return weight
 
-    def forget(self, key):
-        """Discard the factor that is cached for the splits with this key."""
-        self._solvers.pop(key, None)
-
     def _factor(self, weight, centre):
         """The function that solves (G + alpha I) b = right."""
         gram = self._gram(weight, centre)

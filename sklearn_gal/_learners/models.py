@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils import _safe_indexing
 
 
 class OutputRegressors(RegressorMixin, BaseEstimator):
@@ -124,31 +123,3 @@ def as_outputs(prediction):
     """A local prediction as float array of shape (n_samples, n_outputs)."""
     prediction = np.asarray(prediction, dtype=np.float64)
     return prediction.reshape(-1, 1) if prediction.ndim == 1 else prediction
-
-
-def predict_held_out(model, view, folds):
-    """Predict rows that have a fold number by the model that did not see that fold.
-
-    Parameters
-    ----------
-    model : object
-        Local model of one round.
-    view : array-like, sparse matrix or dataframe of shape (n_samples, n_columns)
-        The organization's columns of the rows to predict.
-    folds : ndarray of shape (n_samples,) or None
-        Fold numbers. Other rows are predicted by the mean over folds; None: all rows are.
-
-    Returns
-    -------
-    prediction : ndarray of shape (n_samples, n_outputs)
-        Predictions of the rows.
-    """
-    model = to_estimator(model)
-    prediction = as_outputs(model.predict(view))
-    if folds is None or not isinstance(model, FoldRegressors):
-        return prediction
-    for fold, estimator in enumerate(model.estimators):
-        rows = np.flatnonzero(folds == fold)
-        if len(rows):
-            prediction[rows] = as_outputs(estimator.predict(_safe_indexing(view, rows)))
-    return prediction

@@ -117,11 +117,6 @@ class PipelineLearner(Learner):
             return OutputRegressors(each), fitted
         return self._from_fitted_steps(transformers, model), fitted
 
-    def forget(self, key):
-        """Discard what is cached for the splits with this key."""
-        self._transformers.pop(key, None)
-        self._learners.pop(key, None)
-
     def _prepare(self, split):
         """Fitted transformers, and the last step's learner on the transformed columns."""
         if split.key not in self._transformers:
