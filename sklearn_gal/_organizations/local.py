@@ -308,13 +308,15 @@ class LocalOrganization:
 
     def column(self, X, position):
         """Return one of the organization's columns as floats, (n_samples,)."""
-        column = _safe_indexing(X, int(self.columns[position]), axis=1)
-        if sparse.issparse(column):
-            column = column.toarray().ravel()
-        return as_floats(column)
+        return as_floats(_safe_indexing(X, int(self.columns[position]), axis=1))
 
     def numeric_columns(self, X):
-        """Return the positions of the numeric columns among the organization's columns."""
+        """Return the positions of the numeric columns among the organization's columns.
+
+        There are none in a sparse matrix, which may have very many columns.
+        """
+        if sparse.issparse(X):
+            return np.zeros(0, dtype=np.intp)
         return np.array(
             [
                 position

@@ -43,7 +43,7 @@ def is_numeric(column):
     """Whether a column of an array or of a frame has numbers and at least two values."""
     dtype = column.dtype
     numeric = dtype.is_numeric() if hasattr(dtype, "is_numeric") else dtype.kind in "fiub"
-    if not numeric or sparse.issparse(column):
+    if not numeric:
         return False
     values = as_floats(column)
     return np.nanmin(values, initial=np.inf) < np.nanmax(values, initial=-np.inf)
