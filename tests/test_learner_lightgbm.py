@@ -143,7 +143,7 @@ def assert_same(learner, estimator, view, residual, split, params):
         model, fitted = fit(learner, target, split, seed)
         other, predicted = expected(estimator, view, target, split, seed, params)
         # the booster of single trees keeps its seeds, which nothing depends on
-        with_seeds = not getattr(learner, "fits_outputs_together", False)
+        with_seeds = not getattr(learner, "_rewinds", False)
         assert boosters(model, with_seeds) == boosters(other, with_seeds)
         assert_array_equal(fitted, predicted)
         assert_array_equal(learner.predict(model, split.predict_rows), predicted)
@@ -531,9 +531,11 @@ class TestManyRows:
         assert learner._binned.keys() == {IN_SAMPLE.key, *(chain.key for chain in chains)}
 
     @pytest.mark.parametrize("kind", ["dense", "categories", "one-hot", "mixed frame"])
-    def test_a_single_tree_needs_no_new_booster(self, rng, kind, monkeypatch):
+    @pytest.mark.parametrize("starts_at_0", [True, False])
+    def test_a_single_tree_needs_no_new_booster(self, rng, kind, starts_at_0, monkeypatch):
         view, residual = views(rng)[kind], rng.normal(size=(N, 3))
         estimator = single_tree(num_leaves=7, min_child_samples=5, n_jobs=1)
+        estimator.set_params(boost_from_average=not starts_at_0)
         learner, chain = make_learner(estimator, view, {}), SPLITS["chain"]
         model, fitted = fit(learner, residual, chain, 0)
         with monkeypatch.context() as patch:

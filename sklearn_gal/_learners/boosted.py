@@ -131,15 +131,17 @@ class BoosterLearner(Learner):
             settings.setdefault("data_random_seed", 1)
             self.seeds.estimator.set_params(data_random_seed=settings["data_random_seed"])
         self._settings = settings
-        # the gradient is then known, and what a tree adds can be subtracted to the last bit
-        self.fits_outputs_together = (
+        # what a tree adds can then be subtracted to the last bit
+        self._rewinds = (
             settings["n_estimators"] == 1
             and settings["objective"] in SQUARED_ERROR
-            and settings.get("boost_from_average") is False
             and settings["colsample_bytree"] == 1
             and settings["subsample_freq"] == 0
             and settings.keys() - DEFAULTS.keys() <= SINGLE_TREE_PARAMETERS
         )
+        # the gradient is then known
+        starts_at_0 = settings.get("boost_from_average") is False
+        self.fits_outputs_together = self._rewinds and starts_at_0
         self._template: Any = None
         self._user_parameters: dict = {}
         self._binned: dict = {}
@@ -167,11 +169,10 @@ class BoosterLearner(Learner):
         """
         fitted = np.empty((len(labels), self.view.shape[0]))
         models: list = [None] * len(labels)
-        settings = self.seeds.settings(seed)
-        if self.fits_outputs_together:
-            settings = self._fixed_seeds
-            if _has_columns(binned.train):
-                models = self._grow(binned, labels, split, fitted)
+        # without random numbers the seeds can stay, so that the booster can be rewound
+        settings = self._fixed_seeds if self._rewinds else self.seeds.settings(seed)
+        if self.fits_outputs_together and _has_columns(binned.train):
+            models = self._grow(binned, labels, split, fitted)
         terms = []
         for output, label in enumerate(labels):
             if models[output] is None:
@@ -250,8 +251,9 @@ class BoosterLearner(Learner):
             self._training["force_col_wise"] = True
         self._template = template
         self._fixed_seeds = self.seeds.settings(0)
-        if self.fits_outputs_together:
+        if self._rewinds:
             template.set_params(**self._fixed_seeds)
+        if self.fits_outputs_together:
             self._frame = OutputTrees.frame_of(booster.model_to_string())
 
     def _binned_rows(self, split, shares_bins):
@@ -339,18 +341,21 @@ class BoosterLearner(Learner):
         (1, n_samples). Otherwise it must predict them.
         """
         binned.train.set_field("label", label)
-        booster = Booster({**self._training, **settings}, binned.train)
-        if binned.predict is not None:
-            booster.add_valid(binned.predict, "predict")
+        booster = self._booster_of(binned, settings)
+        rewinds = booster is binned.booster
         for _ in range(self._settings["n_estimators"]):
             ended = booster.update()
         text = booster.model_to_string()
         # LightGBM's own values may be wrong if the first tree has no split
         has_values = binned.predicts_from_bins and NO_SPLIT not in text
         if has_values:
-            if not ended:  # an objective would make LightGBM convert values
+            if not (rewinds or ended):  # an objective would make LightGBM convert values
                 booster.reset_parameter({"objective": "none"})
             _copy_values(booster, binned, split, fitted)
+        if rewinds:
+            booster.rollback_one_iter()
+            if ended:  # a tree without a split stays
+                binned.booster = None
         trees, mark, parameters = text.partition("\nparameters:")
         text = trees + mark + self._with_user_parameters(parameters)
         return LazyBooster(text, settings, self._template), has_values
@@ -361,6 +366,18 @@ class BoosterLearner(Learner):
             given = _SET_BY_TRAINING.sub(lambda match: self._shown[match[1]], parameters)
             self._user_parameters = {parameters: given}
         return self._user_parameters[parameters]
+
+    def _booster_of(self, binned, settings):
+        """A booster without trees, which is kept if it can be rewound."""
+        rewinds = self._rewinds and not self.fits_outputs_together
+        if rewinds and binned.booster is not None:
+            return binned.booster
+        booster = Booster({**self._training, **settings}, binned.train)
+        if binned.predict is not None:
+            booster.add_valid(binned.predict, "predict")
+        if rewinds and self._keeps_booster(1):
+            binned.booster = booster
+        return booster
 
     def _booster_of_outputs(self, binned, n_outputs):
         """A booster without trees that grows one for each output."""
