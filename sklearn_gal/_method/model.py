@@ -77,8 +77,10 @@ class AdditiveModel:
     @property
     def n_requests(self):
         """Number of requests that a participant has received so far, at most."""
-        numbers = (each.number for step in self.rounds for each in step.candidates)
-        return 1 + max(numbers, default=-1)
+        for step in reversed(self.rounds):  # numbers ascend
+            if step.candidates:
+                return 1 + max(candidate.number for candidate in step.candidates)
+        return 0
 
     def start(self, rows):
         """Return the raw predictions of rows before the first round."""
