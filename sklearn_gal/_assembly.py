@@ -16,11 +16,10 @@ from ._validation import interacting_pairs
 from ._warm_start import continued_model
 from .losses import check_output
 
-# Largest number of rounds and learning rate, if they are not given, for one output and for
-# several: on few rows, on many, and how many are many (docs/decisions.rst).
-FEW_ROWS, MANY_ROWS, MANY_ROWS_FROM = (100, 0.3), (45, 0.5), 5_000
-FEW_ROWS_OF_CLASSES, MANY_ROWS_OF_CLASSES = (90, 0.4), (90, 0.5)
-MANY_ROWS_OF_CLASSES_FROM = 10_000
+# From how many rows on there are how many rounds at most, and which learning rate, if they
+# are not given: for one output, and for several (docs/decisions.rst).
+ROUNDS = (0, 100, 0.3), (5_000, 45, 0.5), (30_000, 60, 0.5)
+ROUNDS_OF_SEVERAL = (0, 90, 0.4), (10_000, 90, 0.5)
 
 
 def model_to_extend(estimator, loss, rows, participants, previous, n_chains):
@@ -41,16 +40,14 @@ def model_to_extend(estimator, loss, rows, participants, previous, n_chains):
 
 def rounds_of(estimator, n_samples, n_outputs, cross_fits):
     """Return the largest number of rounds and the learning rate."""
-    defaults = FEW_ROWS
-    if cross_fits and n_outputs == 1:
-        defaults = FEW_ROWS if n_samples < MANY_ROWS_FROM else MANY_ROWS
-    elif cross_fits:
-        many = n_samples >= MANY_ROWS_OF_CLASSES_FROM
-        defaults = MANY_ROWS_OF_CLASSES if many else FEW_ROWS_OF_CLASSES
+    defaults = ROUNDS[0]
+    if cross_fits:
+        table = ROUNDS if n_outputs == 1 else ROUNDS_OF_SEVERAL
+        defaults = next(each for each in reversed(table) if each[0] <= n_samples)
     max_iter, learning_rate = estimator.max_iter, estimator.learning_rate
     return (
-        defaults[0] if max_iter is None else max_iter,
-        defaults[1] if isinstance(learning_rate, str) else learning_rate,
+        defaults[1] if max_iter is None else max_iter,
+        defaults[2] if isinstance(learning_rate, str) else learning_rate,
     )
 
 

@@ -54,7 +54,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         also require the method `inverse_link`.
     max_iter : int or None, default=None
         Maximum number of rounds. None is 100. With cross-fitting, it is 45 from 5,000 rows
-        on, and 90 with more than two classes.
+        on, 60 from 30,000 rows on, and 90 with more than two classes.
     learning_rate : float or "auto", default="auto"
         Factor by which the assisted learning rate of each round is multiplied. With
         ``line_search=False``, it is the rate of all rounds. "auto" is 0.3. With

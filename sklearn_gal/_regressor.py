@@ -44,7 +44,7 @@ class GALRegressor(RegressorMixin, BaseGAL):
         methods `value`, `pseudo_residual` and `baseline`.
     max_iter : int or None, default=None
         Maximum number of rounds. None is 100. With cross-fitting, it is 45 from 5,000 rows
-        on, and 90 with several outputs.
+        on, 60 from 30,000 rows on, and 90 with several outputs.
     learning_rate : float or "auto", default="auto"
         Factor by which the assisted learning rate of each round is multiplied. With
         ``line_search=False``, it is the rate of all rounds. "auto" is 0.3. With
