@@ -31,9 +31,8 @@ class Split:
     predict_rows : ndarray of int or None
         Rows to predict by the fitted model; None: all of them.
     key : hashable or None
-        The same for all splits with the same rows. Folds have tuples (key of the division
-        into folds, number of the fold). None: these rows are used once, so that nothing
-        is cached for them.
+        The same for all splits with the same rows, e.g. ``("chain", 2)``. None: these rows
+        are used once, so that nothing is cached for them.
     """
 
     rows: np.ndarray | None = None

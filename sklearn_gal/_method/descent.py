@@ -72,8 +72,8 @@ class Descent:
         if moves and train.judged is not None:
             before = train.loss(self.loss)
             moves = selection.lowers_loss(proposal, values, residuals, number, before)
-        if moves and train.judged is not None:
-            train.judged.advance(selection, proposal)
+            if moves:
+                train.judged.advance(selection, proposal)
         if not moves:
             step = Step.zero(self.patterns, candidates)
         explained = self._explained(step, proposal, residuals[0])
