@@ -3,9 +3,8 @@
 from typing import Self
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
-from ._common import check_model, import_pyplot, mark_label_holder
+from ._common import check_displayable, import_pyplot, mark_label_holder
 
 # Above these numbers of organizations and rounds, weights are drawn as a heat map, because
 # colors and bars can no longer be told apart.
@@ -113,9 +112,7 @@ class AssistanceDisplay:
         sklearn.exceptions.NotFittedError
             If `estimator` is not fitted.
         """
-        import_pyplot(f"{cls.__name__}.from_estimator")
-        check_model(estimator)
-        check_is_fitted(estimator)
+        check_displayable(cls, estimator)
         display = cls(
             weights=estimator.weights_,
             learning_rates=estimator.learning_rates_,

@@ -1,5 +1,7 @@
 """Helpers of the displays and the report."""
 
+from sklearn.utils.validation import check_is_fitted
+
 from .._classifier import GALClassifier
 from .._regressor import GALRegressor
 
@@ -22,6 +24,13 @@ def import_pyplot(caller):
             f"{caller} requires matplotlib: pip install 'sklearn_gal[plot]'."
         ) from error
     return plt
+
+
+def check_displayable(display, estimator):
+    """Raise an error unless a display class can draw a fitted estimator."""
+    import_pyplot(f"{display.__name__}.from_estimator")
+    check_model(estimator)
+    check_is_fitted(estimator)
 
 
 def mark_label_holder(names, label_holder):

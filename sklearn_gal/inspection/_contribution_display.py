@@ -5,9 +5,8 @@ from typing import Self
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.utils.validation import check_is_fitted
 
-from ._common import check_model, import_pyplot, mark_label_holder
+from ._common import check_displayable, import_pyplot, mark_label_holder
 
 # The points of a strip are a random sample of at most this many rows.
 _MAX_POINTS = 1000
@@ -117,9 +116,7 @@ class ContributionDisplay:
         sklearn.exceptions.NotFittedError
             If `estimator` is not fitted.
         """
-        import_pyplot(f"{cls.__name__}.from_estimator")
-        check_model(estimator)
-        check_is_fitted(estimator)
+        check_displayable(cls, estimator)
         output, sign, output_name = _find_output(estimator, target)
         display = cls(
             contributions=sign * estimator.contributions(X)[:, :, output],

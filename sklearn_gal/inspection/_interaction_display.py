@@ -3,9 +3,8 @@
 from typing import Self
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
-from ._common import check_model, import_pyplot, mark_label_holder
+from ._common import check_displayable, import_pyplot, mark_label_holder
 
 
 class InteractionDisplay:
@@ -96,9 +95,7 @@ class InteractionDisplay:
         sklearn.exceptions.NotFittedError
             If `estimator` is not fitted.
         """
-        import_pyplot(f"{cls.__name__}.from_estimator")
-        check_model(estimator)
-        check_is_fitted(estimator)
+        check_displayable(cls, estimator)
         names = mark_label_holder(estimator.organization_names_, estimator.label_holder_)
         display = cls(strength=estimator.interaction_strength_, names=names)
         return display.plot(ax=ax, cmap=cmap)
