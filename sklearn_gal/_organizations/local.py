@@ -23,10 +23,11 @@ from .._learners import (
     outputs_of,
     take_rows,
     to_estimator,
+    to_floats,
     weighted_sum,
+    with_capacity,
 )
-from .default_learner import with_capacity
-from .missing import as_floats, is_numeric, missing_rows
+from .missing import is_numeric, missing_rows
 
 # Name of the only organization when the user names none.
 SOLE_ORGANIZATION = "all"
@@ -308,7 +309,7 @@ class LocalOrganization:
 
     def column(self, X, position):
         """Return one of the organization's columns as floats, (n_samples,)."""
-        return as_floats(_safe_indexing(X, int(self.columns[position]), axis=1))
+        return to_floats(_safe_indexing(X, int(self.columns[position]), axis=1))
 
     def numeric_columns(self, X):
         """Return the positions of the numeric columns among the organization's columns.
