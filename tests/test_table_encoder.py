@@ -247,7 +247,7 @@ def test_names_do_not_matter(rng, name, kind):
     assert np.isfinite(model.fit(frame, y).predict(frame)).all()
 
 
-@pytest.mark.parametrize("exponent", [-100, -30, 20, 60, 140, 300])
+@pytest.mark.parametrize("exponent", [-100, -30, 20, 60, 140, 200])
 @pytest.mark.parametrize("n_outputs", [1, 2])
 def test_labels_of_all_sizes(rng, exponent, n_outputs):
     X = rng.normal(size=(N, 2))

@@ -23,7 +23,7 @@ from .pipeline import PipelineLearner
 from .seeds import SeededClones
 from .summed import EachPrediction, WeightedSum
 from .table_encoder import is_number, to_floats
-from .views import column_major
+from .views import column_major, in_double_precision
 
 __all__ = [
     "IN_SAMPLE",
@@ -41,6 +41,7 @@ __all__ = [
     "depends_on_memory_layout",
     "each_prediction",
     "guard",
+    "in_double_precision",
     "is_number",
     "make_learner",
     "outputs_of",

@@ -46,7 +46,7 @@ def check_readable_by_lightgbm(table):
     """
     if type(table).__name__ == "LazyFrame":
         raise ValueError(
-            "LightGBM received a LazyFrame, which has no rows yet: call its method collect()."
+            "LightGBM received a LazyFrame, which has no rows yet: call collect() first."
         )
     library = type(table).__module__.partition(".")[0]
     if library == "pandas":

@@ -19,6 +19,7 @@ from .._learners import (
     column_major,
     depends_on_memory_layout,
     each_prediction,
+    in_double_precision,
     make_learner,
     outputs_of,
     take_rows,
@@ -364,10 +365,11 @@ class LocalOrganization:
         ):
             view = X[:, first : last + 1]  # not a copy, so it must not be written to
             view.flags.writeable = False
-            return view
+            return in_double_precision(view)
         view = _safe_indexing(X, self.columns, axis=1)
         # LightGBM reads sparse matrices, but not yet sparse arrays
-        return sparse.csr_matrix(view) if sparse.issparse(view) else view
+        view = sparse.csr_matrix(view) if sparse.issparse(view) else view
+        return in_double_precision(view)
 
     @contextmanager
     def _naming_errors(self, task):
