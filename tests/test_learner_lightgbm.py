@@ -60,6 +60,7 @@ SETTINGS = [
     {"data_sample_strategy": "goss", "top_rate": 0.3, "other_rate": 0.2},
     {"deterministic": True, "force_col_wise": True},
     {"enable_bundle": False},
+    {"feature_contri": [1.0, 0.5, 0.1, 1.0, 0.9]},
     {"importance_type": "gain"},
     {"reg_lambda": 3.0, "min_child_samples": 5, "min_data_per_group": 5, "cat_smooth": 2.0},
 ]

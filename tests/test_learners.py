@@ -152,7 +152,7 @@ def test_a_learner_for_another_estimator_is_one_class_and_one_line(data, monkeyp
     scaled = make_pipeline(StandardScaler(), estimator)
     learner = make_learner(scaled, X, {})
     learner.fit(residual[:, :1], IN_SAMPLE, 0)
-    assert type(learner._learners[IN_SAMPLE.key]) is MeansBySignLearner
+    assert type(learner._learner) is MeansBySignLearner
     assert_allclose(model.fit(X, y).predict(X), expected)
 
     models = [MeansBySign().fit(X, each) for each in residual.T]

@@ -83,9 +83,8 @@ def unreadable(rng):
         "List": pl.Series([[1]] * N),
         "Null": pl.Series([None] * N),
     }
-    for name in ("Int128", "Float16"):
-        if hasattr(pl, name):
-            columns[name] = pl.Series(values).cast(getattr(pl, name))
+    if hasattr(pl, "Int128"):
+        columns["Int128"] = pl.Series(values).cast(pl.Int128)
     return columns
 
 

@@ -89,7 +89,7 @@ def test_none_is_the_default_learner(cancer, gal):
 def test_every_setting_overrides_one_default(name):
     value = object()
     learner = default_learner(**{name: value})
-    assert type(learner) is LGBMRegressor
+    assert isinstance(learner, LGBMRegressor)
     assert learner.get_params() == DEFAULTS | {name: value}
     model = GALRegressor(with_none()).set_params(**{f"weather__{name}": value})
     assert model.get_params()["weather"].get_params() == learner.get_params()

@@ -34,10 +34,9 @@ from .boosted_parameters import (
     SINGLE_TREE_PARAMETERS,
     SQUARED_ERROR,
 )
-from .default_learner import DefaultLearner, bundling, label_unit, mean_one
+from .default_learner import DefaultLearner, bundling, encoder_for, label_unit, mean_one
 from .lightgbm_guard import check_readable_by_lightgbm
 from .models import OutputRegressors, Term
-from .table_encoder import TableEncoder
 from .views import column_major
 
 # From this number of rows on, parts are cut from columns that are binned with all rows.
@@ -107,7 +106,7 @@ class BoosterLearner(Learner):
         if type(estimator) is LGBMRegressor:
             check_readable_by_lightgbm(view)
         else:
-            self._encoder = TableEncoder().fit(view)
+            self._encoder = encoder_for(settings).fit(view)
             self._matrix = self._encoder.transform(view)
             self._categorical = self._encoder.categorical
             settings |= bundling(settings, self._matrix, self._categorical)
@@ -396,7 +395,7 @@ class BoosterLearner(Learner):
 
     def _keeps_booster(self, n_outputs):
         """Whether to rewind a booster is faster than to replace it."""
-        n_rows, n_columns = self.view.shape
+        n_rows, n_columns = self._matrix.shape
         n_bins = n_columns * min(self._settings.get("max_bin") or 255, n_rows)
         n_leaves = self._settings["num_leaves"] or DEFAULTS["num_leaves"]
         return (

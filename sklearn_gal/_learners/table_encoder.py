@@ -12,7 +12,19 @@ class TableEncoder:
     Numbers and booleans of all types become floats. Categories become codes: the position
     of a value among the categories of `fit`, and NaN for other values. Missing values
     become NaN. Sparse matrices stay sparse.
+
+    Codes of categories that are ordered, or of which there are two, are numbers. Other
+    columns of codes can be in the matrix twice: as categories, and once more as numbers in
+    columns at its end.
+
+    Parameters
+    ----------
+    twice : bool, default=True
+        Whether columns of codes are in the matrix twice.
     """
+
+    def __init__(self, twice=True):
+        self.twice = twice
 
     def fit(self, view):
         """Find the categories.
@@ -33,13 +45,17 @@ class TableEncoder:
             If columns are neither numbers nor categories. The message names all of them.
         """
         self.codes: dict[int, dict[Any, float]] = {}
+        self.n_levels: dict[int, int] = {}
         unreadable = []
         for j, (name, column) in enumerate(_columns(view)):
-            categories = _categories(column)
+            categories, ordered = _categories(column)
             if categories is not None:
-                self.codes[j] = {
-                    value: float(code) for code, value in enumerate(categories)
-                }
+                codes = {value: float(code) for code, value in enumerate(categories)}
+                self.codes[j] = codes
+                known = _encode(column, codes)
+                n_levels = len(np.unique(known[~np.isnan(known)]))
+                if n_levels > 2 and not ordered:
+                    self.n_levels[j] = n_levels
             elif not is_number(column):
                 unreadable.append((name, column.dtype))
         if unreadable:
@@ -48,8 +64,19 @@ class TableEncoder:
 
     @property
     def categorical(self):
-        """The positions of the columns that have categories, a list."""
-        return list(self.codes)
+        """The positions of the columns of categories in the matrix, a list."""
+        return list(self.n_levels)
+
+    def gain_factors(self, n_columns):
+        """Factors of the gain of a split, one per column of a matrix; None if all are 1.
+
+        A split of K levels into two sets is the best of many, so that it gains by chance.
+        """
+        if not self.n_levels:
+            return None
+        factors = np.ones(n_columns)
+        factors[self.categorical] = np.sqrt(2 / np.array(list(self.n_levels.values())))
+        return factors.tolist()
 
     def transform(self, view):
         """Make the matrix.
@@ -61,7 +88,7 @@ class TableEncoder:
 
         Returns
         -------
-        matrix : ndarray or csr_matrix of shape (n_samples, n_columns)
+        matrix : ndarray or csr_matrix of shape (n_samples, n_columns + n_twice)
             In column-major order, unless it is sparse.
 
         Raises
@@ -73,7 +100,9 @@ class TableEncoder:
             return sparse.csr_matrix(view, dtype=np.float64)
         if isinstance(view, np.ndarray) and view.dtype.kind in "fiub" and not self.codes:
             return np.asfortranarray(view, dtype=np.float64)
-        matrix = np.empty(view.shape, order="F")
+        n_samples, n_columns = view.shape
+        copied = self.categorical if self.twice else []
+        matrix = np.empty((n_samples, n_columns + len(copied)), order="F")
         unreadable = []
         for j, (name, column) in enumerate(_columns(view)):
             if j in self.codes:
@@ -84,10 +113,11 @@ class TableEncoder:
                 unreadable.append((name, column.dtype))
         if unreadable:
             raise ValueError(describe_unreadable(unreadable))
+        matrix[:, n_columns:] = matrix[:, copied]
         return matrix
 
     def __eq__(self, other):
-        return isinstance(other, TableEncoder) and self.codes == other.codes
+        return isinstance(other, TableEncoder) and vars(self) == vars(other)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -124,17 +154,17 @@ def _columns(view):
 
 
 def _categories(column):
-    """The categories of a column in a fixed order; None if it has none."""
+    """The categories of a column, None if it has none, and whether their order counts."""
     dtype = column.dtype
     if _is_arrow_dictionary(dtype):
         column = column.astype("category")
     if hasattr(column, "cat") and hasattr(column.cat, "categories"):  # pandas
-        return list(column.cat.categories)
+        return list(column.cat.categories), bool(column.cat.ordered)
     if str(dtype).startswith("Enum"):  # polars
-        return dtype.categories.to_list()
+        return dtype.categories.to_list(), False
     if str(dtype).startswith("Categorical") and hasattr(column, "to_list"):
-        return sorted(column.drop_nulls().cast(str).unique().to_list())
-    return None
+        return sorted(column.drop_nulls().cast(str).unique().to_list()), False
+    return None, False
 
 
 def _is_arrow_dictionary(dtype):
