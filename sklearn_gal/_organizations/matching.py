@@ -57,17 +57,16 @@ def comparable(column, other):
 
 def _plain_pandas(column):
     """The column without categories, Arrow times and time zone, and what it contains."""
-    dtype = column.dtype
-    if hasattr(dtype, "categories"):
-        column = column.astype(dtype.categories.dtype)
-    elif dtype.kind == "M":
-        arrow = getattr(dtype, "pyarrow_dtype", None)
-        if arrow is not None:
-            zone = f", {arrow.tz}" if arrow.tz else ""
-            column = column.astype(f"datetime64[{arrow.unit}{zone}]")
-        if getattr(column.dtype, "tz", None) is None:
-            return column, "times without a time zone"
+    if hasattr(column.dtype, "categories"):
+        column = column.astype(column.dtype.categories.dtype)
+    arrow = getattr(column.dtype, "pyarrow_dtype", None)
+    if hasattr(arrow, "tz"):  # a timestamp; a date has no time zone
+        zone = f", {arrow.tz}" if arrow.tz else ""
+        column = column.astype(f"datetime64[{arrow.unit}{zone}]")
+    if hasattr(column.dtype, "tz"):
         return column.dt.tz_convert(None), "times with a time zone"
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind == "M":
+        return column, "times without a time zone"
     first = column.iloc[0]
     if isinstance(first, str):
         return column, "text"
