@@ -87,16 +87,17 @@ def _with_one_pandas_dtype(column, other):
 def _plain_polars(column):
     """The column without categories and time zone, and what it contains."""
     dtype = column.dtype
-    if hasattr(dtype, "categories"):
-        return column.cast(str), "text"
-    if hasattr(dtype, "time_zone"):
-        if dtype.time_zone is None:
-            return column, "times without a time zone"
-        column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-        return column, "times with a time zone"
     kind = str(dtype.base_type()).lower()
-    is_number = dtype.is_numeric() or kind == "boolean"
-    return column, NUMBERS if is_number else {"string": "text"}.get(kind, kind)
+    if kind in ("string", "categorical", "enum"):
+        return column.cast(str), "text"
+    if dtype.is_numeric() or kind == "boolean":
+        return column, NUMBERS
+    if kind != "datetime":
+        return column, kind
+    if dtype.time_zone is None:
+        return column, "times without a time zone"
+    column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    return column, "times with a time zone"
 
 
 def _with_one_polars_dtype(column, other):
