@@ -366,7 +366,6 @@ POLARS_KEYS = {
         pl.Series([1.0, 2.0, None, np.nan]),
         pl.Series([1.0, 2.0, 1.5]),
         pl.Series(ints, dtype=pl.Float32),
-        pl.Series(ints).cast(pl.Decimal(10, 2)),
     ],
     "text": [
         pl.Series([*text, None]),
