@@ -517,6 +517,7 @@ def test_the_index_of_pandas():
     given = {name: table.set_index(table["id"] * 10) for name, table in TABLES.items()}
     named = align_organizations(given, on="id", target="label")
     assert named.X.index.equals(pd.Index([4, 7], name="id"))
+    assert named.row_keys.index.equals(pd.Index([40, 70], name="id"))
     assert named.y.index.equals(named.X.index)
     named = align_organizations(given, on="id", target="label", keep_keys=True)
     assert named.X.index.equals(pd.Index([40, 70], name="id"))

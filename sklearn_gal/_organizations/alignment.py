@@ -71,7 +71,8 @@ def align_organizations(
           earlier row; for the first organization, the same keys. The columns with the names
           of the organizations have the number of rows of the first table that two
           organizations have.
-        - `row_keys`: dataframe of the key columns of the first table, for the rows of X.
+        - `row_keys`: dataframe of the key columns of the first table, for the rows of X. In
+          pandas, it has the index of the first table.
         - `groups`: dict from the name of each organization, except the first, to an array
           of shape (n_samples,). Rows with the same row in its table have the same number,
           see the parameter `groups` of `fit`. A row that its table does not have is a group
@@ -168,7 +169,9 @@ def align_organizations(
         X=_make_frame(tables[first], data, used, index),
         columns=shown,
         overlap=_overlap(tables, keys, rows),
-        row_keys=type(tables[first])(_select(tables[first], keys[first], used)),
+        row_keys=_make_frame(
+            tables[first], _select(tables[first], keys[first], used), used
+        ),
         groups={lookup.name: _groups(rows[lookup.name][used]) for lookup in lookups},
     )
     if target is not None:
@@ -317,7 +320,7 @@ def _select(table, columns, rows, names=None):
     return dict(zip(names or columns, taken, strict=True))
 
 
-def _make_frame(table, data, rows, index):
+def _make_frame(table, data, rows, index=()):
     """Create a dataframe of `data`, which belongs to the given rows of the first table.
 
     In pandas, its index has the columns `index` of the table, or else the table's index.
@@ -325,7 +328,7 @@ def _make_frame(table, data, rows, index):
     frame = type(table)(data)
     if hasattr(frame, "set_index"):
         rows = table.iloc[rows]
-        frame.index = rows.set_index(index).index if index else rows.index
+        frame.index = rows.set_index(list(index)).index if index else rows.index
     return frame
 
 
