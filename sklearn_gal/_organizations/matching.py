@@ -1,6 +1,7 @@
 """Keys of pandas and polars tables, and the rows that have them."""
 
 from numbers import Number
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,7 @@ def _plain_pandas(column):
     """The column without categories, Arrow times and time zone, and what it contains."""
     if hasattr(column.dtype, "categories"):
         column = column.astype(column.dtype.categories.dtype)
-    arrow = getattr(column.dtype, "pyarrow_dtype", None)
+    arrow: Any = getattr(column.dtype, "pyarrow_dtype", None)
     if hasattr(arrow, "tz"):  # a timestamp; a date has no time zone
         zone = f", {arrow.tz}" if arrow.tz else ""
         column = column.astype(f"datetime64[{arrow.unit}{zone}]")
