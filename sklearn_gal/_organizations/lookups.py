@@ -79,8 +79,9 @@ class Lookup:
             raise ValueError(
                 f"The table of organization {self.name!r} has {n_repeated} rows with the "
                 f"key of an earlier row, e.g. {example!r} in {self._key_shown}. A row of "
-                f"organization {self.holder!r} can have only one of them: aggregate the "
-                "rows of each key, for example with\n"
+                f"organization {self.holder!r} can have only one of them. Add a column to "
+                "the key in `on` if one is left out. Otherwise, aggregate the rows of each "
+                "key, for example with\n"
                 f"    tables[{self.name!r}] = {self._aggregation(table)}"
             )
 
@@ -141,7 +142,7 @@ def _lookup(holder, name, own_key, on):
         raise ValueError(
             f"The keys of organizations {holder!r} and {name!r} differ in their number of "
             f"columns, {wanted} and {key}: pass equally many columns for each organization "
-            f"in `on`, or a dict from columns of {holder!r} to columns of {name!r}."
+            f"in `on`. If {holder!r} has the columns {key}, leave out its key."
         )
     return Lookup(holder, name, wanted, key)
 
@@ -161,8 +162,9 @@ def _check_key_columns(name, table, key):
     if missing:
         raise ValueError(
             f"The table of organization {name!r} has no key column {missing}; its columns "
-            f"are {list(table.columns)}. Pass one of them as `on`. If the keys are the "
-            "index, convert it to a column with reset_index()."
+            f"are {list(table.columns)}. Pass one of them as `on`. If the tables have "
+            "different keys, pass a dict from the name of each organization to its key. If "
+            "the keys are the index, convert it to a column with reset_index()."
         )
 
 
