@@ -453,7 +453,7 @@ def test_groups_keep_the_held_out_loss_that_of_new_groups():
     columns, effects = rng.normal(size=(200, 4)), rng.normal(scale=2, size=200)
     X = np.column_stack([rng.normal(size=(2000, 2)), columns[groups]])
     y = X[:, 0] + effects[groups] + rng.normal(size=2000)
-    known = groups < 100  # their columns tell a chain who they are, and nothing else
+    known = groups < 100  # the columns of "b" identify the group, and have no effect
     settings = {"organizations": [("a", None, [0, 1]), ("b", None, [2, 3, 4, 5])]}
     settings |= {"cv": "auto", "max_iter": None, "interactions": "auto"}
     by_row = fitted(X[known], y[known], **settings)
@@ -464,4 +464,4 @@ def test_groups_keep_the_held_out_loss_that_of_new_groups():
     ]
     assert by_row.validation_loss_[-1] < 0.6 * errors[0]
     assert_allclose(by_group.validation_loss_[-1], errors[1], rtol=0.15)
-    assert errors[1] < 0.8 * errors[0]
+    assert errors[1] < 0.9 * errors[0]
