@@ -686,3 +686,48 @@ def test_the_flights_of_the_user_guide():
     exec(dedent(given).replace("60_000", "600"), names)
     exec("\n".join(lines), names)
     assert eval(score, names) > 0.6
+
+
+PANDAS_TIMES = [
+    pd.Series([3, 9, 9, 20]),
+    pd.Series([3.0, 9.0, 9.0, 20.5]),
+    pd.Series([3, 9, None, 20], dtype="Int64"),
+    pd.Series([3, 9, 9, 20], dtype="int32[pyarrow]"),
+    pd.Series([3, 9, None, 20], dtype="double[pyarrow]"),
+    pd.to_datetime(pd.Series([3, 9, 9, 20]), unit="h"),
+    pd.to_datetime(pd.Series([3, 9, None, 20]), unit="h", utc=True).dt.tz_convert(
+        "Asia/Tokyo"
+    ),
+    pd.to_datetime(pd.Series([3, 9, 9, 20]), unit="D").astype("timestamp[ns][pyarrow]"),
+    pd.to_timedelta(pd.Series([3, 9, 9, 20]), unit="s"),
+]
+POLARS_TIMES = [
+    pl.Series([3, 9, None, 20]),
+    pl.Series([3, 9, 9, 20], dtype=pl.UInt8),
+    pl.Series([3.0, 9.0, float("nan"), 20.5]),
+    pl.from_epoch(pl.Series([3, 9, 9, 20]), time_unit="d"),
+    pl.from_epoch(pl.Series([3, 9, None, 20]), time_unit="s"),
+    pl.from_epoch(pl.Series([3, 9, 9, 20]), time_unit="ms").dt.replace_time_zone(
+        "Asia/Tokyo"
+    ),
+]
+
+
+@pytest.mark.parametrize("time", [*PANDAS_TIMES, *POLARS_TIMES], ids=lambda x: str(x.dtype))
+def test_asof_of_all_dtypes(time):
+    frame = type(time.to_frame())
+    first = frame({"time": time, "a": [1, 2, 3, 4]})
+    later = frame({"time": time, "b": [1, 2, 3, 4]})
+    later = later.iloc[[3, 1]] if hasattr(later, "iloc") else later[[3, 1]]
+    given = {"first": first, "later": later}
+    aligned = align_organizations(given, on="time", asof="time", how="left")
+    third = None if values(first, "time")[2] is None else 2
+    assert values(aligned.X, "b") == [None, 2, third, 4]
+
+
+def test_dates_of_pandas_are_not_ordered():
+    days = pd.DataFrame({"day": [datetime.date(2020, 1, 1)], "a": [1]})
+    states = days.rename(columns={"a": "b"})
+    message = r"asof='day' must be a column of numbers or times, but it has date \(object\)"
+    with pytest.raises(ValueError, match=message):
+        align_organizations({"days": days, "states": states}, on="day", asof="day")
