@@ -159,7 +159,7 @@ def align_organizations(
         _check_complete(tables, keys)
     rows = {first: np.arange(len(tables[first]))}
     rows |= {lookup.name: lookup.find(tables, asof) for lookup in lookups}
-    used = _rows_used(rows, how, on)
+    used = _rows_used(tables, lookups, rows, how)
     data: dict = {}
     for name, table in tables.items():
         data |= _select(table, columns[name], rows[name][used], shown[name])
@@ -229,7 +229,7 @@ def _check_complete(tables, keys):
                 )
 
 
-def _rows_used(rows, how, on):
+def _rows_used(tables, lookups, rows, how):
     """Rows of the first table that X has."""
     first = next(iter(rows))
     if not len(rows[first]):
@@ -238,9 +238,12 @@ def _rows_used(rows, how, on):
         return rows[first]
     used = np.flatnonzero(np.all([each != ABSENT for each in rows.values()], axis=0))
     if not len(used):
+        n_found = {each.name: int((rows[each.name] != ABSENT).sum()) for each in lookups}
+        least = min(lookups, key=lambda lookup: n_found[lookup.name])
         raise ValueError(
-            f"No key is in all tables of {list(rows)}: check that {on!r} means the same "
-            "in all of them."
+            f"No key is in all tables of {list(rows)}. Of the {len(rows[first])} rows of "
+            f"organization {first!r}, the other tables have {n_found}. Check that the keys "
+            f"mean the same: {least.first_keys(tables)}."
         )
     return used
 

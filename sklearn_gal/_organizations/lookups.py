@@ -50,6 +50,16 @@ class Lookup:
             rows[asked] = np.where(found == ABSENT, ABSENT, known[found])
         return rows
 
+    def first_keys(self, tables):
+        """Return a text with the first keys of both tables."""
+        wanted = tables[self.holder][self.wanted[0]].head(3).to_list()
+        key = tables[self.name][self.key[0]].head(3).to_list()
+        return (
+            f"the first values of {self.wanted[0]!r} of organization {self.holder!r} are "
+            f"{wanted}, and those of {self.key[0]!r} of organization {self.name!r} are "
+            f"{key}"
+        )
+
     def _comparable(self, wanted, keys, asof):
         pairs = []
         for name, key, column, other in zip(
