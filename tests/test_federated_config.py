@@ -74,8 +74,8 @@ def test_estimator_columns_and_limits(folder):
     assert isinstance(service.estimator, Ridge)
     assert service.estimator.alpha == 3.0
     assert list(service._table.columns) == ["x"]
-    assert (service.max_rows, service.max_fits) == (10, 2)
-    assert service._folder == folder / "models"
+    assert (service.limits.max_rows, service.limits.max_fits) == (10, 2)
+    assert service._ledger.folder == folder / "models"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from _helpers import Recorder
 from sklearn_gal._contract import NO_FOLD, Folds, Request
 from sklearn_gal._organizations.local import LocalOrganization
 from sklearn_gal.federated import OrganizationService
-from sklearn_gal.federated._keys import digests
+from sklearn_gal.federated._keys import check_value, digests
+from sklearn_gal.federated._versions import HANDSHAKE
 from sklearn_gal.federated._wire import decode, encode
 
 SECRET = "0123456789abcdef"
@@ -35,10 +36,16 @@ def ids(table, rows=slice(None)):
     return digests(table["id"][rows], SECRET.encode(), FIT)
 
 
-def ask(service, call, fit_id=FIT, **fields):
+def ask(service, call, fit_id=FIT, label_holder="Ada", **fields):
     if call in ("prepare", "predict"):
-        fields = {"abstain": False} | fields
-    return decode(service.answer(encode(call, {"fit_id": fit_id, **fields})))
+        check = check_value(SECRET.encode(), str(fit_id))
+        fields = {"abstain": False, "check": check, "versions": HANDSHAKE} | fields
+    request = encode(call, {"fit_id": fit_id, **fields})
+    return decode(service.answer(request, label_holder))
+
+
+def exceeded(limit):
+    return "error", {"type": "LimitExceeded", "detail": limit}
 
 
 def fit_request(table, rng, **changed):
@@ -162,7 +169,9 @@ def test_it_abstains_where_asked_to(table, tmp_path, rng):
 
 
 def test_a_number_without_a_model_is_not_a_prediction(table, tmp_path, rng):
-    service = OrganizationService("bank", table, "id", SECRET, tmp_path, estimator=Ridge())
+    service = OrganizationService(
+        "bank", table, "id", SECRET, tmp_path, estimator=Ridge(), min_rows=1
+    )
     asked = np.append(table["id"][:3], [f"unknown {i}" for i in range(7)])
     rows = digests(asked, SECRET.encode(), FIT)
     ask(service, "prepare", row_ids=rows, abstain=True)
@@ -278,7 +287,9 @@ def test_everything_else_is_refused(table, tmp_path, rng, call, fields):
         fields = fields | {"row_ids": ids(table)}
     name, reply = ask(service, call, **fields)
     assert name == "error"
-    assert set(reply) == {"type"}
+    assert set(reply) == {"type"} | (
+        {"detail"} if reply["type"] == "LimitExceeded" else set()
+    )
     assert ask(service, "fit_round", **fit_request(table, rng))[0] == "ok"  # as before
 
 
@@ -302,19 +313,20 @@ def test_oversized_requests_are_refused_before_they_are_read(table, tmp_path):
     name, reply = ask(service, "prepare", row_ids=np.zeros((1000, 16), dtype=np.uint8))
     assert (name, reply) == ("error", {"type": "MessageError"})
     ask(service, "prepare", row_ids=ids(table))
-    many = {"row_ids": ids(table), "numbers": np.zeros(100, dtype=int)}
-    assert ask(service, "predict", **many) == ("error", {"type": "RequestRefused"})
+    many = {"row_ids": ids(table), "numbers": np.arange(100)}
+    assert ask(service, "predict", **many) == exceeded("max_bytes")
 
 
 def test_oversized_replies_are_refused(table, tmp_path, rng):
     service = OrganizationService("bank", table, "id", SECRET, tmp_path, max_bytes=12_000)
     ask(service, "prepare", row_ids=ids(table))
     request = fit_request(table, rng, folds=np.arange(60) % 5)
-    assert ask(service, "fit_round", **request)[0] == "ok"
-    asked = {"row_ids": ids(table), "numbers": np.zeros(3, dtype=int)}
+    for number in range(3):
+        assert ask(service, "fit_round", **request | {"number": number})[0] == "ok"
+    asked = {"row_ids": ids(table), "numbers": np.arange(3)}
     assert ask(service, "predict", **asked)[0] == "ok"
     reply = ask(service, "predict", apart=True, **asked)  # 3 x 5 x 2 x 60 numbers
-    assert reply == ("error", {"type": "RequestRefused"})
+    assert reply == exceeded("max_bytes")
 
 
 def test_the_text_of_an_error_stays_in_the_log(table, tmp_path, rng, caplog):

@@ -2,9 +2,12 @@
 
 import os
 
+from nvflare.apis.fl_constant import FLContextKey
+from nvflare.apis.job_def import JobMetaKey
 from nvflare.collab import collab
 
 from .._config import service_from_config
+from .._service import LABEL_HOLDER
 from .jobs import CONFIG_VARIABLE
 
 
@@ -14,7 +17,13 @@ class Site:
     def __init__(self):
         self._service = service_from_config(os.environ[CONFIG_VARIABLE])
 
+    @property
+    def _label_holder(self):
+        """Who submitted the job, as the server of the label holder has authenticated it."""
+        meta = collab.fl_ctx.get_prop(FLContextKey.JOB_META) or {}
+        return str(meta.get(JobMetaKey.SUBMITTER_NAME.value) or LABEL_HOLDER)
+
     @collab.publish
     def answer(self, request: bytes) -> bytes:
         """Return the reply of the organization."""
-        return self._service.answer(request)
+        return self._service.answer(request, self._label_holder)

@@ -1,0 +1,44 @@
+"""Which releases can work with each other.
+
+A release works with the releases whose minor number differs by at most one, such as 0.2
+with 0.1 and 0.3, and with the same major version of LightGBM. Messages name the releases of
+the host that sends them.
+"""
+
+import re
+
+import lightgbm
+import sklearn
+
+from .._version import __version__
+from ._refusals import OtherVersion
+
+VERSIONS = {
+    "sklearn_gal": __version__,
+    "lightgbm": lightgbm.__version__,
+    "scikit-learn": sklearn.__version__,
+}
+# The part of them that crosses, as text.
+HANDSHAKE = f"sklearn_gal {__version__}, LightGBM {lightgbm.__version__}"
+_HANDSHAKE = re.compile(
+    r"sklearn_gal (\d{1,6})\.(\d{1,6})[\w.+]{0,40}, LightGBM (\d{1,6})\.[\w.+]{1,40}"
+)
+
+
+def can_work_with(theirs, ours=HANDSHAKE):
+    """Whether two hosts whose messages name these releases can work with each other."""
+    matches = _HANDSHAKE.fullmatch(theirs), _HANDSHAKE.fullmatch(ours)
+    if None in matches:
+        return False
+    (major, minor, lightgbm_major), others = ([int(n) for n in m.groups()] for m in matches)
+    return [major, lightgbm_major] == others[::2] and abs(minor - others[1]) <= 1
+
+
+def check_handshake(theirs):
+    """Refuse a label holder whose release this one cannot answer."""
+    if not can_work_with(theirs):
+        raise OtherVersion(
+            HANDSHAKE,
+            f"the label holder runs {theirs[:120]!r}, this organization {HANDSHAKE}; their "
+            "minor releases may differ by one",
+        )
