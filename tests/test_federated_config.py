@@ -65,6 +65,23 @@ def test_a_table_from_a_data_base(folder):
     assert len(service._table) == 15
 
 
+def test_ids_in_a_file_keep_their_zeros(folder):
+    lines = ["id,x", "0012345,1", "NA,2", "7,3", "1e3,4"]
+    (folder / "bank.csv").write_text("\n".join(lines))
+    service = service_from_config(write(folder, SETTINGS + CSV))
+    assert service._ids == ["0012345", "NA", "7", "1e3"]
+    (folder / "bank.csv").write_text("\n".join([*lines, ",5"]))
+    with pytest.raises(ValueError, match="A row id is empty"):
+        service_from_config(write(folder, SETTINGS + CSV))
+
+
+def test_rules(folder):
+    rules = "[rules]\napprove = 'ask'\napprove_label_holders = ['Ada']\napprove_rows = 9\n"
+    service = service_from_config(write(folder, SETTINGS + CSV + rules))
+    assert service.rules.first_state("Ada", 9) == "approved"
+    assert service.rules.first_state("Ada", 10) == "waiting"
+
+
 def test_estimator_columns_and_limits(folder):
     text = SETTINGS + (
         'columns = ["x"]\nestimator = "bank.py:estimator"\n[table]\ncsv = "bank.csv"\n'
@@ -93,6 +110,9 @@ def test_estimator_columns_and_limits(folder):
         (SETTINGS + "[table]\ncsv = 'a'\nparquet = 'b'", "must have `csv`"),
         (SETTINGS + "[table]\ncsv = 3", "csv of .* must be of type str, got 3"),
         (SETTINGS + CSV + "[limits]\nmax_rows = 'a'", "must be of type int, got 'a'"),
+        (SETTINGS + CSV + "[limits]\nmin_rows = 0", "min_rows must be a positive integer"),
+        (SETTINGS + CSV + "[rules]\napprove = 'no'", "must be 'always' or 'ask', got 'no'"),
+        (SETTINGS + CSV + "[rules]\nask = true", r"has unknown settings \['ask'\]"),
         (
             SETTINGS.replace("bank", "../bank") + CSV,
             r"names must be unique and .* got \['../bank'\]",
@@ -111,7 +131,14 @@ def test_bad_settings_are_told(folder, text, message):
 def test_the_command_checks_settings(folder, capsys):
     good = write(folder, SETTINGS + "[table]\ncsv = 'bank.csv'\n")
     assert main(["organization", "--config", str(good), "--check"]) == 0
-    assert "fine" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "fine" in output
+    assert output.startswith("20 rows\n")
+    assert (
+        "key 'id', with ids of the form (9 a digit, A a letter): '9' (10), '99' (10)"
+        in (output)
+    )
+    assert "columns: x (number), y (number)\n" in output
     assert main(["organization", "--config", str(good)]) == 2
     assert "lacks the setting kit" in capsys.readouterr().err
     assert main(["organization", "--config", str(folder / "none.toml")]) == 2

@@ -1,15 +1,18 @@
 """Organizations elsewhere give the same model, and their faults stay theirs."""
 
+import itertools
 import pickle
 import threading
 import time
 import warnings
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
 from lightgbm import LGBMRegressor
+from numpy.random import RandomState
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_wine
 from sklearn.ensemble import RandomForestRegressor
@@ -602,7 +605,13 @@ def n_saved(whole, n_calls):
     ],
     ids=str,
 )
-def test_resumed_after_a_kill_it_gives_the_same(case, params, n_calls, tmp_path):
+def test_resumed_after_a_kill_it_gives_the_same(
+    case, params, n_calls, tmp_path, monkeypatch
+):
+    # a resumed fit has the noise of the fit that was interrupted, not what it draws itself
+    drawn = itertools.chain([1, 1], itertools.count(2))
+    system = SimpleNamespace(randbits=lambda n: next(drawn))
+    monkeypatch.setattr("sklearn_gal.federated._estimators.secrets", system)
     whole = case.federated(**params).fit(case.frame, case.y)
     checkpoint = tmp_path / "checkpoint"
     federation = case.federation(lambda channel: Killing(channel, n_calls))
@@ -622,6 +631,33 @@ def test_resumed_after_a_kill_it_gives_the_same(case, params, n_calls, tmp_path)
     third = case.federation(Recording)
     model = case.federated(third, checkpoint=checkpoint, **params).fit(case.frame, case.y)
     assert_same(whole, model, case.frame, case.frame)
+
+
+def test_random_state_does_not_tell_the_noise(regression):
+    def sent(**params):
+        federation = regression.federation(Recording)
+        model = regression.federated(
+            federation, privacy=LaplaceMechanism(5.0, bounds=(-100, 100)), **params
+        )
+        model.fit(regression.frame, regression.y)
+        requests = [decode(each) for each in federation.channel.messages[::2]]
+        rounds = [fields for name, fields in requests if name == "fit_round"]
+        return rounds[0]["residual"], [fields["seed"] for fields in rounds[:3]]
+
+    one, other = sent(random_state=0), sent(random_state=0)
+    assert sorted(one[1]) == sorted(other[1])  # what random_state gives
+    assert (one[0] != other[0]).all()
+    one, other = sent(random_state=RandomState(0)), sent(random_state=RandomState(0))
+    assert (one[0] != other[0]).all()
+
+
+def test_what_is_saved_is_private(regression, tmp_path):
+    checkpoint = tmp_path / "c"
+    regression.federated(checkpoint=checkpoint).fit(regression.frame, regression.y)
+    paths = [path for path in checkpoint.rglob("*") if path.is_file()]
+    assert len(paths) > 1
+    for path in [checkpoint, *paths]:
+        assert path.stat().st_mode & 0o077 == 0, path
 
 
 def test_a_checkpoint_is_for_one_fit(regression, tmp_path):

@@ -4,56 +4,27 @@ import logging
 import pickle
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsRegressor
 
 from _helpers import Recorder
+from _requests import FIT, SECRET, ask, exceeded, fit_request, ids, make_table
 from sklearn_gal._contract import NO_FOLD, Folds, Request
 from sklearn_gal._organizations.local import LocalOrganization
 from sklearn_gal.federated import OrganizationService
-from sklearn_gal.federated._keys import check_value, digests
-from sklearn_gal.federated._versions import HANDSHAKE
-from sklearn_gal.federated._wire import decode, encode
-
-SECRET = "0123456789abcdef"
-FIT = "0123456789abcdef" * 2
+from sklearn_gal.federated._keys import digests
+from sklearn_gal.federated._wire import decode
 
 
 @pytest.fixture
-def table(rng):
-    table = pd.DataFrame(rng.normal(size=(60, 3)), columns=["a", "b", "c"])
-    return table.assign(id=[f"row {i}" for i in range(60)])
+def table():
+    return make_table()
 
 
 @pytest.fixture
 def service(table, tmp_path):
     return OrganizationService("bank", table, "id", SECRET, tmp_path, estimator=Ridge())
-
-
-def ids(table, rows=slice(None)):
-    return digests(table["id"][rows], SECRET.encode(), FIT)
-
-
-def ask(service, call, fit_id=FIT, label_holder="Ada", **fields):
-    if call in ("prepare", "predict"):
-        check = check_value(SECRET.encode(), str(fit_id))
-        fields = {"abstain": False, "check": check, "versions": HANDSHAKE} | fields
-    request = encode(call, {"fit_id": fit_id, **fields})
-    return decode(service.answer(request, label_holder))
-
-
-def exceeded(limit):
-    return "error", {"type": "LimitExceeded", "detail": limit}
-
-
-def fit_request(table, rng, **changed):
-    folds = changed.get("folds")
-    n_chains = 1 if folds is None else folds.max() + 1
-    residual = rng.normal(size=(n_chains, len(table), 2))
-    fields = {"number": 0, "seed": 1, "residual": residual}
-    return {key: value for key, value in (fields | changed).items() if value is not None}
 
 
 FOLDS = {
@@ -220,7 +191,7 @@ ROWS = np.zeros((60, 16), dtype=np.uint8)
 @pytest.mark.parametrize(
     ("call", "fields"),
     [
-        ("forget", {}),
+        ("forget", {"check": None}),
         ("fits", {}),
         ("answer", {}),
         ("__init__", {}),

@@ -1,5 +1,6 @@
 """Gradient Assisted Learning with organizations on other hosts, as estimators."""
 
+import secrets
 from functools import partial
 from numbers import Real
 from typing import Any
@@ -111,6 +112,14 @@ class FederatedGAL(BaseGAL):
         fit_params, split_params = self._route(own, sample_weight, {})
         weight = {} if sample_weight is None else {"sample_weight": sample_weight}
         return participants, fit_params + [weight] * len(remote), split_params
+
+    def _noise_entropy(self, drawn):
+        """Return a seed from the operating system, which no one can find by trial.
+
+        Organizations on other hosts receive seeds that derive from `random_state`. If it is
+        an int, they could find it by trial, and subtract noise that derives from it.
+        """
+        return [secrets.randbits(128)]
 
     def _parameters_without(self, name):
         federation = self.federation.without(name)

@@ -183,6 +183,10 @@ class AuditLog:
             if path.stem >= since:
                 yield from map(json.loads, path.read_text().splitlines())
 
+    def entries_of_today(self):
+        """Yield the entries of today (UTC)."""
+        return self.entries(now()[:10])
+
     def used_today(self, label_holder):
         """Return what a label holder has used today of what is limited, by limit."""
         day = now()[:10]

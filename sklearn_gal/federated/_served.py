@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from typing import Any
 
 import numpy as np
 from sklearn.utils import _safe_indexing
@@ -26,7 +27,7 @@ class ServedOrganization(LocalOrganization):
         super().__init__(name, estimator, np.arange(table.shape[1]))
         self.table = table
         self.models = self._disk = models
-        self.present = None  # mask of the rows of X in the next call
+        self.present: Any = None  # mask of the rows of X in the next call
         self._clock = clock
 
     def presence(self, X):
@@ -82,7 +83,9 @@ class ServedFit:
         self.models = DiskModels(folder, self.clock.check)
         self._limits = limits
         self._local = ServedOrganization(name, estimator, table, self.models, self.clock)
-        self._n_rows = self._latest = self._weights = None
+        self._n_rows = None
+        self._weights: Any = None  # of the training rows, 0 for those that it lacks
+        self._latest: Any = None  # the request that was answered last, and the answer
         self._chains = None  # digest of the folds of several chains, which stay the same
 
     @property
@@ -98,8 +101,8 @@ class ServedFit:
             parameter = weight_parameter(self._local.estimator)
             if parameter is None:
                 raise RequestRefused("the estimator does not support sample weights")
-            if sample_weight.min() < 0:
-                raise RequestRefused("sample weights must not be negative")
+            if sample_weight.min() <= 0:  # a label holder leaves out rows of weight 0
+                raise RequestRefused("sample weights must be positive")
             fit_params[parameter] = sample_weight
             weights *= sample_weight
         self._check_enough(weights)

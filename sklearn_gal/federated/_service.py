@@ -27,13 +27,14 @@ from ._manifest import Manifests
 from ._refusals import (
     ApprovalPending,
     LimitExceeded,
+    NotPrepared,
     OtherSecret,
     RequestRefused,
     describe,
 )
 from ._rules import Rules
 from ._served import ServedFit
-from ._table import own_table
+from ._table import key_shapes, kinds_of, own_table
 from ._versions import HANDSHAKE, check_handshake
 
 log = logging.getLogger("sklearn_gal.federated")
@@ -121,7 +122,7 @@ class OrganizationService:
         self._expire()
         self._n_bytes = self._ledger.size()
 
-    def answer(self, request, label_holder=LABEL_HOLDER):
+    def answer(self, request, *, label_holder=LABEL_HOLDER):
         """Answer a request; an error gives a reply, not an exception.
 
         Parameters
@@ -195,8 +196,9 @@ class OrganizationService:
         if call == "fit_round":
             self.limits.check("rounds_per_day", used["rounds_per_day"] + 1, "rounds today")
         if "row_ids" in shapes:
-            told = self.limits.max_repeats * int(self._told_to(label_holder).sum())
-            self._check_ids(label_holder, shapes["row_ids"][0] - told)
+            at_least = shapes["row_ids"][0] // self.limits.max_repeats
+            told = np.count_nonzero(self._told_to(label_holder))
+            self._check_ids(label_holder, at_least - told)
 
     def _prepare(self, entry, fit_id, row_ids, abstain, n_outputs=1, sample_weight=None):
         manifest = self._approved(entry, fit_id, len(row_ids))
@@ -207,8 +209,6 @@ class OrganizationService:
             fit = self._fit(fit_id)
             with fit.lock:
                 fit.prepare(positions, present, sample_weight, n_outputs)
-            with self._lock:
-                self._evict()
             entry["fits"] = int(manifest["rounds"] == 0 and "rows" not in manifest)
             rows = int(np.count_nonzero(present))
             self._manifests.begin(manifest, rows, n_outputs)
@@ -233,10 +233,11 @@ class OrganizationService:
         return manifest
 
     def _fit_round(self, entry, fit_id, number, seed, residual, folds=None):
-        fit = self._fit(fit_id)
+        fit, manifest = self._fit(fit_id), self._ledger.read(fit_id)
+        if manifest is None:
+            raise NotPrepared("prepare must be called before fit_round")
         with fit.lock:
-            manifest = self._ledger.read(fit_id) or {}
-            rounds = manifest.get("rounds", 0) + 1
+            rounds = manifest["rounds"] + 1
             self.limits.check("max_rounds", rounds, "residuals fitted in this fit")
             self.limits.check("max_disk", self._n_bytes + 1, "bytes on the disk")
             before = fit.models.size(number)
@@ -354,20 +355,24 @@ class OrganizationService:
                     self.name, self.estimator, self._table, folder, self.limits
                 )
             self._fits.move_to_end(fit_id)
-            fit = self._fits[fit_id]
-            self._evict()
-            return fit
+            while len(self._fits) > self.limits.max_fits:
+                self._fits.popitem(last=False)
+            return self._fits[fit_id]
 
-    def _evict(self):
-        """Forget the rows and the indices of the fits that were used the longest ago.
+    def describe(self):
+        """Describe the table as the organization reads it, for its owner.
 
-        A fit without training rows, such as one that predicts, does not displace the
-        training rows of another.
+        Returns
+        -------
+        description : dict
+            `rows`, the number of rows; `columns`, the kind of each column by name;
+            `key_shapes`, what the ids of the rows look like and how many look like this.
         """
-        for prepared in (False, True):
-            keys = [key for key, fit in self._fits.items() if fit.is_prepared is prepared]
-            for key in keys[: -self.limits.max_fits]:
-                del self._fits[key]
+        return {
+            "rows": len(self._ids),
+            "columns": kinds_of(self._table),
+            "key_shapes": key_shapes(self._ids),
+        }
 
     def fits(self):
         """List the fits that have a folder on the disk.

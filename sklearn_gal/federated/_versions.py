@@ -28,10 +28,12 @@ _HANDSHAKE = re.compile(
 def can_work_with(theirs, ours=HANDSHAKE):
     """Whether two hosts whose messages name these releases can work with each other."""
     matches = _HANDSHAKE.fullmatch(theirs), _HANDSHAKE.fullmatch(ours)
-    if None in matches:
+    numbers = [[int(n) for n in match.groups()] for match in matches if match]
+    if len(numbers) < 2:
         return False
-    (major, minor, lightgbm_major), others = ([int(n) for n in m.groups()] for m in matches)
-    return [major, lightgbm_major] == others[::2] and abs(minor - others[1]) <= 1
+    (major, minor, trees), (our_major, our_minor, our_trees) = numbers
+    same = (major, trees) == (our_major, our_trees)
+    return same and abs(minor - our_minor) <= 1
 
 
 def check_handshake(theirs):

@@ -26,4 +26,4 @@ class Site:
     @collab.publish
     def answer(self, request: bytes) -> bytes:
         """Return the reply of the organization."""
-        return self._service.answer(request, self._label_holder)
+        return self._service.answer(request, label_holder=self._label_holder)
