@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from sklearn_gal.federated._calls import encode_folds
 from sklearn_gal.federated._keys import check_value, digests
 from sklearn_gal.federated._versions import HANDSHAKE
 from sklearn_gal.federated._wire import decode, encode
@@ -48,6 +49,8 @@ def fit_request(table, rng, **changed):
     """The fields of a request to fit a residual; those that are None are left out."""
     folds = changed.get("folds")
     n_chains = 1 if folds is None else folds.max() + 1
+    if folds is not None:
+        changed = changed | {"folds": encode_folds(folds)}
     residual = rng.normal(size=(n_chains, len(table), 2))
     fields = {"number": 0, "seed": 1, "residual": residual}
     return {key: value for key, value in (fields | changed).items() if value is not None}

@@ -249,7 +249,7 @@ def test_what_it_reports(regression):
     assert len(rounds) == model.n_iter_ * 3
     n_rows = len(regression.y)
     n_chains = 5
-    sent = 8 * n_rows * (n_chains + 1)  # a residual per chain, and fold numbers
+    sent = n_rows * (8 * n_chains + 1)  # a residual per chain, and fold numbers
     assert rounds["bytes_sent"].between(sent, sent + 500).all()
     received = 8 * n_rows * n_chains
     assert rounds["bytes_received"].between(received, received + 500).all()
@@ -260,6 +260,22 @@ def test_what_it_reports(regression):
     assert model.communication_["call"].tolist().count("predict") == 3
     list(model.staged_predict(regression.frame))  # the functions of all rounds at once
     assert model.communication_["call"].tolist().count("predict") == 6
+
+
+@pytest.mark.parametrize(("wire_dtype", "n_bytes"), [("float64", 8), ("float32", 4)])
+def test_bytes_per_row_and_round(regression, wire_dtype, n_bytes):
+    params = {"subsample": 0.7, "cv": None, "wire_dtype": wire_dtype}
+    federation = regression.federation(Recording)
+    model = regression.federated(federation, **params).fit(regression.frame, regression.y)
+    calls = pd.DataFrame(model.communication_).query("call == 'fit_round'")
+    n_rows = len(regression.y)
+    header = 200
+    assert (calls["bytes_sent"] <= n_rows * (n_bytes + 1) + header).all()
+    assert (calls["bytes_received"] <= n_rows * n_bytes + header).all()
+    whole = regression.federated(cv=None, subsample=0.7).fit(regression.frame, regression.y)
+    found, expected = model.predict(regression.frame), whole.predict(regression.frame)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    assert (found == expected).all() == (wire_dtype == "float64")
 
 
 def test_warm_start_continues_elsewhere_too(case):
@@ -696,6 +712,7 @@ def test_unknown_rows_are_an_error(regression):
         ({"key": None}, "key=None must name the column"),
         ({"on_failure": "ignore"}, "on_failure='ignore' must be one of"),
         ({"deadline": 0}, "deadline == 0, must be > 0"),
+        ({"wire_dtype": "float16"}, "wire_dtype='float16' must be one of"),
         ({"federation": None}, "must be a Federation"),
         ({"missing_rows": "pass"}, "must be 'error' or 'abstain'"),
         ({"label_holder": "bank"}, "must be one of `organizations`"),

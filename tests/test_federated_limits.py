@@ -80,7 +80,7 @@ def test_a_model_per_row_is_refused(serve):
         "fit_round",
         number=0,
         seed=0,
-        folds=np.arange(238),
+        folds=np.arange(1, 239).astype(np.uint8),
         residual=np.zeros((238, 238, 1)),
     )
     refused_cheaply(service, every, "max_folds")

@@ -13,6 +13,7 @@ from _requests import FIT, SECRET, ask, exceeded, fit_request, ids, make_table
 from sklearn_gal._contract import NO_FOLD, Folds, Request
 from sklearn_gal._organizations.local import LocalOrganization
 from sklearn_gal.federated import OrganizationService
+from sklearn_gal.federated._calls import decode_folds, encode_folds
 from sklearn_gal.federated._keys import digests
 from sklearn_gal.federated._wire import decode
 
@@ -127,7 +128,8 @@ def test_it_abstains_where_asked_to(table, tmp_path, rng):
     expected = local.fit_round(Request(0, 0, 1, Folds(folds), residual))
     reply = ask(service, "prepare", row_ids=rows, abstain=True)[1]
     np.testing.assert_array_equal(reply["present"], present)
-    request = {"number": 0, "seed": 1, "folds": folds, "residual": residual}
+    request = {"number": 0, "seed": 1, "residual": residual}
+    request["folds"] = encode_folds(folds)
     fitted = ask(service, "fit_round", **request)[1]["fitted"]
     np.testing.assert_array_equal(fitted, expected)
     assert np.isnan(fitted[:, ~present]).all()
@@ -178,6 +180,15 @@ def test_folds_of_several_chains_stay_and_others_may_not(service, table, rng):
     assert answer(4, drawn[1])[0] == "ok"
 
 
+def test_folds_are_a_byte_per_row():
+    numbers = np.arange(NO_FOLD, 255)
+    encoded = encode_folds(numbers)
+    assert encoded.nbytes == 256
+    np.testing.assert_array_equal(decode_folds(encoded), numbers)
+    with pytest.raises(ValueError, match=r"cv gives 256 folds, but .* at most 255"):
+        encode_folds(numbers + 1)
+
+
 def test_rows_that_it_lacks_are_told(service, table, rng):
     other = digests(["row 1", "who?", "row 7"], SECRET.encode(), FIT)
     present = ask(service, "prepare", row_ids=other)[1]["present"]
@@ -186,6 +197,8 @@ def test_rows_that_it_lacks_are_told(service, table, rng):
 
 
 ROWS = np.zeros((60, 16), dtype=np.uint8)
+HALVES, THIRDS = (encode_folds(np.arange(60) % n) for n in (2, 3))
+LATE_THIRDS = encode_folds(np.arange(60) % 3 - 1)
 
 
 @pytest.mark.parametrize(
@@ -220,20 +233,36 @@ ROWS = np.zeros((60, 16), dtype=np.uint8)
         ("fit_round", {"residual": np.zeros((2, 60, 1))}),
         ("fit_round", {"residual": np.zeros((1, 60, 6))}),
         ("fit_round", {"residual": np.zeros((1, 60, 1), dtype=int)}),
-        ("fit_round", {"residual": np.zeros((3, 60, 2)), "folds": np.arange(60) % 3}),
-        ("fit_round", {"residual": np.zeros((2, 60, 1)), "folds": np.arange(60) % 3}),
-        ("fit_round", {"residual": np.zeros((2, 60, 1)), "folds": np.arange(60) % 3 - 1}),
-        ("fit_round", {"residual": np.zeros((1, 60, 1)), "folds": np.arange(60) % 2}),
+        (
+            "fit_round",
+            {"residual": np.zeros((3, 60, 2)), "folds": THIRDS},
+        ),
+        (
+            "fit_round",
+            {"residual": np.zeros((2, 60, 1)), "folds": THIRDS},
+        ),
+        (
+            "fit_round",
+            {
+                "residual": np.zeros((2, 60, 1)),
+                "folds": encode_folds(np.arange(60) % 3 - 1),
+            },
+        ),
+        (
+            "fit_round",
+            {"residual": np.zeros((1, 60, 1)), "folds": HALVES},
+        ),
         ("fit_round", {"number": -1}),
         ("fit_round", {"number": 10**9}),
         ("fit_round", {"number": 0.0}),
         ("fit_round", {"number": True}),
         ("fit_round", {"seed": -1}),
         ("fit_round", {"seed": None}),
-        ("fit_round", {"folds": np.full(60, 60)}),
-        ("fit_round", {"folds": np.full(60, -2)}),
-        ("fit_round", {"folds": np.full(60, -1)}),
-        ("fit_round", {"folds": np.zeros(59, dtype=int)}),
+        ("fit_round", {"folds": encode_folds(np.full(60, 60))}),
+        ("fit_round", {"folds": encode_folds(np.full(60, -2))}),
+        ("fit_round", {"folds": encode_folds(np.full(60, -1))}),
+        ("fit_round", {"folds": encode_folds(np.zeros(59, dtype=int))}),
+        ("fit_round", {"folds": np.ones(60, dtype=int)}),
         ("fit_round", {"round": 0}),
         ("predict", {"row_ids": ROWS, "numbers": np.array([7])}),
         (

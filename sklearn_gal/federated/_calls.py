@@ -16,7 +16,7 @@ class Field:
     Parameters
     ----------
     dtype : type
-        Type of the scalar, or dtype of the array.
+        Type of the scalar, or dtype of the array; of floats, float32 is allowed as well.
     ndim : int
         Number of dimensions of the array, 0 for a scalar.
     required : bool
@@ -30,12 +30,11 @@ class Field:
         """Whether a value has this type and shape; arrays of floats must be finite."""
         if self.ndim == 0:
             return type(value) is self.dtype
-        return (
-            isinstance(value, np.ndarray)
-            and value.dtype == self.dtype
-            and value.ndim == self.ndim
-            and (self.dtype is not np.float64 or bool(np.isfinite(value).all()))
-        )
+        if not isinstance(value, np.ndarray) or value.ndim != self.ndim:
+            return False
+        if self.dtype is np.float64:
+            return value.dtype in (np.float64, np.float32) and np.isfinite(value).all()
+        return value.dtype == self.dtype
 
 
 # With them a call proves that it comes from a party that the organization can work with.
@@ -55,7 +54,7 @@ CALLS = {
         "fit_id": Field(str),
         "number": Field(int),
         "seed": Field(int),
-        "folds": Field(np.int64, 1, required=False),
+        "folds": Field(np.uint8, 1, required=False),  # number of the fold plus one, or 0
         "residual": Field(np.float64, 3),
     },
     "predict": {
@@ -70,6 +69,25 @@ CALLS = {
     "release": {"fit_id": Field(str), "n_requests": Field(int)},
     "forget": {"fit_id": Field(str), **_HANDSHAKE},
 }
+
+
+# Largest number of folds that `encode_folds` can encode.
+MOST_FOLDS = 255
+
+
+def encode_folds(numbers):
+    """Return fold numbers as bytes, one per row; `NO_FOLD` is 0."""
+    if numbers.max() >= MOST_FOLDS:
+        raise ValueError(
+            f"cv gives {numbers.max() + 1} folds, but between hosts there can be at most "
+            f"{MOST_FOLDS}. Use fewer folds."
+        )
+    return (numbers + 1).astype(np.uint8)
+
+
+def decode_folds(encoded):
+    """Return the fold numbers that `encode_folds` has encoded."""
+    return encoded.astype(np.intp) - 1
 
 
 def needs_handshake(call):

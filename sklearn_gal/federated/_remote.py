@@ -8,6 +8,7 @@ from typing import Any
 import joblib
 import numpy as np
 
+from ._calls import encode_folds
 from ._session import (
     MissingRows,
     OrganizationError,
@@ -177,16 +178,18 @@ class RemoteOrganization:
         return fitted
 
     def _call_fit(self, request):
-        folds, residual = request.folds, request.residual
+        folds, dtype = request.folds, self.session.wire_dtype
+        residual = request.residual.astype(dtype, copy=False)
         fields = {
             "number": request.number,
             "seed": request.seed,
-            "folds": None if folds is None else folds.numbers.astype(np.int64),
+            "folds": None if folds is None else encode_folds(folds.numbers),
             "residual": residual,
         }
 
         def check(reply):
-            fitted = array_of(reply, "fitted", np.float64, residual.shape)
+            fitted = array_of(reply, "fitted", dtype, residual.shape)
+            fitted = fitted.astype(np.float64, copy=False)
             if self.abstains and np.isnan(fitted).all():
                 return fitted  # too few rows to fit
             finite(fitted[:, self._training_present])

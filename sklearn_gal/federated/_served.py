@@ -10,7 +10,7 @@ from sklearn.utils import _safe_indexing
 from .._contract import NO_FOLD, Folds, Request
 from .._learners import take_rows, weight_parameter
 from .._organizations.local import MIN_ROWS_TO_FIT, LocalOrganization
-from ._calls import effective_size
+from ._calls import decode_folds, effective_size
 from ._ledger import Clock
 from ._models import DiskModels
 from ._refusals import LimitExceeded, NotPrepared, RequestRefused
@@ -126,7 +126,7 @@ class ServedFit:
         Returns
         -------
         fitted : ndarray of shape (n_chains, n_samples, n_outputs)
-            Fitted values.
+            Fitted values, with the dtype of the residual.
         is_new : bool
             Whether something has been fitted.
         """
@@ -147,18 +147,20 @@ class ServedFit:
         asked = (number, seed, division, _digest(residual))
         is_new = self._latest is None or self._latest[0] != asked
         if is_new:
-            request = Request(0, number, seed, folds, residual)  # it is one participant
+            exact = residual.astype(np.float64, copy=False)
+            request = Request(0, number, seed, folds, exact)  # it is one participant
             self.clock.start()
             fitted = self._local.fit_round(request)
-            self._latest = asked, np.asarray(fitted, dtype=np.float64)
+            self._latest = asked, np.asarray(fitted, dtype=residual.dtype)
         return self._latest[1], is_new
 
-    def _checked_folds(self, numbers):
+    def _checked_folds(self, encoded):
         """Return `Folds`; only with a single fold there may be rows without one."""
+        numbers = decode_folds(encoded)
         if numbers.shape != (self._n_rows,) or not 0 <= numbers.max() < self._n_rows:
             raise RequestRefused("folds must have one valid number per row")
         self._limits.check("max_folds", int(numbers.max()) + 1, "folds")
-        folds = Folds(numbers.astype(np.intp))
+        folds = Folds(numbers)
         if numbers.min() < (0 if folds.stay else NO_FOLD):
             raise RequestRefused("folds must have one valid number per row")
         if self._chains is None or self._chains != _digest(folds.numbers):

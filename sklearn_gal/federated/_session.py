@@ -63,6 +63,7 @@ class FitSession:
         self.federation = federation
         self.fit_id = fit_id
         self.calls = []
+        self.wire_dtype = np.float64  # of the residuals and fitted values that are sent
         self._lock = threading.Lock()
         self._keyed = (None, None)
 

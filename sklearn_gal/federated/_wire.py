@@ -16,7 +16,13 @@ _NAME = b"sklearn_gal "
 _MARK = _NAME + b"%d\n" % FORMAT
 _LENGTH = struct.Struct("<I")
 # dtype in a message -> dtype in memory. Messages are little-endian on all hosts.
-_DTYPES = {"<f8": np.float64, "<i8": np.int64, "|u1": np.uint8, "|b1": np.bool_}
+_DTYPES = {
+    "<f8": np.float64,
+    "<f4": np.float32,
+    "<i8": np.int64,
+    "|u1": np.uint8,
+    "|b1": np.bool_,
+}
 MAX_HEADER = 4096
 MAX_ARRAYS = 8
 # Default size in bytes of the largest message that is read.
@@ -35,7 +41,8 @@ def encode(name, fields):
     name : str
         Name of a call, or ``"ok"`` or ``"error"`` in a reply.
     fields : dict
-        Strings, numbers, bools, None, and arrays of float64, int64, uint8 or bool.
+        Strings, numbers, bools, None, and arrays of float64, float32, int64, uint8 or
+        bool.
 
     Returns
     -------
@@ -53,7 +60,7 @@ def encode(name, fields):
             if code not in _DTYPES:
                 raise TypeError(
                     f"{key!r} has dtype {value.dtype}, which cannot be sent. Arrays must "
-                    "be float64, int64, uint8 or bool."
+                    "be float64, float32, int64, uint8 or bool."
                 )
             value = np.ascontiguousarray(value, dtype=code)
             arrays.append([key, code, list(value.shape)])

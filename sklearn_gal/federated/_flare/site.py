@@ -17,13 +17,13 @@ class Site:
     def __init__(self):
         self._service = service_from_config(os.environ[CONFIG_VARIABLE])
 
-    @property
-    def _label_holder(self):
-        """Who submitted the job, as the server of the label holder has authenticated it."""
-        meta = collab.fl_ctx.get_prop(FLContextKey.JOB_META) or {}
-        return str(meta.get(JobMetaKey.SUBMITTER_NAME.value) or LABEL_HOLDER)
-
     @collab.publish
     def answer(self, request: bytes) -> bytes:
         """Return the reply of the organization."""
-        return self._service.answer(request, label_holder=self._label_holder)
+        return self._service.answer(request, label_holder=job_submitter())
+
+
+def job_submitter():
+    """Return who submitted the job, as the label holder's server has authenticated it."""
+    meta = collab.fl_ctx.get_prop(FLContextKey.JOB_META) or {}
+    return str(meta.get(JobMetaKey.SUBMITTER_NAME.value) or LABEL_HOLDER)
