@@ -16,6 +16,7 @@ from sklearn_gal.federated._keys import (
     check_secret,
     check_value,
     digests,
+    repeat,
 )
 from sklearn_gal.federated._table import key_shapes
 
@@ -109,6 +110,15 @@ def test_the_check_value_tells_secrets_and_fits_apart():
     }
     assert len(values) == 4
     assert check_value(SECRET, "1") in values
+
+
+@pytest.mark.parametrize("n_times", [1, 2, 3])
+def test_repeats_are_found(rng, n_times):
+    keys = digests(np.arange(20), SECRET, "fit")
+    rows = rng.permutation(np.repeat(np.arange(20), n_times))
+    assert not repeat(keys[rows], n_times)
+    assert repeat(keys[np.append(rows, 7)], n_times)
+    assert not repeat(keys[:0], n_times)
 
 
 def test_more_rows_than_are_looked_up_at_once(monkeypatch, rng):

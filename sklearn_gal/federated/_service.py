@@ -20,7 +20,7 @@ from .._organizations.default_learner import default_learner
 from .._organizations.missing import missing_rows
 from . import _wire
 from ._calls import check_header, check_values, needs_handshake
-from ._keys import KeyIndex, check_secret, check_value, digests
+from ._keys import KeyIndex, check_secret, check_value, digests, repeat
 from ._ledger import APPROVED, WAITING, Ledger, now
 from ._limits import Limits
 from ._manifest import Manifests
@@ -283,12 +283,13 @@ class OrganizationService:
     def _rows(self, entry, fit_id, row_ids, abstain):
         """Return positions of the rows in the table, and a mask of those that it has."""
         label_holder = entry["label_holder"]
+        if repeat(row_ids, self.limits.max_repeats):
+            self.limits.check("max_repeats", self.limits.max_repeats + 1, "times a row")
         positions = self._index(fit_id).positions(row_ids)
-        found = positions[positions >= 0]
-        repeats = np.bincount(found, minlength=len(self._table))
-        self.limits.check("max_repeats", repeats.max(initial=0), "repeats of a row")
-        told = self._told_to(label_holder)
-        n_ids = len(positions) - len(found) + np.count_nonzero((repeats > 0) & ~told)
+        found, told = positions[positions >= 0], self._told_to(label_holder)
+        asked = np.zeros(len(told), dtype=bool)
+        asked[found] = True
+        n_ids = len(positions) - len(found) + np.count_nonzero(asked & ~told)
         self._check_ids(label_holder, n_ids)
         entry["ids"] = int(n_ids)
         told[found] = True
