@@ -1,6 +1,9 @@
 """The settings that operators write, and the command that reads them."""
 
 import sqlite3
+from dataclasses import fields
+from itertools import takewhile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,6 +17,8 @@ from sklearn_gal.federated._config import (
     read_federation,
     service_from_config,
 )
+from sklearn_gal.federated._limits import Limits
+from sklearn_gal.federated._rules import Rules
 
 CSV = "[table]\ncsv = 'bank.csv'\n"
 SETTINGS = """
@@ -80,6 +85,22 @@ def test_rules(folder):
     service = service_from_config(write(folder, SETTINGS + CSV + rules))
     assert service.rules.first_state("Ada", 9) == "approved"
     assert service.rules.first_state("Ada", 10) == "waiting"
+
+
+def test_the_settings_in_the_documentation(folder):
+    page = (Path(__file__).parents[1] / "docs" / "governance.rst").read_text()
+    block = page.partition(".. code-block:: toml")[2]
+    lines = block.splitlines()[2:]
+    settings = list(takewhile(lambda line: not line or line[0] == " ", lines))
+    text = "\n".join(line.strip() for line in settings)
+    service = service_from_config(write(folder, SETTINGS + CSV + text))
+    for limits in (service.limits, Limits()):
+        assert (limits.max_rows, limits.min_rows, limits.max_folds) == (5_000_000, 10, 20)
+        assert (limits.max_bytes, limits.max_disk) == (2**30, 2**35)
+    assert service.limits.ids_per_day == 200_000
+    assert service.rules.approve == "ask"
+    named = {line.partition(" = ")[0] for line in text.splitlines() if " = " in line}
+    assert {field.name for kind in (Limits, Rules) for field in fields(kind)} == named
 
 
 def test_estimator_columns_and_limits(folder):

@@ -41,7 +41,7 @@ log = logging.getLogger("sklearn_gal.federated")
 
 # Who asks, if the channel does not tell.
 LABEL_HOLDER = "label holder"
-# Learning which ids the table has is limited to so many times its rows a day by default.
+# Default number of ids a day of which a label holder learns whether the table has them.
 _IDS_PER_ROW, _MIN_IDS_PER_DAY = 10, 100_000
 # What the log of calls says of a request: scalars; lengths of arrays along an axis.
 _LOGGED_SCALARS = ("number", "n_requests")
