@@ -1,6 +1,7 @@
 """What the owner of an organization sees of fits, and decides about them."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -12,6 +13,7 @@ from _requests import (
     FIT,
     SECRET,
     ask,
+    exceeded,
     fit_request,
     ids,
     make_table,
@@ -27,6 +29,8 @@ from sklearn_gal.federated import (
 )
 from sklearn_gal.federated import _versions as versions
 from sklearn_gal.federated._cli import main
+from sklearn_gal.federated._ledger import AuditLog
+from sklearn_gal.federated._rules import Rules
 from sklearn_gal.federated._versions import can_work_with
 
 OTHER = "f" * 32
@@ -104,6 +108,38 @@ def test_the_log_is_only_added_to_and_private(serve, table, rng, tmp_path):
     assert len(path.read_text()) > len(before)
     for each in (tmp_path / "models").rglob("*"):
         assert each.stat().st_mode & 0o077 == 0, each
+
+
+def test_a_call_that_cannot_be_logged_is_not_answered(serve, table, tmp_path):
+    service = serve()
+    (tmp_path / "models" / "log").rmdir()
+    reply = ask(service, "prepare", row_ids=ids(table))
+    assert reply == ("error", {"type": "FileNotFoundError"})
+
+
+def test_a_part_of_a_line_spoils_no_other(serve, table, tmp_path, caplog):
+    service = serve(fits_per_day=1)
+    ask(service, "prepare", row_ids=ids(table))
+    (path,) = (tmp_path / "models" / "log").iterdir()
+    with path.open("a") as file:
+        file.write('{"label_holder": "Ada", "fi\n')
+    reply = ask(service, "prepare", OTHER, row_ids=ids(table, fit_id=OTHER))
+    assert reply == exceeded("fits_per_day")
+    assert len(list(service._ledger.log.entries())) == 2
+    assert "has a line that cannot be read" in caplog.text
+
+
+def test_threads_count_each_call_once(tmp_path):
+    log = AuditLog(tmp_path / "log")
+
+    def use(number):
+        log.append(label_holder="Ada", rounds=1)
+        return log.used_today("Ada")["rounds_per_day"]
+
+    with ThreadPoolExecutor(8) as threads:
+        counts = list(threads.map(use, range(200)))
+    assert log.used_today("Ada")["rounds_per_day"] == 200
+    assert max(counts) == 200
 
 
 # --- manifests --------------------------------------------------------------------------
@@ -293,6 +329,11 @@ def test_the_fits_that_were_used_last_are_kept(serve, table, rng):
         fit(service, table, rng, fit_id)
         age(service, fit_id, days)
     rules = {"retention_bytes": service._ledger.size(OTHER) + 10}
+    ask(service, "prepare", FIT, row_ids=ids(table))  # it goes on, and is kept
+    age(service, FIT, 2)
+    service.rules = Rules(**rules)
+    service._expire()
+    assert service.fits() == sorted([FIT, OTHER])
     service = serve(rules=rules)
     assert service.fits() == [OTHER]
     fit(service, table, rng, "a" * 32)  # a new fit makes room for later ones
@@ -489,6 +530,12 @@ def test_another_format_of_messages_is_told(serve, table, target):
         pytest.raises(OrganizationError, match="another format of messages than 1: inst"),
     ):
         model.fit(table["id"], target)
+
+
+def test_a_request_that_cannot_be_read_is_told(serve, table, target):
+    message = "larger than its limit max_bytes, or of another release"
+    with pytest.raises(OrganizationError, match=message):
+        federated(serve(max_bytes=1000)).fit(table["id"], target)
 
 
 def test_an_organization_of_another_release_is_told(serve, table, target, monkeypatch):

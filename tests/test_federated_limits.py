@@ -13,6 +13,7 @@ from _helpers import Recorder
 from _requests import FIT, SECRET, ask, exceeded, fit_request, ids, make_table
 from sklearn_gal._contract import NO_FOLD
 from sklearn_gal.federated import OrganizationService
+from sklearn_gal.federated._ids import IdBudget
 from sklearn_gal.federated._keys import check_value
 from sklearn_gal.federated._ledger import AuditLog, Clock
 from sklearn_gal.federated._limits import Limits
@@ -160,6 +161,20 @@ def test_ids_are_counted_over_calls_and_processes(serve, table, rng):
     assert ask(service, "prepare", row_ids=unknown) == exceeded("ids_per_day")
     assert overlap(serve(ids_per_day=100), unknown) == exceeded("ids_per_day")
     assert overlap(service, unknown, label_holder="Grace")[0] == "ok"
+
+
+def test_ids_of_calls_that_run_at_the_same_time_are_counted(tmp_path):
+    log = AuditLog(tmp_path / "log")
+    budget = IdBudget(100, 60, log)
+    unknown = np.full(30, -1)
+    assert budget.charge("Ada", np.arange(60)) == 60  # nothing of it is in the log yet
+    assert budget.charge("Ada", unknown) == 30
+    with pytest.raises(LimitExceeded, match="90 ids today and 30 more, but ids_per_day is"):
+        budget.charge("Ada", unknown)
+    assert budget.charge("Ada", np.arange(60)) == 0
+    log.append(label_holder="Ada", ids=99)  # by another process
+    with pytest.raises(LimitExceeded, match="99 ids today and 30 more"):
+        budget.charge("Ada", unknown)
 
 
 def test_few_rows_are_not_fitted(serve, table, rng):

@@ -6,8 +6,10 @@ Several processes may use it at the same time.
 """
 
 import json
+import logging
 import os
 import shutil
+import threading
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -16,6 +18,8 @@ from pathlib import Path
 from ._calls import is_fit_id
 from ._models import write_private
 from ._refusals import Revoked
+
+log = logging.getLogger("sklearn_gal.federated")
 
 _MANIFEST = "fit.json"
 _REVOKED = "revoked.json"
@@ -165,6 +169,7 @@ class AuditLog:
         self._folder = folder
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._day, self._position, self._used = "", 0, {}
+        self._lock = threading.Lock()
 
     def append(self, **entry):
         """Add an entry, a line written at once so that processes do not mix theirs."""
@@ -181,7 +186,7 @@ class AuditLog:
         """Yield the entries from a day on, the oldest first."""
         for path in sorted(self._folder.glob("*.jsonl")):
             if path.stem >= since:
-                yield from map(json.loads, path.read_text().splitlines())
+                yield from _parsed(path.read_bytes())
 
     def entries_of_today(self):
         """Yield the entries of today (UTC)."""
@@ -189,21 +194,36 @@ class AuditLog:
 
     def used_today(self, label_holder):
         """Return what a label holder has used today of what is limited, by limit."""
+        with self._lock:
+            self._read_new()
+            return self._used.get(label_holder, Counter())
+
+    def _read_new(self):
+        """Add up what has been logged since the last time."""
         day = now()[:10]
         if day != self._day:
             self._day, self._position, self._used = day, 0, {}
         path = self._folder / f"{day}.jsonl"
-        if path.exists() and path.stat().st_size > self._position:
-            with open(path, "rb") as file:
-                file.seek(self._position)
-                new = file.read()
-            new = new[: new.rfind(b"\n") + 1]  # a line of another process may be in part
-            self._position += len(new)
-            for entry in map(json.loads, new.splitlines()):
-                used = self._used.setdefault(entry["label_holder"], Counter())
-                for key, limit in _COUNTED.items():
-                    used[limit] += entry.get(key, 0)
-        return self._used.get(label_holder, Counter())
+        if _size(path) <= self._position:
+            return
+        with open(path, "rb") as file:
+            file.seek(self._position)
+            new = file.read()
+        new = new[: new.rfind(b"\n") + 1]  # another process may be writing the last line
+        self._position += len(new)
+        for entry in _parsed(new):
+            used = self._used.setdefault(entry["label_holder"], Counter())
+            for key, limit in _COUNTED.items():
+                used[limit] += entry.get(key, 0)
+
+
+def _parsed(lines):
+    """Yield the entries of lines; a host that lost power can leave a part of a line."""
+    for line in lines.splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            log.warning("the log of calls has a line that cannot be read: %r", line[:200])
 
 
 class Clock:

@@ -88,4 +88,4 @@ class Limits:
         """
         limit = getattr(self, name)
         if limit is not None and value > limit:
-            raise LimitExceeded(name, f"{what}: {value:g}, but {name} is {limit}")
+            raise LimitExceeded(name, f"{what}: {value}, but {name} is {limit}")

@@ -50,10 +50,10 @@ class Manifests:
         )
 
     def use(self, fit_id, **changes):
-        """Write when a fit was used last."""
-        manifest = self._ledger.read(fit_id)
-        if manifest is not None:
-            self._ledger.write(manifest | {"last_used": now()} | changes)
+        """Write when a fit was used last, to the minute, and what has changed."""
+        manifest, time = self._ledger.read(fit_id), now()
+        if manifest is not None and (changes or time[:16] != manifest["last_used"][:16]):
+            self._ledger.write(manifest | {"last_used": time} | changes)
 
     def check_owner(self, fit_id, label_holder):
         """Refuse a label holder that did not begin the fit."""

@@ -113,6 +113,11 @@ def describe(error):
 
 
 def meaning_of(reply):
-    """Return what a reply with an error means, or None if no rule forbade the request."""
+    """Return why a request was refused, or None if it was not by a rule."""
+    if reply.get("type") == "MessageError":
+        return (
+            "it cannot read the request, which is larger than its limit max_bytes, or of "
+            "another release. Install the same release on both hosts"
+        )
     kind = _REFUSALS.get(str(reply.get("type")))
     return kind and kind.meaning.format(detail=str(reply.get("detail"))[:120])

@@ -20,13 +20,13 @@ from .._organizations.default_learner import default_learner
 from .._organizations.missing import missing_rows
 from . import _wire
 from ._calls import check_header, check_values, needs_handshake
+from ._ids import IdBudget
 from ._keys import KeyIndex, check_secret, check_value, digests, repeat
-from ._ledger import APPROVED, WAITING, Ledger, now
+from ._ledger import APPROVED, WAITING, Ledger
 from ._limits import Limits
 from ._manifest import Manifests
 from ._refusals import (
     ApprovalPending,
-    LimitExceeded,
     NotPrepared,
     OtherSecret,
     RequestRefused,
@@ -41,8 +41,6 @@ log = logging.getLogger("sklearn_gal.federated")
 
 # Who asks, if the channel does not tell.
 LABEL_HOLDER = "label holder"
-# Default number of ids a day of which a label holder learns whether the table has them.
-_IDS_PER_ROW, _MIN_IDS_PER_DAY = 10, 100_000
 # What the log of calls says of a request: scalars; lengths of arrays along an axis.
 _LOGGED_SCALARS = ("number", "n_requests")
 _LOGGED_LENGTHS = (
@@ -118,7 +116,9 @@ class OrganizationService:
         self._fits = OrderedDict()
         self._lock = threading.Lock()
         self._empty = None  # mask of the rows of the table in which all is missing
-        self._told = {}  # day, and mask of the rows of which it was told, by label holder
+        self._id_budget = IdBudget(
+            self.limits.ids_per_day, len(self._table), self._ledger.log
+        )
         self._expire()
         self._n_bytes = self._ledger.size()
 
@@ -160,7 +160,16 @@ class OrganizationService:
         if is_news:
             entry |= {"bytes_in": _size(request), "bytes_out": len(reply)}
             entry["seconds"] = round(time.perf_counter() - begin, 6)
-            self._ledger.log.append(**entry, decision=decision)
+            reply = self._logged(reply, entry | {"decision": decision})
+        return reply
+
+    def _logged(self, reply, entry):
+        """Return a reply after it has been logged; else an error in its place."""
+        try:
+            self._ledger.log.append(**entry)
+        except OSError as error:
+            log.exception("organization %r cannot write its log of calls", self.name)
+            return _wire.encode("error", describe(error))
         return reply
 
     def _refuse(self, entry, error):
@@ -196,9 +205,8 @@ class OrganizationService:
         if call == "fit_round":
             self.limits.check("rounds_per_day", used["rounds_per_day"] + 1, "rounds today")
         if "row_ids" in shapes:
-            at_least = shapes["row_ids"][0] // self.limits.max_repeats
-            told = np.count_nonzero(self._told_to(label_holder))
-            self._check_ids(label_holder, at_least - told)
+            n_different = shapes["row_ids"][0] // self.limits.max_repeats
+            self._id_budget.check(label_holder, n_different)
 
     def _prepare(self, entry, fit_id, row_ids, abstain, n_outputs=1, sample_weight=None):
         manifest = self._approved(entry, fit_id, len(row_ids))
@@ -209,7 +217,7 @@ class OrganizationService:
             fit = self._fit(fit_id)
             with fit.lock:
                 fit.prepare(positions, present, sample_weight, n_outputs)
-            entry["fits"] = int(manifest["rounds"] == 0 and "rows" not in manifest)
+            entry["fits"] = int("rows" not in manifest)
             rows = int(np.count_nonzero(present))
             self._manifests.begin(manifest, rows, n_outputs)
         return {"present": present, "versions": HANDSHAKE}
@@ -282,41 +290,14 @@ class OrganizationService:
 
     def _rows(self, entry, fit_id, row_ids, abstain):
         """Return positions of the rows in the table, and a mask of those that it has."""
-        label_holder = entry["label_holder"]
         if repeat(row_ids, self.limits.max_repeats):
             self.limits.check("max_repeats", self.limits.max_repeats + 1, "times a row")
         positions = self._index(fit_id).positions(row_ids)
-        found, told = positions[positions >= 0], self._told_to(label_holder)
-        asked = np.zeros(len(told), dtype=bool)
-        asked[found] = True
-        n_ids = len(positions) - len(found) + np.count_nonzero(asked & ~told)
-        self._check_ids(label_holder, n_ids)
-        entry["ids"] = int(n_ids)
-        told[found] = True
+        entry["ids"] = self._id_budget.charge(entry["label_holder"], positions)
         present = positions >= 0
         if abstain or self._table.shape[1] > 1:  # else missing values do not remove the row
-            present[present] = ~self._empty_rows()[found]
+            present[present] = ~self._empty_rows()[positions[present]]
         return positions, present
-
-    def _check_ids(self, label_holder, n_ids):
-        """Refuse to tell of more ids than a label holder may ask for on a day."""
-        limit, used = self.limits.ids_per_day, self._ledger.log.used_today(label_holder)
-        if limit is None:
-            limit = max(_IDS_PER_ROW * len(self._table), _MIN_IDS_PER_DAY)
-        if n_ids > 0 and used["ids_per_day"] + n_ids > limit:
-            raise LimitExceeded(
-                "ids_per_day",
-                f"{used['ids_per_day']} ids today and {n_ids} more, but ids_per_day is "
-                f"{limit}",
-            )
-
-    def _told_to(self, label_holder):
-        """Return the mask of the rows that a label holder has been told of today."""
-        day = now()[:10]
-        with self._lock:
-            if self._told.get(label_holder, ("",))[0] != day:
-                self._told[label_holder] = day, np.zeros(len(self._table), dtype=bool)
-            return self._told[label_holder][1]
 
     def _empty_rows(self):
         """Return the mask of the rows of the table in which all columns are missing."""
@@ -409,7 +390,8 @@ class OrganizationService:
         """Forget the fits that are too old or too large to be kept."""
         days, n_bytes = self.rules.retention_days, self.rules.retention_bytes
         if days or n_bytes:
-            for fit_id in self._ledger.expired(days, n_bytes):
+            running = {key for key, fit in self._fits.items() if fit.is_prepared}
+            for fit_id in set(self._ledger.expired(days, n_bytes)) - running:
                 self.forget(fit_id)
                 self._ledger.log.append(
                     label_holder="", fit=fit_id, call="forget", decision="retention"
