@@ -83,8 +83,8 @@ def test_ids_in_a_file_keep_their_zeros(folder):
 def test_rules(folder):
     rules = "[rules]\napprove = 'ask'\napprove_label_holders = ['Ada']\napprove_rows = 9\n"
     service = service_from_config(write(folder, SETTINGS + CSV + rules))
-    assert service.rules.first_state("Ada", 9) == "approved"
-    assert service.rules.first_state("Ada", 10) == "waiting"
+    assert service.rules.approves("Ada", 9)
+    assert not service.rules.approves("Ada", 10)
 
 
 def test_the_settings_in_the_documentation(folder):

@@ -258,6 +258,22 @@ def test_a_fit_waits_for_approval(serve, table, rng, config, capsys):
     )
 
 
+def test_an_approval_is_for_the_rows_of_the_fit(serve, table, config, capsys):
+    service = serve(rules={"approve": "ask", "approve_rows": 20})
+
+    def prepare(n_rows):
+        return ask(service, "prepare", row_ids=ids(table, slice(n_rows)))
+
+    assert prepare(20)[0] == "ok"
+    assert prepare(40) == refused("ApprovalPending", FIT)  # another fit under its name
+    assert main(["approve", FIT, "--config", config]) == 0
+    assert [prepare(n)[0] for n in (40, 20, 41)] == ["ok", "ok", "error"]
+    assert main(["approve", FIT, "--config", config]) == 0
+    assert prepare(41)[0] == "ok"
+    assert main(["approve", FIT, "--config", config]) == 2
+    assert "does not wait for approval" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("rule", "approved"),
     [

@@ -233,6 +233,9 @@ def test_bytes_on_the_disk(serve, table, rng):
     n_fitted = [name for name, _ in replies].count("ok")
     assert 0 < n_fitted < 20
     assert replies[n_fitted:] == [exceeded("max_disk")] * (20 - n_fitted)
+    last = fit_request(table, rng, number=n_fitted)
+    for _ in range(2):  # the second time there is no answer in memory either
+        assert ask(service, "fit_round", **last) == exceeded("max_disk")
     assert service._ledger.size() <= 3000
     again = serve(max_disk=service._ledger.size())
     ask(again, "prepare", row_ids=ids(table))

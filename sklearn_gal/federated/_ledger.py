@@ -71,17 +71,21 @@ class Ledger:
         folder.mkdir(mode=0o700, exist_ok=True)
         write_private(folder / _MANIFEST, json.dumps(manifest, indent=1).encode())
 
-    def approve(self, fit_id):
-        """Approve a fit that waits.
+    def approve(self, start):
+        """Approve the fit that waits and whose id begins like this, for the rows it has.
 
         Raises
         ------
         ValueError
-            If no fit has this id, or several have an id that begins like this.
+            If there is not one such fit, or it does not wait.
         """
-        manifest = self.read(self.find(fit_id)) or {"fit_id": self.find(fit_id)}
-        self.write(manifest | {"state": APPROVED})
-        return manifest["fit_id"]
+        fit_id = self.find(start)
+        manifest = self.read(fit_id) or {}
+        if manifest.get("state") != WAITING:
+            raise ValueError(f"The fit {fit_id} does not wait for approval.")
+        approved = {"state": APPROVED, "approved_rows": manifest["rows"]}
+        self.write(manifest | approved)
+        return fit_id
 
     def find(self, start):
         """Return the only fit whose id begins like this."""

@@ -2,7 +2,7 @@
 
 import re
 
-from ._ledger import now
+from ._ledger import APPROVED, now
 from ._refusals import FitChanged, NotTheOwner
 from ._table import kinds_of
 from ._versions import HANDSHAKE, VERSIONS, can_work_with
@@ -28,12 +28,13 @@ class Manifests:
         self._columns = [[name, kind] for name, kind in kinds_of(table).items()]
         self._estimator = describe_estimator(estimator)
 
-    def new(self, fit_id, label_holder, state):
+    def new(self, fit_id, label_holder):
         """Return the manifest of a new fit."""
         return {
             "fit_id": fit_id,
             "label_holder": label_holder,
-            "state": state,
+            "state": APPROVED,
+            "approved_rows": 0,  # so many the owner has approved
             "first_used": now(),
             "last_used": now(),
             "columns": self._columns,
@@ -45,9 +46,9 @@ class Manifests:
 
     def begin(self, manifest, rows, outputs):
         """Write the manifest of a fit whose training rows have been received."""
-        self._ledger.write(
-            manifest | {"rows": rows, "outputs": outputs, "last_used": now()}
-        )
+        current = self._ledger.read(manifest["fit_id"]) or manifest
+        received = {"state": APPROVED, "rows": rows, "outputs": outputs}
+        self._ledger.write(current | received | {"last_used": now()})
 
     def use(self, fit_id, **changes):
         """Write when a fit was used last, to the minute, and what has changed."""

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from ._ledger import APPROVED, WAITING
-
 
 @dataclass(frozen=True)
 class Rules:
@@ -49,12 +47,11 @@ class Rules:
             if value is not None and (type(value) is not int or value < 1):
                 raise ValueError(f"{name} must be a positive integer, got {value!r}.")
 
-    def first_state(self, label_holder, n_rows):
-        """Return whether a new fit is approved or waits."""
+    def approves(self, label_holder, n_rows):
+        """Whether a fit of a number of rows needs no approval by the owner."""
         conditions = []
         if self.approve_label_holders:
             conditions.append(label_holder in self.approve_label_holders)
         if self.approve_rows is not None:
             conditions.append(n_rows <= self.approve_rows)
-        by_rule = bool(conditions) and all(conditions)
-        return APPROVED if self.approve == "always" or by_rule else WAITING
+        return self.approve == "always" or (bool(conditions) and all(conditions))

@@ -154,6 +154,11 @@ class ServedFit:
             self._latest = asked, np.asarray(fitted, dtype=residual.dtype)
         return self._latest[1], is_new
 
+    def drop(self, number):
+        """Forget the model that was fitted last, and the answer."""
+        del self.models[number]
+        self._latest = None
+
     def _checked_folds(self, encoded):
         """Return `Folds`; only with a single fold there may be rows without one."""
         numbers = decode_folds(encoded)

@@ -22,7 +22,7 @@ from . import _wire
 from ._calls import check_header, check_values, needs_handshake
 from ._ids import IdBudget
 from ._keys import KeyIndex, check_secret, check_value, digests, repeat
-from ._ledger import APPROVED, WAITING, Ledger
+from ._ledger import WAITING, Ledger
 from ._limits import Limits
 from ._manifest import Manifests
 from ._refusals import (
@@ -217,34 +217,34 @@ class OrganizationService:
             fit = self._fit(fit_id)
             with fit.lock:
                 fit.prepare(positions, present, sample_weight, n_outputs)
+                self._manifests.begin(manifest, len(present), n_outputs)
             entry["fits"] = int("rows" not in manifest)
-            rows = int(np.count_nonzero(present))
-            self._manifests.begin(manifest, rows, n_outputs)
         return {"present": present, "versions": HANDSHAKE}
 
     def _approved(self, entry, fit_id, n_rows):
         """Return the manifest of a fit; refuse one that is not approved or has changed."""
-        manifest, label_holder = self._ledger.read(fit_id), entry["label_holder"]
-        is_new = manifest is None
-        if is_new:
+        known, label_holder = self._ledger.read(fit_id), entry["label_holder"]
+        if known is None:
             used = self._ledger.log.used_today(label_holder)["fits_per_day"]
             self.limits.check("fits_per_day", used + 1, "fits today")
             self._expire()
-            state = self.rules.first_state(label_holder, n_rows)
-            manifest = self._manifests.new(fit_id, label_holder, state)
-        if manifest["state"] == WAITING:
-            if is_new:
-                self._ledger.write(manifest | {"rows": n_rows})
-                entry["fits"] = 1
-            raise ApprovalPending(fit_id, is_new)
+        manifest = known or self._manifests.new(fit_id, label_holder)
+        approved = n_rows <= manifest["approved_rows"]
+        if not approved and not self.rules.approves(label_holder, n_rows):
+            waiting = manifest | {"state": WAITING, "rows": n_rows}
+            if waiting != known:
+                self._ledger.write(waiting)
+                entry["fits"] = int(known is None)
+            raise ApprovalPending(fit_id, is_news=waiting != known)
         self._manifests.check_continued(manifest)
         return manifest
 
     def _fit_round(self, entry, fit_id, number, seed, residual, folds=None):
-        fit, manifest = self._fit(fit_id), self._ledger.read(fit_id)
-        if manifest is None:
-            raise NotPrepared("prepare must be called before fit_round")
+        fit = self._fit(fit_id)
         with fit.lock:
+            manifest = self._ledger.read(fit_id)
+            if manifest is None:
+                raise NotPrepared("prepare must be called before fit_round")
             rounds = manifest["rounds"] + 1
             self.limits.check("max_rounds", rounds, "residuals fitted in this fit")
             self.limits.check("max_disk", self._n_bytes + 1, "bytes on the disk")
@@ -252,12 +252,12 @@ class OrganizationService:
             fitted, is_new = fit.fit_round(number, seed, folds, residual)
             if is_new:
                 entry["rounds"] = 1
-                n_bytes = self._n_bytes + fit.models.size(number) - before
-                if n_bytes > self.limits.max_disk:
-                    del fit.models[number]
-                self.limits.check("max_disk", n_bytes, "bytes on the disk")
-                self._n_bytes = n_bytes
+                self._n_bytes += fit.models.size(number) - before
                 self._manifests.use(fit_id, rounds=rounds)
+                if self._n_bytes > self.limits.max_disk:
+                    self._n_bytes -= fit.models.size(number)
+                    fit.drop(number)
+                    self.limits.check("max_disk", self.limits.max_disk + 1, "bytes needed")
             return {"fitted": fitted}
 
     def _predict(
@@ -311,7 +311,7 @@ class OrganizationService:
             fit.release(n_requests)
         self._n_bytes += self._ledger.size(fit_id) - before
         manifest = self._ledger.read(fit_id)
-        if manifest and manifest["state"] == APPROVED and not len(fit.models):
+        if manifest and manifest["state"] != WAITING and not len(fit.models):
             self.forget(fit_id)  # nothing of it can be used
         return {}
 
