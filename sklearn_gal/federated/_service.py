@@ -139,7 +139,7 @@ class OrganizationService:
             if a rule of the organization forbids the call, which one.
         """
         begin = time.perf_counter()
-        entry = {"label_holder": label_holder, "fit": "", "call": ""}
+        entry = {"label_holder": label_holder[:200], "fit": "", "call": ""}
         is_news = True
         try:
             check = partial(self._check_header, entry)
@@ -247,6 +247,8 @@ class OrganizationService:
                 raise NotPrepared("prepare must be called before fit_round")
             rounds = manifest["rounds"] + 1
             self.limits.check("max_rounds", rounds, "residuals fitted in this fit")
+            if self._n_bytes >= self.limits.max_disk:
+                self._n_bytes = self._ledger.size()  # the owner may have made room
             self.limits.check("max_disk", self._n_bytes + 1, "bytes on the disk")
             before = fit.models.size(number)
             fitted, is_new = fit.fit_round(number, seed, folds, residual)
@@ -254,6 +256,8 @@ class OrganizationService:
                 entry["rounds"] = 1
                 self._n_bytes += fit.models.size(number) - before
                 self._manifests.use(fit_id, rounds=rounds)
+                if self._n_bytes > self.limits.max_disk:
+                    self._n_bytes = self._ledger.size()
                 if self._n_bytes > self.limits.max_disk:
                     self._n_bytes -= fit.models.size(number)
                     fit.drop(number)
