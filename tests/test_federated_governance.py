@@ -3,6 +3,7 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Event
 
 import numpy as np
 import pytest
@@ -480,6 +481,44 @@ def test_a_fit_can_wait_for_its_approval(serve, table, target, monkeypatch):
     with pytest.warns(OrganizationWarning, match="must first approve the fit by"):
         model.fit(table["id"], target)
     assert model.n_iter_ > 0
+
+
+class Patient(Ridge):
+    """A ridge whose fit takes a while, without `time.sleep`."""
+
+    def fit(self, X, y, sample_weight=None):
+        Event().wait(0.2)
+        return super().fit(X, y, sample_weight)
+
+
+def test_an_organization_takes_part_as_soon_as_it_has_approved(
+    serve, table, target, monkeypatch
+):
+    service = serve(rules={"approve": "ask"})
+
+    def approve(seconds):
+        (fit_id,) = service.fits()
+        service._ledger.approve(fit_id)
+
+    monkeypatch.setattr("sklearn_gal.federated._remote.time.sleep", approve)
+    model = federated(service, on_failure="continue", max_iter=8, weights="uniform")
+    model.set_params(organizations=[("own", Patient(), ["c"])], key="id", cv=None)
+    model.set_params(interactions=False)
+    with pytest.warns(OrganizationWarning, match="must first approve the fit by"):
+        model.fit(table[["id", "c"]], target)
+    assert model.weights_[0, 1] == 0
+    assert model.weights_[-1, 1] > 0
+
+
+def test_a_final_refusal_is_not_asked_again(serve, table, target):
+    service = serve(min_rows=61)
+    model = federated(service, on_failure="continue", max_iter=3, cv=None)
+    model.set_params(organizations=[("own", Ridge(), ["c"])], key="id")
+    with pytest.warns(OrganizationWarning, match="its limit min_rows"):
+        model.fit(table[["id", "c"]], target)
+    calls = [entry["call"] for entry in service._ledger.log.entries()]
+    assert calls.count("prepare") <= 2
+    np.testing.assert_array_equal(model.weights_[:, 1], 0)
 
 
 def test_the_label_holder_has_a_fit_forgotten(serve, table, target):
