@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Event
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge
@@ -32,6 +33,7 @@ from sklearn_gal.federated import _versions as versions
 from sklearn_gal.federated._cli import main
 from sklearn_gal.federated._ledger import AuditLog
 from sklearn_gal.federated._rules import Rules
+from sklearn_gal.federated._table import kinds_of
 from sklearn_gal.federated._versions import can_work_with
 
 OTHER = "f" * 32
@@ -173,6 +175,27 @@ def test_numbers_of_another_width_are_the_same_columns(serve, table, rng):
     fit(serve(table=whole), whole, rng)
     floats = whole.assign(a=np.arange(60.0))
     assert prediction(serve(table=floats), table)[0] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (np.arange(3), "number"),
+        (np.array([True, False, True]), "number"),
+        (pd.array([1, None, 3], dtype="Int64"), "number"),
+        (["a", "b", None], "text"),
+        (pd.Categorical(["a", "b", "a"]), "category"),
+        (pd.to_datetime(["2026-01-31"] * 3), "date"),
+    ],
+)
+def test_kinds_of_columns(values, kind):
+    assert kinds_of(pd.DataFrame({"x": values})) == {"x": kind}
+
+
+def test_kinds_of_columns_in_polars():
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame({"x": [1.5], "y": [True], "z": ["a"]})
+    assert kinds_of(frame) == {"x": "number", "y": "number", "z": "text"}
 
 
 def test_a_fit_goes_on_with_the_same_estimator_only(serve, table, rng):

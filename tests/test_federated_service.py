@@ -196,7 +196,7 @@ def test_rows_that_it_lacks_are_told(service, table, rng):
     assert ask(service, "fit_round", **fit_request(table[:3], rng))[0] == "error"
 
 
-ROWS = np.zeros((60, 16), dtype=np.uint8)
+ROWS = np.random.default_rng(0).integers(0, 256, (60, 16), dtype=np.uint8)
 HALVES, THIRDS = (encode_folds(np.arange(60) % n) for n in (2, 3))
 LATE_THIRDS = encode_folds(np.arange(60) % 3 - 1)
 

@@ -49,13 +49,15 @@ def kinds_of(table):
 
 def _kind(dtype):
     name = str(dtype).lower()
-    if hasattr(dtype, "is_numeric"):  # polars
-        return "number" if dtype.is_numeric() or name == "boolean" else name
+    if hasattr(dtype, "is_numeric") and dtype.is_numeric():  # polars
+        return "number"
     if name.startswith("category"):
         return "category"
     if name.startswith(("string", "str", "object")):
         return "text"
-    return _KINDS.get(dtype.kind, name)
+    if name == "boolean":
+        return "number"
+    return _KINDS.get(getattr(dtype, "kind", ""), name)
 
 
 def key_shapes(texts):
