@@ -170,8 +170,9 @@ class FederatedGALClassifier(FederatedGAL, GALClassifier):
     checkpoint : path-like or None, default=None
         Folder in which the fit is saved after each round. A `fit` with the same data and
         parameters continues after the last saved round and gives what it would have
-        given without the interruption. The folder holds residuals and the label holder's
-        models: keep it private.
+        given without the interruption. It needs an int as `random_state`, from which the
+        noise of `privacy` does not derive: its seed comes from the operating system and is
+        in the folder, with residuals and the label holder's models. Keep it private.
     wire_dtype : {"float64", "float32"}, default="float64"
         Type of the residuals and fitted values that are sent. ``"float32"`` halves the
         bytes of a round, and the result is no longer what a fit in one place would give to
@@ -322,8 +323,9 @@ class FederatedGALRegressor(FederatedGAL, GALRegressor):
     checkpoint : path-like or None, default=None
         Folder in which the fit is saved after each round. A `fit` with the same data and
         parameters continues after the last saved round and gives what it would have
-        given without the interruption. The folder holds residuals and the label holder's
-        models: keep it private.
+        given without the interruption. It needs an int as `random_state`, from which the
+        noise of `privacy` does not derive: its seed comes from the operating system and is
+        in the folder, with residuals and the label holder's models. Keep it private.
     wire_dtype : {"float64", "float32"}, default="float64"
         Type of the residuals and fitted values that are sent. ``"float32"`` halves the
         bytes of a round, and the result is no longer what a fit in one place would give to

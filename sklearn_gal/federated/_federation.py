@@ -70,6 +70,8 @@ class Federation:
     def overlap(self, ids, timeout=60.0):
         """Ask which rows every organization has.
 
+        An organization limits of how many ids it tells this in a day.
+
         Parameters
         ----------
         ids : array-like of shape (n_samples,)
