@@ -211,14 +211,21 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
             return previous.model.loss, replace(previous.state, settings=settings)
         random_state = check_random_state(self.random_state)
         seed = int(random_state.randint(2**31 - 1))
-        # the seeds that assistors receive must not tell the noise
-        entropy = random_state.randint(2**31 - 1, size=4)
-        if self.random_state is None:
-            entropy = [secrets.randbits(128)]
+        entropy = self._noise_entropy(random_state.randint(2**31 - 1, size=4))
         broadcast = Broadcast(self.privacy, loss, data.y.shape[1], entropy)
         loss = loss_for_target(loss, data.y, data.sample_weight)
         check_link(loss, data.y.shape[1], getattr(self, "classes_", None))
         return loss, FitState(seed, settings, broadcast)
+
+    def _noise_entropy(self, drawn):
+        """Return the seed of the noise, which the assistors' seeds must not tell.
+
+        Parameters
+        ----------
+        drawn : ndarray of int
+            What `random_state` gives.
+        """
+        return drawn if self.random_state is not None else [secrets.randbits(128)]
 
     def _run(self, data, participants, loss, state, previous, report, observers):
         """Fit rounds until the fit ends, and keep the model."""

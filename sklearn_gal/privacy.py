@@ -273,6 +273,14 @@ class Broadcast:
         self._entropy = entropy
         self.n_rounds = 0
 
+    def snapshot(self):
+        """Return the seed and the position of the noise, for `restore`."""
+        return self._entropy, self.n_rounds
+
+    def restore(self, snapshot):
+        """Go back to a snapshot."""
+        self._entropy, self.n_rounds = snapshot
+
     @property
     def epsilon(self):
         """Privacy budget of a round; infinite if the mechanism guarantees none."""

@@ -1,6 +1,9 @@
 """The settings that operators write, and the command that reads them."""
 
 import sqlite3
+from dataclasses import fields
+from itertools import takewhile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,6 +17,8 @@ from sklearn_gal.federated._config import (
     read_federation,
     service_from_config,
 )
+from sklearn_gal.federated._limits import Limits
+from sklearn_gal.federated._rules import Rules
 
 CSV = "[table]\ncsv = 'bank.csv'\n"
 SETTINGS = """
@@ -65,6 +70,39 @@ def test_a_table_from_a_data_base(folder):
     assert len(service._table) == 15
 
 
+def test_ids_in_a_file_keep_their_zeros(folder):
+    lines = ["id,x", "0012345,1", "NA,2", "7,3", "1e3,4"]
+    (folder / "bank.csv").write_text("\n".join(lines))
+    service = service_from_config(write(folder, SETTINGS + CSV))
+    assert service._ids == ["0012345", "NA", "7", "1e3"]
+    (folder / "bank.csv").write_text("\n".join([*lines, ",5"]))
+    with pytest.raises(ValueError, match="A row id is empty"):
+        service_from_config(write(folder, SETTINGS + CSV))
+
+
+def test_rules(folder):
+    rules = "[rules]\napprove = 'ask'\napprove_label_holders = ['Ada']\napprove_rows = 9\n"
+    service = service_from_config(write(folder, SETTINGS + CSV + rules))
+    assert service.rules.approves("Ada", 9)
+    assert not service.rules.approves("Ada", 10)
+
+
+def test_the_settings_in_the_documentation(folder):
+    page = (Path(__file__).parents[1] / "docs" / "governance.rst").read_text()
+    block = page.partition(".. code-block:: toml")[2]
+    lines = block.splitlines()[2:]
+    settings = list(takewhile(lambda line: not line or line[0] == " ", lines))
+    text = "\n".join(line.strip() for line in settings)
+    service = service_from_config(write(folder, SETTINGS + CSV + text))
+    for limits in (service.limits, Limits()):
+        assert (limits.max_rows, limits.min_rows, limits.max_folds) == (5_000_000, 10, 20)
+        assert (limits.max_bytes, limits.max_disk) == (2**30, 2**35)
+    assert service.limits.ids_per_day == 200_000
+    assert service.rules.approve == "ask"
+    named = {line.partition(" = ")[0] for line in text.splitlines() if " = " in line}
+    assert {field.name for kind in (Limits, Rules) for field in fields(kind)} == named
+
+
 def test_estimator_columns_and_limits(folder):
     text = SETTINGS + (
         'columns = ["x"]\nestimator = "bank.py:estimator"\n[table]\ncsv = "bank.csv"\n'
@@ -74,8 +112,8 @@ def test_estimator_columns_and_limits(folder):
     assert isinstance(service.estimator, Ridge)
     assert service.estimator.alpha == 3.0
     assert list(service._table.columns) == ["x"]
-    assert (service.max_rows, service.max_fits) == (10, 2)
-    assert service._folder == folder / "models"
+    assert (service.limits.max_rows, service.limits.max_fits) == (10, 2)
+    assert service._ledger.folder == folder / "models"
 
 
 @pytest.mark.parametrize(
@@ -93,6 +131,9 @@ def test_estimator_columns_and_limits(folder):
         (SETTINGS + "[table]\ncsv = 'a'\nparquet = 'b'", "must have `csv`"),
         (SETTINGS + "[table]\ncsv = 3", "csv of .* must be of type str, got 3"),
         (SETTINGS + CSV + "[limits]\nmax_rows = 'a'", "must be of type int, got 'a'"),
+        (SETTINGS + CSV + "[limits]\nmin_rows = 0", "min_rows must be a positive integer"),
+        (SETTINGS + CSV + "[rules]\napprove = 'no'", "must be 'always' or 'ask', got 'no'"),
+        (SETTINGS + CSV + "[rules]\nask = true", r"has unknown settings \['ask'\]"),
         (
             SETTINGS.replace("bank", "../bank") + CSV,
             r"names must be unique and .* got \['../bank'\]",
@@ -111,7 +152,14 @@ def test_bad_settings_are_told(folder, text, message):
 def test_the_command_checks_settings(folder, capsys):
     good = write(folder, SETTINGS + "[table]\ncsv = 'bank.csv'\n")
     assert main(["organization", "--config", str(good), "--check"]) == 0
-    assert "fine" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "fine" in output
+    assert output.startswith("20 rows\n")
+    assert (
+        "key 'id', with ids of the form (9 a digit, A a letter): '9' (10), '99' (10)"
+        in (output)
+    )
+    assert "columns: x (number), y (number)\n" in output
     assert main(["organization", "--config", str(good)]) == 2
     assert "lacks the setting kit" in capsys.readouterr().err
     assert main(["organization", "--config", str(folder / "none.toml")]) == 2

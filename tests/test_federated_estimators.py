@@ -1,15 +1,18 @@
 """Organizations elsewhere give the same model, and their faults stay theirs."""
 
+import itertools
 import pickle
 import threading
 import time
 import warnings
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
 from lightgbm import LGBMRegressor
+from numpy.random import RandomState
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_wine
 from sklearn.ensemble import RandomForestRegressor
@@ -32,7 +35,7 @@ from sklearn_gal.federated import (
     OrganizationService,
     OrganizationWarning,
 )
-from sklearn_gal.federated._service import CALLS
+from sklearn_gal.federated._calls import CALLS
 from sklearn_gal.federated._wire import decode, encode
 from sklearn_gal.privacy import LaplaceMechanism
 
@@ -246,7 +249,7 @@ def test_what_it_reports(regression):
     assert len(rounds) == model.n_iter_ * 3
     n_rows = len(regression.y)
     n_chains = 5
-    sent = 8 * n_rows * (n_chains + 1)  # a residual per chain, and fold numbers
+    sent = n_rows * (8 * n_chains + 1)  # a residual per chain, and fold numbers
     assert rounds["bytes_sent"].between(sent, sent + 500).all()
     received = 8 * n_rows * n_chains
     assert rounds["bytes_received"].between(received, received + 500).all()
@@ -257,6 +260,22 @@ def test_what_it_reports(regression):
     assert model.communication_["call"].tolist().count("predict") == 3
     list(model.staged_predict(regression.frame))  # the functions of all rounds at once
     assert model.communication_["call"].tolist().count("predict") == 6
+
+
+@pytest.mark.parametrize(("wire_dtype", "n_bytes"), [("float64", 8), ("float32", 4)])
+def test_bytes_per_row_and_round(regression, wire_dtype, n_bytes):
+    params = {"subsample": 0.7, "cv": None, "wire_dtype": wire_dtype}
+    federation = regression.federation(Recording)
+    model = regression.federated(federation, **params).fit(regression.frame, regression.y)
+    calls = pd.DataFrame(model.communication_).query("call == 'fit_round'")
+    n_rows = len(regression.y)
+    header = 200
+    assert (calls["bytes_sent"] <= n_rows * (n_bytes + 1) + header).all()
+    assert (calls["bytes_received"] <= n_rows * n_bytes + header).all()
+    whole = regression.federated(cv=None, subsample=0.7).fit(regression.frame, regression.y)
+    found, expected = model.predict(regression.frame), whole.predict(regression.frame)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    assert (found == expected).all() == (wire_dtype == "float64")
 
 
 def test_warm_start_continues_elsewhere_too(case):
@@ -336,13 +355,14 @@ def test_no_message_holds_a_column_or_the_target_or_a_model(case, interactions):
     assert len(pieces) > 50
     known = {key for fields in CALLS.values() for key in fields}
     known |= {"present", "fitted", "prediction", "type"}
+    texts = {"fit_id", "check", "versions"}
     for message in federation.channel.messages:
         name, fields = decode(message)  # nothing but the format of numbers
         assert name in {*CALLS, "ok", "error"}
         assert fields.keys() <= known
         for key, value in fields.items():
             if not isinstance(value, np.ndarray):
-                assert key == "fit_id" or isinstance(value, int)
+                assert key in texts or isinstance(value, int)
                 continue
             in_chains = key in ("residual", "fitted")
             rows_first = np.moveaxis(value, 1, 0) if in_chains else value
@@ -601,7 +621,13 @@ def n_saved(whole, n_calls):
     ],
     ids=str,
 )
-def test_resumed_after_a_kill_it_gives_the_same(case, params, n_calls, tmp_path):
+def test_resumed_after_a_kill_it_gives_the_same(
+    case, params, n_calls, tmp_path, monkeypatch
+):
+    # a resumed fit has the noise of the fit that was interrupted, not what it draws itself
+    drawn = itertools.chain([1, 1], itertools.count(2))
+    system = SimpleNamespace(randbits=lambda n: next(drawn))
+    monkeypatch.setattr("sklearn_gal.federated._estimators.secrets", system)
     whole = case.federated(**params).fit(case.frame, case.y)
     checkpoint = tmp_path / "checkpoint"
     federation = case.federation(lambda channel: Killing(channel, n_calls))
@@ -621,6 +647,33 @@ def test_resumed_after_a_kill_it_gives_the_same(case, params, n_calls, tmp_path)
     third = case.federation(Recording)
     model = case.federated(third, checkpoint=checkpoint, **params).fit(case.frame, case.y)
     assert_same(whole, model, case.frame, case.frame)
+
+
+def test_random_state_does_not_tell_the_noise(regression):
+    def sent(**params):
+        federation = regression.federation(Recording)
+        model = regression.federated(
+            federation, privacy=LaplaceMechanism(5.0, bounds=(-100, 100)), **params
+        )
+        model.fit(regression.frame, regression.y)
+        requests = [decode(each) for each in federation.channel.messages[::2]]
+        rounds = [fields for name, fields in requests if name == "fit_round"]
+        return rounds[0]["residual"], [fields["seed"] for fields in rounds[:3]]
+
+    one, other = sent(random_state=0), sent(random_state=0)
+    assert sorted(one[1]) == sorted(other[1])  # what random_state gives
+    assert (one[0] != other[0]).all()
+    one, other = sent(random_state=RandomState(0)), sent(random_state=RandomState(0))
+    assert (one[0] != other[0]).all()
+
+
+def test_what_is_saved_is_private(regression, tmp_path):
+    checkpoint = tmp_path / "c"
+    regression.federated(checkpoint=checkpoint).fit(regression.frame, regression.y)
+    paths = [path for path in checkpoint.rglob("*") if path.is_file()]
+    assert len(paths) > 1
+    for path in [checkpoint, *paths]:
+        assert path.stat().st_mode & 0o077 == 0, path
 
 
 def test_a_checkpoint_is_for_one_fit(regression, tmp_path):
@@ -659,6 +712,7 @@ def test_unknown_rows_are_an_error(regression):
         ({"key": None}, "key=None must name the column"),
         ({"on_failure": "ignore"}, "on_failure='ignore' must be one of"),
         ({"deadline": 0}, "deadline == 0, must be > 0"),
+        ({"wire_dtype": "float16"}, "wire_dtype='float16' must be one of"),
         ({"federation": None}, "must be a Federation"),
         ({"missing_rows": "pass"}, "must be 'error' or 'abstain'"),
         ({"label_holder": "bank"}, "must be one of `organizations`"),

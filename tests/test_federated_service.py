@@ -4,49 +4,28 @@ import logging
 import pickle
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsRegressor
 
 from _helpers import Recorder
+from _requests import FIT, SECRET, ask, exceeded, fit_request, ids, make_table
 from sklearn_gal._contract import NO_FOLD, Folds, Request
 from sklearn_gal._organizations.local import LocalOrganization
 from sklearn_gal.federated import OrganizationService
+from sklearn_gal.federated._calls import decode_folds, encode_folds
 from sklearn_gal.federated._keys import digests
-from sklearn_gal.federated._wire import decode, encode
-
-SECRET = "0123456789abcdef"
-FIT = "0123456789abcdef" * 2
+from sklearn_gal.federated._wire import decode
 
 
 @pytest.fixture
-def table(rng):
-    table = pd.DataFrame(rng.normal(size=(60, 3)), columns=["a", "b", "c"])
-    return table.assign(id=[f"row {i}" for i in range(60)])
+def table():
+    return make_table()
 
 
 @pytest.fixture
 def service(table, tmp_path):
     return OrganizationService("bank", table, "id", SECRET, tmp_path, estimator=Ridge())
-
-
-def ids(table, rows=slice(None)):
-    return digests(table["id"][rows], SECRET.encode(), FIT)
-
-
-def ask(service, call, fit_id=FIT, **fields):
-    if call in ("prepare", "predict"):
-        fields = {"abstain": False} | fields
-    return decode(service.answer(encode(call, {"fit_id": fit_id, **fields})))
-
-
-def fit_request(table, rng, **changed):
-    folds = changed.get("folds")
-    n_chains = 1 if folds is None else folds.max() + 1
-    residual = rng.normal(size=(n_chains, len(table), 2))
-    fields = {"number": 0, "seed": 1, "residual": residual}
-    return {key: value for key, value in (fields | changed).items() if value is not None}
 
 
 FOLDS = {
@@ -149,7 +128,8 @@ def test_it_abstains_where_asked_to(table, tmp_path, rng):
     expected = local.fit_round(Request(0, 0, 1, Folds(folds), residual))
     reply = ask(service, "prepare", row_ids=rows, abstain=True)[1]
     np.testing.assert_array_equal(reply["present"], present)
-    request = {"number": 0, "seed": 1, "folds": folds, "residual": residual}
+    request = {"number": 0, "seed": 1, "residual": residual}
+    request["folds"] = encode_folds(folds)
     fitted = ask(service, "fit_round", **request)[1]["fitted"]
     np.testing.assert_array_equal(fitted, expected)
     assert np.isnan(fitted[:, ~present]).all()
@@ -162,7 +142,9 @@ def test_it_abstains_where_asked_to(table, tmp_path, rng):
 
 
 def test_a_number_without_a_model_is_not_a_prediction(table, tmp_path, rng):
-    service = OrganizationService("bank", table, "id", SECRET, tmp_path, estimator=Ridge())
+    service = OrganizationService(
+        "bank", table, "id", SECRET, tmp_path, estimator=Ridge(), min_rows=1
+    )
     asked = np.append(table["id"][:3], [f"unknown {i}" for i in range(7)])
     rows = digests(asked, SECRET.encode(), FIT)
     ask(service, "prepare", row_ids=rows, abstain=True)
@@ -198,6 +180,15 @@ def test_folds_of_several_chains_stay_and_others_may_not(service, table, rng):
     assert answer(4, drawn[1])[0] == "ok"
 
 
+def test_folds_are_a_byte_per_row():
+    numbers = np.arange(NO_FOLD, 255)
+    encoded = encode_folds(numbers)
+    assert encoded.nbytes == 256
+    np.testing.assert_array_equal(decode_folds(encoded), numbers)
+    with pytest.raises(ValueError, match=r"cv gives 256 folds, but .* at most 255"):
+        encode_folds(numbers + 1)
+
+
 def test_rows_that_it_lacks_are_told(service, table, rng):
     other = digests(["row 1", "who?", "row 7"], SECRET.encode(), FIT)
     present = ask(service, "prepare", row_ids=other)[1]["present"]
@@ -205,13 +196,15 @@ def test_rows_that_it_lacks_are_told(service, table, rng):
     assert ask(service, "fit_round", **fit_request(table[:3], rng))[0] == "error"
 
 
-ROWS = np.zeros((60, 16), dtype=np.uint8)
+ROWS = np.random.default_rng(0).integers(0, 256, (60, 16), dtype=np.uint8)
+HALVES, THIRDS = (encode_folds(np.arange(60) % n) for n in (2, 3))
+LATE_THIRDS = encode_folds(np.arange(60) % 3 - 1)
 
 
 @pytest.mark.parametrize(
     ("call", "fields"),
     [
-        ("forget", {}),
+        ("forget", {"check": None}),
         ("fits", {}),
         ("answer", {}),
         ("__init__", {}),
@@ -240,20 +233,36 @@ ROWS = np.zeros((60, 16), dtype=np.uint8)
         ("fit_round", {"residual": np.zeros((2, 60, 1))}),
         ("fit_round", {"residual": np.zeros((1, 60, 6))}),
         ("fit_round", {"residual": np.zeros((1, 60, 1), dtype=int)}),
-        ("fit_round", {"residual": np.zeros((3, 60, 2)), "folds": np.arange(60) % 3}),
-        ("fit_round", {"residual": np.zeros((2, 60, 1)), "folds": np.arange(60) % 3}),
-        ("fit_round", {"residual": np.zeros((2, 60, 1)), "folds": np.arange(60) % 3 - 1}),
-        ("fit_round", {"residual": np.zeros((1, 60, 1)), "folds": np.arange(60) % 2}),
+        (
+            "fit_round",
+            {"residual": np.zeros((3, 60, 2)), "folds": THIRDS},
+        ),
+        (
+            "fit_round",
+            {"residual": np.zeros((2, 60, 1)), "folds": THIRDS},
+        ),
+        (
+            "fit_round",
+            {
+                "residual": np.zeros((2, 60, 1)),
+                "folds": encode_folds(np.arange(60) % 3 - 1),
+            },
+        ),
+        (
+            "fit_round",
+            {"residual": np.zeros((1, 60, 1)), "folds": HALVES},
+        ),
         ("fit_round", {"number": -1}),
         ("fit_round", {"number": 10**9}),
         ("fit_round", {"number": 0.0}),
         ("fit_round", {"number": True}),
         ("fit_round", {"seed": -1}),
         ("fit_round", {"seed": None}),
-        ("fit_round", {"folds": np.full(60, 60)}),
-        ("fit_round", {"folds": np.full(60, -2)}),
-        ("fit_round", {"folds": np.full(60, -1)}),
-        ("fit_round", {"folds": np.zeros(59, dtype=int)}),
+        ("fit_round", {"folds": encode_folds(np.full(60, 60))}),
+        ("fit_round", {"folds": encode_folds(np.full(60, -2))}),
+        ("fit_round", {"folds": encode_folds(np.full(60, -1))}),
+        ("fit_round", {"folds": encode_folds(np.zeros(59, dtype=int))}),
+        ("fit_round", {"folds": np.ones(60, dtype=int)}),
         ("fit_round", {"round": 0}),
         ("predict", {"row_ids": ROWS, "numbers": np.array([7])}),
         (
@@ -278,7 +287,9 @@ def test_everything_else_is_refused(table, tmp_path, rng, call, fields):
         fields = fields | {"row_ids": ids(table)}
     name, reply = ask(service, call, **fields)
     assert name == "error"
-    assert set(reply) == {"type"}
+    assert set(reply) == {"type"} | (
+        {"detail"} if reply["type"] == "LimitExceeded" else set()
+    )
     assert ask(service, "fit_round", **fit_request(table, rng))[0] == "ok"  # as before
 
 
@@ -302,19 +313,20 @@ def test_oversized_requests_are_refused_before_they_are_read(table, tmp_path):
     name, reply = ask(service, "prepare", row_ids=np.zeros((1000, 16), dtype=np.uint8))
     assert (name, reply) == ("error", {"type": "MessageError"})
     ask(service, "prepare", row_ids=ids(table))
-    many = {"row_ids": ids(table), "numbers": np.zeros(100, dtype=int)}
-    assert ask(service, "predict", **many) == ("error", {"type": "RequestRefused"})
+    many = {"row_ids": ids(table), "numbers": np.arange(100)}
+    assert ask(service, "predict", **many) == exceeded("max_bytes")
 
 
 def test_oversized_replies_are_refused(table, tmp_path, rng):
     service = OrganizationService("bank", table, "id", SECRET, tmp_path, max_bytes=12_000)
     ask(service, "prepare", row_ids=ids(table))
     request = fit_request(table, rng, folds=np.arange(60) % 5)
-    assert ask(service, "fit_round", **request)[0] == "ok"
-    asked = {"row_ids": ids(table), "numbers": np.zeros(3, dtype=int)}
+    for number in range(3):
+        assert ask(service, "fit_round", **request | {"number": number})[0] == "ok"
+    asked = {"row_ids": ids(table), "numbers": np.arange(3)}
     assert ask(service, "predict", **asked)[0] == "ok"
     reply = ask(service, "predict", apart=True, **asked)  # 3 x 5 x 2 x 60 numbers
-    assert reply == ("error", {"type": "RequestRefused"})
+    assert reply == exceeded("max_bytes")
 
 
 def test_the_text_of_an_error_stays_in_the_log(table, tmp_path, rng, caplog):

@@ -68,6 +68,12 @@ def test_objects_do_not_leave(value):
         message(header(arrays=[["a", ">f8", [1]]]), bytes(8)),
         message(header(arrays=[["a", "<f8", [-1]]]), bytes(8)),
         message(header(arrays=[["a", "<f8", [2**39, 2**39]]]), bytes(8)),
+        message(header(arrays=[["a", "<f8", [0, 2**39, 2**39]]])),
+        message(header(arrays=[["a", "<f8", [0, 2**70]]])),
+        message(header({"a": float("nan")})),
+        message(header({"a": float("inf")})),
+        message(b'{"name":"c","scalars":{"a":1e999},"arrays":[]}'),
+        message(b'{"name":"c","scalars":{"a":%s},"arrays":[]}' % (b"9" * 3900)),
         message(header(arrays=[["a", "<f8", [1.0]]]), bytes(8)),
         message(header(arrays=[["a", "<f8", [True]]]), bytes(8)),
         message(header(arrays=[["a", "<f8", [2]]]), bytes(8)),
@@ -89,3 +95,21 @@ def test_messages_have_a_largest_size():
     big = encode("call", {"array": np.zeros(1000)})
     with pytest.raises(MessageError, match="at most 4000 are allowed"):
         decode(big, max_bytes=4000)
+
+
+def test_arrays_are_not_read_if_their_shapes_are_refused():
+    def check(name, scalars, shapes):
+        assert (name, scalars) == ("call", {"n": 3})
+        raise ValueError(f"too many: {shapes}")
+
+    big = encode("call", {"n": 3, "a": np.zeros((2, 5)), "b": np.ones(1)})
+    with pytest.raises(ValueError, match=r"too many: {'a': \(2, 5\), 'b': \(1,\)}"):
+        decode(big, check_header=check)
+    with pytest.raises(ValueError, match="too many"):
+        decode(big[:-8], check_header=check)  # before it looks at the arrays
+
+
+def test_another_format_of_messages_is_told():
+    newer = encode("call", {}).replace(b" 1\n", b" 2\n", 1)
+    with pytest.raises(MessageError, match="format of messages than 1: install the same"):
+        decode(newer)

@@ -128,12 +128,13 @@ class Perturbed(DisclosureWrapper):
         return shown
 
     def snapshot(self):
-        """Return the position of the noise, with what the inner disclosure returns."""
-        return self._broadcast.n_rounds, super().snapshot()
+        """Return the state of the noise, with what the inner disclosure returns."""
+        return self._broadcast.snapshot(), super().snapshot()
 
     def restore(self, snapshot):
         """Go back to a snapshot."""
-        self._broadcast.n_rounds, inner = snapshot
+        noise, inner = snapshot
+        self._broadcast.restore(noise)
         super().restore(inner)
 
 

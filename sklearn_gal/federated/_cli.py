@@ -1,9 +1,10 @@
-"""The command `sklearn-gal`: start-up kits, the label holder's server, an organization."""
+"""The command `sklearn-gal`: start-up kits, hosts, and the fits of an organization."""
 
 import argparse
 import secrets
 import sys
 
+from ._cli_fits import add_fit_commands
 from ._config import organization_settings, service_from_config
 from ._flare.command import add_commands, run_organization
 
@@ -43,14 +44,16 @@ def _parser():
     sub = add_command("organization", _organization, "answer a label holder's requests")
     sub.add_argument("--config", required=True, help="TOML file: name, key, table, ...")
     sub.add_argument("--check", action="store_true", help="check the settings and end")
+    add_fit_commands(add_command)
     add_command("secret", _secret, "draw a secret to be shared")
     return parser
 
 
 def _organization(options):
     settings = organization_settings(options.config)
-    service_from_config(options.config)  # report bad settings now, not in the first fit
+    service = service_from_config(options.config)  # bad settings are told now
     if options.check:
+        _write_description(settings, service.describe())
         sys.stdout.write(f"{options.config}: fine\n")
         return
     if "kit" not in settings:
@@ -59,6 +62,18 @@ def _organization(options):
             f"{settings['name']!r}, which `sklearn-gal provision` makes."
         )
     run_organization(options.config, settings)
+
+
+def _write_description(settings, description):
+    """Write how the table is read, so that wrong columns and ids are seen."""
+    shapes = [f"{shape!r} ({n})" for shape, n in description["key_shapes"]]
+    columns = [f"{name} ({kind})" for name, kind in description["columns"].items()]
+    sys.stdout.write(
+        f"{description['rows']} rows\n"
+        f"key {settings['key']!r}, with ids of the form (9 a digit, A a letter): "
+        f"{', '.join(shapes)}\n"
+        f"columns: {', '.join(columns)}\n"
+    )
 
 
 def _secret(options):

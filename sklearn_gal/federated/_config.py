@@ -5,8 +5,12 @@ import json
 import re
 import sys
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 
+from ._ledger import Ledger
+from ._limits import Limits
+from ._rules import Rules
 from ._service import OrganizationService
 
 _ORGANIZATION = {
@@ -19,10 +23,18 @@ _ORGANIZATION = {
     "estimator": str,
     "kit": str,
     "limits": dict,
+    "rules": dict,
 }
 _REQUIRED = ("name", "key", "table", "secret_file", "models")
 _TABLE = {"csv": str, "parquet": str, "url": str, "query": str}
-_LIMITS = {"max_rows": int, "max_outputs": int, "max_bytes": int, "max_fits": int}
+_LIMITS = {field.name: int for field in fields(Limits)}
+_RULES = {
+    "approve": str,
+    "approve_label_holders": list,
+    "approve_rows": int,
+    "retention_days": int,
+    "retention_bytes": int,
+}
 _FEDERATION = {
     "name": str,
     "host": str,
@@ -88,6 +100,8 @@ def organization_settings(path):
     check_names([settings["name"]])
     check_settings(f"[table] of {path}", settings["table"], _TABLE)
     check_settings(f"[limits] of {path}", settings.setdefault("limits", {}), _LIMITS)
+    check_settings(f"[rules] of {path}", settings.setdefault("rules", {}), _RULES)
+    Limits(**settings["limits"]), Rules(**settings["rules"])  # they check the values
     sources = sorted(settings["table"])
     if sources not in (["csv"], ["parquet"], ["query", "url"]):
         raise ValueError(
@@ -100,9 +114,24 @@ def organization_settings(path):
     for name in ("csv", "parquet"):
         if name in settings["table"]:
             settings["table"][name] = path.parent / settings["table"][name]
-    if "estimator" in settings:
-        settings["estimator"] = load_estimator(settings["estimator"], path.parent)
     return settings
+
+
+def ledger_from_config(path):
+    """Return what an organization keeps about fits, without its table and estimator.
+
+    Raises
+    ------
+    ValueError
+        If a setting is invalid, or the organization has not been started yet.
+    """
+    folder = organization_settings(path)["models"]
+    if not folder.is_dir():
+        raise ValueError(
+            f"There is no folder {folder}, which `models` of {path} names. It is made when "
+            "the organization starts."
+        )
+    return Ledger(folder)
 
 
 def service_from_config(path):
@@ -123,26 +152,39 @@ def service_from_config(path):
         If a setting, the table, its key or the estimator is invalid.
     """
     settings = organization_settings(path)
+    estimator = settings.get("estimator")
+    if estimator is not None:
+        estimator = load_estimator(estimator, Path(path).resolve().parent)
     return OrganizationService(
         settings["name"],
-        read_table(**settings["table"]),
+        read_table(**settings["table"], key=settings["key"]),
         settings["key"],
         Path(settings["secret_file"]).read_text().strip(),
         settings["models"],
         columns=settings.get("columns"),
-        estimator=settings.get("estimator"),
+        estimator=estimator,
+        rules=settings["rules"],
         **settings["limits"],
     )
 
 
-def read_table(csv=None, parquet=None, url=None, query=None):
-    """Read a table from a file or a database; numbers keep all their digits."""
+def read_table(csv=None, parquet=None, url=None, query=None, key=None):
+    """Read a table from a file or a database.
+
+    Numbers keep all their digits. The ids in the column `key` of a CSV file are read as
+    text, so that they keep leading zeros.
+    """
     import pandas as pd
 
     if csv is not None:
         # pandas 3.1 reads all digits by default, and deprecates the parameter
         older = tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1)
-        return pd.read_csv(csv, **({"float_precision": "round_trip"} if older else {}))
+        options = {"float_precision": "round_trip"} if older else {}
+        # wrapped, as pandas would take some texts for missing values, such as "NA"
+        table = pd.read_csv(csv, converters={key: lambda text: (text,)}, **options)
+        if key in table:
+            table[key] = [text for (text,) in table[key]]
+        return table
     if parquet is not None:
         return pd.read_parquet(parquet)
     import sqlalchemy

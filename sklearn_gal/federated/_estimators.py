@@ -1,5 +1,6 @@
 """Gradient Assisted Learning with organizations on other hosts, as estimators."""
 
+import secrets
 from functools import partial
 from numbers import Real
 from typing import Any
@@ -19,6 +20,8 @@ from ._participants import FederatedParticipants
 from ._remote import ON_FAILURE, RemoteOrganization
 from ._session import CallRecord, FitSession, new_fit_id
 
+WIRE_DTYPES = {"float64": np.float64, "float32": np.float32}
+
 
 class FederatedGAL(BaseGAL):
     """What both estimators share: the same rounds, with organizations on other hosts."""
@@ -28,6 +31,7 @@ class FederatedGAL(BaseGAL):
     on_failure: str
     deadline: float
     checkpoint: Any
+    wire_dtype: str
 
     def fit(self, X, y, sample_weight=None):
         """Fit together with the organizations of the federation.
@@ -69,6 +73,7 @@ class FederatedGAL(BaseGAL):
         else:
             session = FitSession(self.federation, saved.get("fit_id") or new_fit_id())
             session.calls = list(saved.get("calls", []))
+        session.wire_dtype = WIRE_DTYPES[self.wire_dtype]
         try:
             participants_of = partial(self._federated_participants, session=session)
             return self._fit(X, y, sample_weight, participants_of, observers)
@@ -111,6 +116,14 @@ class FederatedGAL(BaseGAL):
         fit_params, split_params = self._route(own, sample_weight, {})
         weight = {} if sample_weight is None else {"sample_weight": sample_weight}
         return participants, fit_params + [weight] * len(remote), split_params
+
+    def _noise_entropy(self, drawn):
+        """Return a seed from the operating system, which no one can find by trial.
+
+        Organizations on other hosts receive seeds that derive from `random_state`. If it is
+        an int, they could find it by trial, and subtract noise that derives from it.
+        """
+        return [secrets.randbits(128)]
 
     def _parameters_without(self, name):
         federation = self.federation.without(name)
@@ -157,8 +170,13 @@ class FederatedGALClassifier(FederatedGAL, GALClassifier):
     checkpoint : path-like or None, default=None
         Folder in which the fit is saved after each round. A `fit` with the same data and
         parameters continues after the last saved round and gives what it would have
-        given without the interruption. The folder holds residuals and the label holder's
-        models: keep it private.
+        given without the interruption. It needs an int as `random_state`, from which the
+        noise of `privacy` does not derive: its seed comes from the operating system and is
+        in the folder, with residuals and the label holder's models. Keep it private.
+    wire_dtype : {"float64", "float32"}, default="float64"
+        Type of the residuals and fitted values that are sent. ``"float32"`` halves the
+        bytes of a round, and the result is no longer what a fit in one place would give to
+        the last bit. Predictions are always sent as float64.
     loss, max_iter, learning_rate, line_search, weights, cv, subsample : optional
         As in :class:`~sklearn_gal.GALClassifier`.
     interactions, label_holder : optional
@@ -224,6 +242,7 @@ class FederatedGALClassifier(FederatedGAL, GALClassifier):
         on_failure="continue",
         deadline=600.0,
         checkpoint=None,
+        wire_dtype="float64",
         loss="log_loss",
         max_iter=None,
         learning_rate="auto",
@@ -273,6 +292,7 @@ class FederatedGALClassifier(FederatedGAL, GALClassifier):
         self.on_failure = on_failure
         self.deadline = deadline
         self.checkpoint = checkpoint
+        self.wire_dtype = wire_dtype
 
 
 class FederatedGALRegressor(FederatedGAL, GALRegressor):
@@ -303,8 +323,13 @@ class FederatedGALRegressor(FederatedGAL, GALRegressor):
     checkpoint : path-like or None, default=None
         Folder in which the fit is saved after each round. A `fit` with the same data and
         parameters continues after the last saved round and gives what it would have
-        given without the interruption. The folder holds residuals and the label holder's
-        models: keep it private.
+        given without the interruption. It needs an int as `random_state`, from which the
+        noise of `privacy` does not derive: its seed comes from the operating system and is
+        in the folder, with residuals and the label holder's models. Keep it private.
+    wire_dtype : {"float64", "float32"}, default="float64"
+        Type of the residuals and fitted values that are sent. ``"float32"`` halves the
+        bytes of a round, and the result is no longer what a fit in one place would give to
+        the last bit. Predictions are always sent as float64.
     loss, max_iter, learning_rate, line_search, weights, cv, subsample : optional
         As in :class:`~sklearn_gal.GALRegressor`.
     interactions, label_holder : optional
@@ -370,6 +395,7 @@ class FederatedGALRegressor(FederatedGAL, GALRegressor):
         on_failure="continue",
         deadline=600.0,
         checkpoint=None,
+        wire_dtype="float64",
         loss="squared_error",
         max_iter=None,
         learning_rate="auto",
@@ -417,6 +443,7 @@ class FederatedGALRegressor(FederatedGAL, GALRegressor):
         self.on_failure = on_failure
         self.deadline = deadline
         self.checkpoint = checkpoint
+        self.wire_dtype = wire_dtype
 
 
 def check_federation(model):
@@ -433,6 +460,10 @@ def check_federation(model):
         raise ValueError(
             f"missing_rows={model.missing_rows!r} must be 'error' or 'abstain': rows that "
             "an organization elsewhere does not have cannot be passed to its estimator."
+        )
+    if not isinstance(model.wire_dtype, str) or model.wire_dtype not in WIRE_DTYPES:
+        raise ValueError(
+            f"wire_dtype={model.wire_dtype!r} must be one of {list(WIRE_DTYPES)}."
         )
     check_scalar(model.deadline, "deadline", Real, min_val=0, include_boundaries="neither")
     if model.checkpoint is not None and model.warm_start:

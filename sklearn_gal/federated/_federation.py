@@ -3,9 +3,10 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from ._keys import check_secret, digests
-from ._session import FitSession, array_of, new_fit_id
+from ._session import FitSession, OrganizationError, array_of, new_fit_id
 
 
 class Federation:
@@ -69,6 +70,8 @@ class Federation:
     def overlap(self, ids, timeout=60.0):
         """Ask which rows every organization has.
 
+        An organization limits of how many ids it tells this in a day.
+
         Parameters
         ----------
         ids : array-like of shape (n_samples,)
@@ -100,6 +103,41 @@ class Federation:
         with ThreadPoolExecutor(len(self.organizations) or 1) as pool:
             answers = list(pool.map(ask, self.organizations))
         return dict(zip(self.organizations, answers, strict=True))
+
+    def forget(self, model, timeout=60.0):
+        """Have every organization delete its models of a fit.
+
+        The fitted estimator can then no longer predict.
+
+        Parameters
+        ----------
+        model : estimator
+            A fitted federated estimator.
+        timeout : float, default=60.0
+            Seconds to wait for each organization.
+
+        Raises
+        ------
+        OrganizationError
+            If organizations do not confirm it. Call it again when they answer.
+        """
+        check_is_fitted(model)
+        session = FitSession(self, model._model.participants.session.fit_id)
+
+        def problem(name):
+            try:
+                session.call(name, "forget", timeout, dict)
+            except OrganizationError as error:
+                return f"{name!r} ({error})"
+            return None
+
+        with ThreadPoolExecutor(len(self.organizations) or 1) as pool:
+            problems = [each for each in pool.map(problem, self.organizations) if each]
+        if problems:
+            raise OrganizationError(
+                f"Organizations did not confirm that they forgot the fit: "
+                f"{', '.join(problems)}. Call forget again when they answer."
+            )
 
 
 class LocalChannel:

@@ -3,6 +3,7 @@
 import os
 from collections import OrderedDict
 from collections.abc import MutableMapping
+from contextlib import contextmanager
 
 import joblib
 
@@ -11,11 +12,20 @@ _MODELS_IN_MEMORY = 256
 
 
 class DiskModels(MutableMapping):
-    """Models by request number, each in a file; those read last stay in memory."""
+    """Models by request number, each in a file; those read last stay in memory.
 
-    def __init__(self, folder):
+    Parameters
+    ----------
+    folder : Path
+        Folder of the files.
+    before_reading : callable, default=None
+        Called before a model is read; its error ends a call that reads too many.
+    """
+
+    def __init__(self, folder, before_reading=None):
         self._folder = folder
         self._read = OrderedDict()
+        self._before_reading = before_reading
 
     def __setitem__(self, number, model):
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -23,6 +33,8 @@ class DiskModels(MutableMapping):
         write_atomically(self._path(number), model)
 
     def __getitem__(self, number):
+        if self._before_reading is not None:
+            self._before_reading()
         if number not in self._read:
             if not self._path(number).exists():
                 raise KeyError(number)
@@ -46,6 +58,11 @@ class DiskModels(MutableMapping):
     def __contains__(self, number):
         return self._path(number).exists()
 
+    def size(self, number):
+        """Return the bytes of the file of a model, 0 if there is none."""
+        path = self._path(number)
+        return path.stat().st_size if path.exists() else 0
+
     def cut(self, n_requests):
         """Delete the models of numbers from `n_requests` on."""
         for number in [number for number in self if number >= n_requests]:
@@ -56,10 +73,24 @@ class DiskModels(MutableMapping):
 
 
 def write_atomically(path, content):
-    """Write `content` to a file such that it never exists in part."""
-    partial = path.with_name(f".{path.name}.part")
-    with open(partial, "wb") as file:
+    """Write an object to a file such that it never exists in part."""
+    with _replacing(path) as file:
         joblib.dump(content, file)
+
+
+def write_private(path, content):
+    """Write bytes to a file such that it never exists in part."""
+    with _replacing(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def _replacing(path):
+    """Open a file that only its owner can read, and that replaces `path` at the end."""
+    partial = path.with_name(f".{path.name}.part")
+    flags = os.O_CREAT | os.O_TRUNC | os.O_WRONLY
+    with open(os.open(partial, flags, 0o600), "wb") as file:
+        yield file
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, path)

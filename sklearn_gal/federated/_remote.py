@@ -8,10 +8,12 @@ from typing import Any
 import joblib
 import numpy as np
 
+from ._calls import encode_folds
 from ._session import (
     MissingRows,
     OrganizationError,
     OrganizationWarning,
+    Refused,
     array_of,
     finite,
 )
@@ -19,6 +21,10 @@ from ._session import (
 ON_FAILURE = ("continue", "wait", "fail")
 # Seconds between two tries to reach an organization that did not answer.
 _RETRY_AFTER = 1.0
+# An organization that has a smaller share of the rows probably has ids of another form.
+_FEW_ROWS = 0.01
+# Of fewer rows to predict it may well have none.
+_MANY_ROWS = 100
 # Predictions of single functions are fetched in blocks of at most this many bytes.
 _FETCH_BYTES = 2**26
 
@@ -59,6 +65,7 @@ class RemoteOrganization:
         self.n_chains = {}  # number of chains of its models, by request number
         self.n_outputs = None
         self._unreachable = False
+        self._refuses = False  # whether it has refused the fit, and would do it again
         self._reconnecting = None
         self._training: Any = None
         self._training_present: Any = None
@@ -99,11 +106,26 @@ class RemoteOrganization:
         self.n_outputs = n_outputs
         fields = {"row_ids": row_ids, "abstain": self.abstains, "n_outputs": n_outputs}
         self._training = X, fields | fit_params
+        self._refuses = False
         present = self._attempt(self._call_prepare)
         self._unreachable = present is None
         if self._unreachable:
             present = np.full(len(row_ids), not self.abstains)
+        else:
+            self._warn_of_few(present)
         self._training_present = present
+
+    def _warn_of_few(self, present):
+        """Warn if it has hardly any of the rows."""
+        if present.mean() < _FEW_ROWS:
+            warnings.warn(
+                f"Organization {self.name!r} has {np.count_nonzero(present)} of the "
+                f"{len(present)} rows. Check that its key has the same ids in the same "
+                "form, such as with leading zeros: `sklearn-gal organization --check` "
+                "shows the form there.",
+                OrganizationWarning,
+                stacklevel=2,
+            )
 
     def _call_prepare(self):
         training = self._training[1]
@@ -156,16 +178,18 @@ class RemoteOrganization:
         return fitted
 
     def _call_fit(self, request):
-        folds, residual = request.folds, request.residual
+        folds, dtype = request.folds, self.session.wire_dtype
+        residual = request.residual.astype(dtype, copy=False)
         fields = {
             "number": request.number,
             "seed": request.seed,
-            "folds": None if folds is None else folds.numbers.astype(np.int64),
+            "folds": None if folds is None else encode_folds(folds.numbers),
             "residual": residual,
         }
 
         def check(reply):
-            fitted = array_of(reply, "fitted", np.float64, residual.shape)
+            fitted = array_of(reply, "fitted", dtype, residual.shape)
+            fitted = fitted.astype(np.float64, copy=False)
             if self.abstains and np.isnan(fitted).all():
                 return fitted  # too few rows to fit
             finite(fitted[:, self._training_present])
@@ -190,6 +214,9 @@ class RemoteOrganization:
                     error.add_note(f"while asking organization {self.name!r}")
                     raise
                 waits = self.on_failure == "wait"
+                if waits and isinstance(error, Refused) and error.is_final:
+                    error.add_note(f"while asking organization {self.name!r}")
+                    raise
                 warnings.warn(
                     f"Organization {self.name!r} did not answer ({error}): "
                     + ("waiting for it." if waits else "continuing without it."),
@@ -202,7 +229,8 @@ class RemoteOrganization:
 
     def _reconnect(self):
         """Prepare it again as soon as it answers, in a thread next to the rounds."""
-        if self._reconnecting is not None and self._reconnecting.is_alive():
+        connecting = self._reconnecting is not None and self._reconnecting.is_alive()
+        if connecting or self._refuses:
             return
         self._reconnecting = threading.Thread(target=self._reconnect_loop, daemon=True)
         self._reconnecting.start()
@@ -212,11 +240,15 @@ class RemoteOrganization:
             try:
                 self._prepare_again()
                 return
-            except OrganizationError:
+            except OrganizationError as error:
+                if isinstance(error, Refused) and error.is_final:
+                    self._refuses = True
+                    return
                 time.sleep(_RETRY_AFTER)
 
     def _has_reconnected(self):
         returned = self._reconnecting is not None and not self._reconnecting.is_alive()
+        returned = returned and not self._refuses
         if returned:
             self._reconnecting = None
         return returned
@@ -312,6 +344,8 @@ class RemoteOrganization:
             return self.session.call(self.name, "predict", self.deadline, check, **fields)
 
         answer = self._attempt(call)
+        if answer is not None and len(row_ids) >= _MANY_ROWS:
+            self._warn_of_few(answer[0])
         if answer is None:
             answer = np.full(len(row_ids), not self.abstains), None
         self._present = X, answer[0]

@@ -1,98 +1,55 @@
 """The organization's side: it answers the calls of the contract, and nothing else.
 
-The table, the estimator and the fitted models stay here. The label holder sends four calls
-with arrays of numbers. It receives fitted values and predictions, or the type of an error;
-the text of the error stays in the log of the organization.
+The table, the estimator and the fitted models stay here. The label holder sends five calls
+with arrays of numbers. It receives fitted values and predictions, or the type of an error.
+If a rule of the organization forbids the call, the label holder is told which one; the text
+of an error stays in the log of the organization.
 """
 
-import hashlib
+import hmac
 import logging
-import re
-import shutil
 import threading
+import time
 from collections import OrderedDict
-from pathlib import Path
+from functools import partial
 
 import numpy as np
-from sklearn.utils import _safe_indexing
 
-from .._contract import NO_FOLD, Folds, Request
-from .._learners import default_learner, weight_parameter
+from .._learners import default_learner
 from .._organizations.columns import check_organizations
-from .._organizations.local import LocalOrganization
 from .._organizations.missing import missing_rows
 from . import _wire
-from ._keys import DIGEST_SIZE, KeyIndex, as_text, check_secret, digests
-from ._models import DiskModels
+from ._calls import check_header, check_values, needs_handshake
+from ._ids import IdBudget
+from ._keys import KeyIndex, check_secret, check_value, digests, repeat
+from ._ledger import WAITING, Ledger
+from ._limits import Limits
+from ._manifest import Manifests
+from ._refusals import (
+    ApprovalPending,
+    NotPrepared,
+    OtherSecret,
+    RequestRefused,
+    describe,
+)
+from ._rules import Rules
+from ._served import ServedFit
+from ._table import key_shapes, kinds_of, own_table
+from ._versions import HANDSHAKE, check_handshake
 
 log = logging.getLogger("sklearn_gal.federated")
 
-_FIT_ID = re.compile(r"[0-9a-f]{32}")
-MAX_REQUESTS = 100_000
-
-
-class RequestRefused(ValueError):
-    """Raised for a request that the organization does not answer."""
-
-
-class NotPrepared(RuntimeError):
-    """Raised if the training rows of a fit have not been received, or were released."""
-
-
-class Field:
-    """Type and shape that a field of a request must have.
-
-    Parameters
-    ----------
-    dtype : type
-        Type of the scalar, or dtype of the array.
-    ndim : int
-        Number of dimensions of the array, 0 for a scalar.
-    required : bool
-        Whether the call needs the field.
-    """
-
-    def __init__(self, dtype, ndim=0, required=True):
-        self.dtype, self.ndim, self.required = dtype, ndim, required
-
-    def takes(self, value):
-        """Whether a value has this type and shape; arrays of floats must be finite."""
-        if self.ndim == 0:
-            return type(value) is self.dtype
-        return (
-            isinstance(value, np.ndarray)
-            and value.dtype == self.dtype
-            and value.ndim == self.ndim
-            and (self.dtype is not np.float64 or bool(np.isfinite(value).all()))
-        )
-
-
-# The contract: all calls that an organization answers, with their fields.
-CALLS = {
-    "prepare": {
-        "fit_id": Field(str),
-        "row_ids": Field(np.uint8, 2),
-        "abstain": Field(bool),
-        "n_outputs": Field(int, required=False),
-        "sample_weight": Field(np.float64, 1, required=False),
-    },
-    "fit_round": {
-        "fit_id": Field(str),
-        "number": Field(int),
-        "seed": Field(int),
-        "folds": Field(np.int64, 1, required=False),
-        "residual": Field(np.float64, 3),
-    },
-    "predict": {
-        "fit_id": Field(str),
-        "row_ids": Field(np.uint8, 2),
-        "numbers": Field(np.int64, 1),
-        "coefficients": Field(np.float64, 1, required=False),
-        "apart": Field(bool, required=False),
-        "abstain": Field(bool),
-    },
-    "release": {"fit_id": Field(str), "n_requests": Field(int)},
-}
+# Who asks, if the channel does not tell.
+LABEL_HOLDER = "label holder"
+# What the log of calls says of a request: scalars; lengths of arrays along an axis.
+_LOGGED_SCALARS = ("number", "n_requests")
+_LOGGED_LENGTHS = (
+    ("rows", "row_ids", 0),
+    ("rows", "residual", 1),
+    ("folds", "residual", 0),
+    ("outputs", "residual", 2),
+    ("models", "numbers", 0),
+)
 
 
 class OrganizationService:
@@ -109,29 +66,29 @@ class OrganizationService:
     secret : str or bytes
         Secret that the label holder and all organizations share, at least 16 bytes.
     folder : path-like
-        Folder for fitted models, with a folder per fit and a file per request. If it does
-        not exist, it is created such that only its owner can read it.
+        Folder for fitted models, with a folder per fit and a file per request, and for the
+        log of calls. If it does not exist, it is created such that only its owner can read
+        it.
     columns : list of str, default=None
         Columns of `table` that the estimator receives. If None, all but `key`.
     estimator : estimator or None, default=None
         Regressor, or pipeline that ends with one, which is fitted to the residuals. If
         None, the default local estimator.
-    max_rows : int, default=5_000_000
-        Largest number of rows in a request. Larger requests are refused.
-    max_outputs : int, default=1000
-        Largest number of values per row of a residual, which has values for every fold and
-        output. Larger residuals are refused.
-    max_bytes : int, default=2**30
-        Largest size in bytes of a request that is read, and of a reply to `predict`.
-    max_fits : int, default=4
-        Number of fits whose training rows are kept in memory at the same time. When there
-        are more, the rows of the least recently used fit are released.
+    rules : dict or None, default=None
+        What the owner decides about fits: `approve`, `approve_label_holders`,
+        `approve_rows`, `retention_days` and `retention_bytes`, as in the settings of an
+        organization. If None, every fit is approved, and none is forgotten.
+    **limits : int
+        What is answered at most: `max_rows`, `max_outputs`, `max_bytes`, `max_fits`,
+        `min_rows`, `max_repeats`, `max_folds`, `max_rounds`, `max_rounds_predicted`,
+        `max_seconds`, `max_disk`, `ids_per_day`, `fits_per_day`, `rounds_per_day` and
+        `seconds_per_day`. The page for operators says what each of them limits.
 
     Raises
     ------
     ValueError
-        If the key, a column, the estimator or the secret is invalid, or an id is missing or
-        not unique.
+        If the key, a column, the estimator, the secret, a rule or a limit is invalid, or an
+        id is missing or not unique.
     """
 
     def __init__(
@@ -144,101 +101,188 @@ class OrganizationService:
         *,
         columns=None,
         estimator=None,
-        max_rows=5_000_000,
-        max_outputs=1000,
-        max_bytes=_wire.MAX_MESSAGE,
-        max_fits=4,
+        rules=None,
+        **limits,
     ):
         check_organizations([(name, estimator, None)], reserved=())
         self.name = name
         self.estimator = default_learner() if estimator is None else estimator
-        self.max_rows, self.max_outputs = max_rows, max_outputs
-        self.max_bytes, self.max_fits = max_bytes, max_fits
+        self.limits = Limits(**limits)
+        self.rules = Rules(**(rules or {}))
         self._secret = check_secret(secret)
-        self._table, self._ids = _own_table(name, table, key, columns)
-        self._folder = Path(folder)
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._table, self._ids = own_table(name, table, key, columns)
+        self._ledger = Ledger(folder)
+        self._manifests = Manifests(self._ledger, self._table, self.estimator)
         self._fits = OrderedDict()
         self._lock = threading.Lock()
+        self._empty = None  # mask of the rows of the table in which all is missing
+        self._id_budget = IdBudget(
+            self.limits.ids_per_day, len(self._table), self._ledger.log
+        )
+        self._expire()
+        self._n_bytes = self._ledger.size()
 
-    def answer(self, request):
+    def answer(self, request, *, label_holder=LABEL_HOLDER):
         """Answer a request; an error gives a reply, not an exception.
 
         Parameters
         ----------
         request : bytes
             Message with the name of a call and its fields.
+        label_holder : str, default="label holder"
+            Who asks, as the channel has authenticated it.
 
         Returns
         -------
         reply : bytes
-            Message ``"ok"`` with the result, or ``"error"`` with only the type of the
-            error.
+            Message ``"ok"`` with the result; or ``"error"`` with the type of the error and,
+            if a rule of the organization forbids the call, which one.
         """
-        call = None
+        begin = time.perf_counter()
+        entry = {"label_holder": label_holder[:200], "fit": "", "call": ""}
+        is_news = True
         try:
-            call, fields = _wire.decode(request, self.max_bytes)
-            self._check(call, fields)
-            return _wire.encode("ok", getattr(self, f"_{call}")(**fields))
+            check = partial(self._check_header, entry)
+            call, fields = _wire.decode(request, self.limits.max_bytes, check)
+            check_values(call, fields)
+            for key in ("check", "versions"):
+                fields.pop(key, None)
+            result = getattr(self, f"_{call}")(entry, **fields)
+            reply, decision = _wire.encode("ok", result), "answered"
+        except (RequestRefused, _wire.MessageError) as error:
+            is_news = getattr(error, "is_news", True)
+            decision = f"refused: {type(error).__name__}: {error}"
+            reply = self._refuse(entry, error)
         except Exception as error:
-            log.exception("organization %r could not answer %r", self.name, call)
-            return _wire.encode("error", {"type": type(error).__name__})
+            log.exception("organization %r could not answer %r", self.name, entry["call"])
+            decision = f"failed: {type(error).__name__}"
+            reply = _wire.encode("error", describe(error))
+        if is_news:
+            entry |= {"bytes_in": _size(request), "bytes_out": len(reply)}
+            entry["seconds"] = round(time.perf_counter() - begin, 6)
+            reply = self._logged(reply, entry | {"decision": decision})
+        return reply
 
-    def _check(self, call, fields):
-        """Raise an error for a request that is not in the contract."""
-        if call not in CALLS:
-            raise RequestRefused(f"there is no call {call!r}")
-        known = CALLS[call]
-        needed = {key for key, field in known.items() if field.required}
-        if not needed <= fields.keys() <= known.keys():
-            raise RequestRefused(f"{call} takes {sorted(known)}, got {sorted(fields)}")
-        for key, value in fields.items():
-            if not known[key].takes(value):
-                raise RequestRefused(f"{key} of {call} has the wrong type, shape or values")
-        if not _FIT_ID.fullmatch(fields["fit_id"]):
-            raise RequestRefused("fit_id must have 32 hexadecimal digits")
-        for key in ("number", "n_requests"):
-            if not 0 <= fields.get(key, 0) <= MAX_REQUESTS:
-                raise RequestRefused(f"{key} must be between 0 and {MAX_REQUESTS}")
-        if not 0 <= fields.get("seed", 0) < 2**63:
-            raise RequestRefused("seed must be between 0 and 2**63 - 1")
-        ids = fields.get("row_ids")
-        if ids is not None and (ids.shape[1] != DIGEST_SIZE or len(ids) > self.max_rows):
-            raise RequestRefused(f"row_ids has the wrong shape {ids.shape}")
-        if "residual" in fields:
-            n_chains, n_rows, n_outputs = fields["residual"].shape
-            per_row = n_chains * n_outputs
-            if not (n_rows <= self.max_rows and 1 <= per_row <= self.max_outputs):
-                shape = fields["residual"].shape
-                raise RequestRefused(f"residual has the wrong shape {shape}")
+    def _logged(self, reply, entry):
+        """Return a reply after it has been logged; else an error in its place."""
+        try:
+            self._ledger.log.append(**entry)
+        except OSError as error:
+            log.exception("organization %r cannot write its log of calls", self.name)
+            return _wire.encode("error", describe(error))
+        return reply
 
-    def _prepare(self, fit_id, row_ids, abstain, n_outputs=1, sample_weight=None):
-        view, present = self._rows(fit_id, row_ids, abstain)
+    def _refuse(self, entry, error):
+        log.warning(
+            "organization %r refused %r of %r: %s: %s",
+            self.name,
+            entry["call"],
+            entry["label_holder"],
+            type(error).__name__,
+            error,
+        )
+        return _wire.encode("error", describe(error))
+
+    def _check_header(self, entry, call, scalars, shapes):
+        """Refuse a request before its arrays are read."""
+        entry["call"] = str(call)[:40]
+        check_header(call, scalars, shapes, self.limits)
+        entry["fit"] = fit_id = scalars["fit_id"]
+        label_holder = entry["label_holder"]
+        entry |= {key: scalars[key] for key in _LOGGED_SCALARS if key in scalars}
+        entry |= {
+            name: shapes[key][axis] for name, key, axis in _LOGGED_LENGTHS if key in shapes
+        }
+        self._ledger.check_rights(label_holder)
+        if needs_handshake(call):
+            check_handshake(scalars["versions"])
+            check = check_value(self._secret, fit_id)
+            if not hmac.compare_digest(scalars["check"].encode(), check.encode()):
+                raise OtherSecret("", "the label holder has another secret")
+        self._manifests.check_owner(fit_id, label_holder)
+        used = self._ledger.log.used_today(label_holder)
+        self.limits.check("seconds_per_day", used["seconds_per_day"], "seconds today")
+        if call == "fit_round":
+            self.limits.check("rounds_per_day", used["rounds_per_day"] + 1, "rounds today")
+        if "row_ids" in shapes:
+            n_different = shapes["row_ids"][0] // self.limits.max_repeats
+            self._id_budget.check(label_holder, n_different)
+
+    def _prepare(self, entry, fit_id, row_ids, abstain, n_outputs=1, sample_weight=None):
+        manifest = self._approved(entry, fit_id, len(row_ids))
+        positions, present = self._rows(entry, fit_id, row_ids, abstain)
         if sample_weight is not None and sample_weight.shape != present.shape:
             raise RequestRefused("sample_weight must have one value per row")
         if len(present) and (abstain or present.all()):
             fit = self._fit(fit_id)
             with fit.lock:
-                fit.prepare(view, present, sample_weight, n_outputs)
-        return {"present": present}
+                fit.prepare(positions, present, sample_weight, n_outputs)
+                self._manifests.begin(manifest, len(present), n_outputs)
+            entry["fits"] = int("rows" not in manifest)
+        return {"present": present, "versions": HANDSHAKE}
 
-    def _fit_round(self, fit_id, number, seed, residual, folds=None):
+    def _approved(self, entry, fit_id, n_rows):
+        """Return the manifest of a fit; refuse one that is not approved or has changed."""
+        known, label_holder = self._ledger.read(fit_id), entry["label_holder"]
+        if known is None:
+            used = self._ledger.log.used_today(label_holder)["fits_per_day"]
+            self.limits.check("fits_per_day", used + 1, "fits today")
+            self._expire()
+        manifest = known or self._manifests.new(fit_id, label_holder)
+        approved = n_rows <= manifest["approved_rows"]
+        if not approved and not self.rules.approves(label_holder, n_rows):
+            waiting = manifest | {"state": WAITING, "rows": n_rows}
+            if waiting != known:
+                self._ledger.write(waiting)
+                entry["fits"] = int(known is None)
+            raise ApprovalPending(fit_id, is_news=waiting != known)
+        self._manifests.check_continued(manifest)
+        return manifest
+
+    def _fit_round(self, entry, fit_id, number, seed, residual, folds=None):
         fit = self._fit(fit_id)
         with fit.lock:
-            return {"fitted": fit.fit_round(number, seed, folds, residual)}
+            manifest = self._ledger.read(fit_id)
+            if manifest is None:
+                raise NotPrepared("prepare must be called before fit_round")
+            rounds = manifest["rounds"] + 1
+            self.limits.check("max_rounds", rounds, "residuals fitted in this fit")
+            if self._n_bytes >= self.limits.max_disk:
+                self._n_bytes = self._ledger.size()  # the owner may have made room
+            self.limits.check("max_disk", self._n_bytes + 1, "bytes on the disk")
+            before = fit.models.size(number)
+            fitted, is_new = fit.fit_round(number, seed, folds, residual)
+            if is_new:
+                entry["rounds"] = 1
+                self._n_bytes += fit.models.size(number) - before
+                self._manifests.use(fit_id, rounds=rounds)
+                if self._n_bytes > self.limits.max_disk:
+                    self._n_bytes = self._ledger.size()
+                if self._n_bytes > self.limits.max_disk:
+                    self._n_bytes -= fit.models.size(number)
+                    fit.drop(number)
+                    self.limits.check("max_disk", self.limits.max_disk + 1, "bytes needed")
+            return {"fitted": fitted}
 
-    def _predict(self, fit_id, row_ids, numbers, abstain, coefficients=None, apart=False):
+    def _predict(
+        self, entry, fit_id, row_ids, numbers, abstain, coefficients=None, apart=False
+    ):
         if coefficients is not None and coefficients.shape != numbers.shape:
             raise RequestRefused("coefficients must have one value per number")
-        if coefficients is None:
-            self._check_size(8 * len(row_ids) * len(numbers))
-        view, present = self._rows(fit_id, row_ids, abstain)
-        reply = {"present": present}
+        manifest = self._ledger.read(fit_id)
+        if len(numbers):
+            self._manifests.check_unchanged(fit_id, manifest)
+            n_models = 1 if coefficients is not None else len(numbers)
+            n_outputs = (manifest or {}).get("outputs", 1)
+            self._check_size(8 * len(row_ids) * n_models * n_outputs)
+        positions, present = self._rows(entry, fit_id, row_ids, abstain)
+        reply = {"present": present, "versions": HANDSHAKE}
         if len(numbers) and present.any() and (abstain or present.all()):
             fit = self._fit(fit_id)
             with fit.lock:
                 numbers = numbers.tolist()
-                prediction = fit.predict(view, present, numbers, coefficients, apart)
+                prediction = fit.predict(positions, present, numbers, coefficients, apart)
+            self._manifests.use(fit_id)
             if prediction is not None:
                 self._check_size(prediction.nbytes)
                 reply["prediction"] = prediction
@@ -246,22 +290,38 @@ class OrganizationService:
 
     def _check_size(self, n_bytes):
         """Refuse to reply with more than `max_bytes`."""
-        if n_bytes > self.max_bytes:
-            raise RequestRefused(f"the predictions have {n_bytes} bytes")
+        self.limits.check("max_bytes", n_bytes, "bytes of the predictions")
 
-    def _rows(self, fit_id, row_ids, abstain):
-        """Return columns of the requested rows, and a mask of those that the table has."""
+    def _rows(self, entry, fit_id, row_ids, abstain):
+        """Return positions of the rows in the table, and a mask of those that it has."""
+        if repeat(row_ids, self.limits.max_repeats):
+            self.limits.check("max_repeats", self.limits.max_repeats + 1, "times a row")
         positions = self._index(fit_id).positions(row_ids)
-        view = _safe_indexing(self._table, np.maximum(positions, 0))
+        entry["ids"] = self._id_budget.charge(entry["label_holder"], positions)
         present = positions >= 0
-        if abstain or view.shape[1] > 1:  # otherwise missing values do not remove the row
-            present = present & ~missing_rows(view, np.arange(view.shape[1]))
-        return view, present
+        if abstain or self._table.shape[1] > 1:  # else missing values do not remove the row
+            present[present] = ~self._empty_rows()[positions[present]]
+        return positions, present
 
-    def _release(self, fit_id, n_requests):
-        fit = self._fit(fit_id)
+    def _empty_rows(self):
+        """Return the mask of the rows of the table in which all columns are missing."""
+        if self._empty is None:
+            self._empty = missing_rows(self._table, np.arange(self._table.shape[1]))
+        return self._empty
+
+    def _release(self, entry, fit_id, n_requests):
+        fit, before = self._fit(fit_id), self._ledger.size(fit_id)
         with fit.lock:
             fit.release(n_requests)
+        self._n_bytes += self._ledger.size(fit_id) - before
+        manifest = self._ledger.read(fit_id)
+        if manifest and manifest["state"] != WAITING and not len(fit.models):
+            self.forget(fit_id)  # nothing of it can be used
+        return {}
+
+    def _forget(self, entry, fit_id):
+        if fit_id in self.fits():
+            self.forget(fit_id)
         return {}
 
     def _index(self, fit_id):
@@ -276,24 +336,39 @@ class OrganizationService:
         """Return the fit with this id, created if it is not in memory."""
         with self._lock:
             if fit_id not in self._fits:
-                folder = self._folder / fit_id
+                folder = self._ledger.folder / fit_id
                 self._fits[fit_id] = ServedFit(
-                    self.name, self.estimator, self._table.shape[1], folder
+                    self.name, self.estimator, self._table, folder, self.limits
                 )
             self._fits.move_to_end(fit_id)
-            while len(self._fits) > self.max_fits:
+            while len(self._fits) > self.limits.max_fits:
                 self._fits.popitem(last=False)
             return self._fits[fit_id]
 
+    def describe(self):
+        """Describe the table as the organization reads it, for its owner.
+
+        Returns
+        -------
+        description : dict
+            `rows`, the number of rows; `columns`, the kind of each column by name;
+            `key_shapes`, what the ids of the rows look like and how many look like this.
+        """
+        return {
+            "rows": len(self._ids),
+            "columns": kinds_of(self._table),
+            "key_shapes": key_shapes(self._ids),
+        }
+
     def fits(self):
-        """List the fits that have models on the disk.
+        """List the fits that have a folder on the disk.
 
         Returns
         -------
         fit_ids : list of str
             Ids of the fits, in alphabetical order.
         """
-        return sorted(path.name for path in self._folder.iterdir() if path.is_dir())
+        return self._ledger.fits()
 
     def forget(self, fit_id):
         """Delete the models of a fit, which can then no longer be used to predict.
@@ -312,139 +387,20 @@ class OrganizationService:
             raise ValueError(f"There is no fit {fit_id!r}; there are {self.fits()}.")
         with self._lock:
             self._fits.pop(fit_id, None)
-        shutil.rmtree(self._folder / fit_id)
+        self._ledger.forget(fit_id)
+        self._n_bytes = self._ledger.size()
+
+    def _expire(self):
+        """Forget the fits that are too old or too large to be kept."""
+        days, n_bytes = self.rules.retention_days, self.rules.retention_bytes
+        if days or n_bytes:
+            running = {key for key, fit in self._fits.items() if fit.is_prepared}
+            for fit_id in set(self._ledger.expired(days, n_bytes)) - running:
+                self.forget(fit_id)
+                self._ledger.log.append(
+                    label_holder="", fit=fit_id, call="forget", decision="retention"
+                )
 
 
-class ServedOrganization(LocalOrganization):
-    """A local organization with models on disk, which is told the rows that it has."""
-
-    def __init__(self, name, estimator, columns, models):
-        super().__init__(name, estimator, columns)
-        self.models = self._disk = models
-        self.present = None  # mask of the rows of X in the next call
-
-    def presence(self, X):
-        """Return the mask of the rows of X that the organization has, (n_samples,)."""
-        return self.present
-
-    def release(self, n_requests):
-        """Forget the training rows, and the models of numbers from `n_requests` on."""
-        self.models = {}
-        super().release(0)
-        self.models = self._disk
-        self._disk.cut(n_requests)
-
-
-class ServedFit:
-    """A fit in which the organization takes part."""
-
-    def __init__(self, name, estimator, n_columns, folder):
-        self.lock = threading.RLock()
-        self.index = None
-        models = DiskModels(folder)
-        self._local = ServedOrganization(name, estimator, np.arange(n_columns), models)
-        self._n_rows = self._latest = None
-        self._chains = None  # digest of the folds of several chains, which stay the same
-
-    def prepare(self, view, present, sample_weight, n_outputs):
-        """Receive the training rows."""
-        fit_params = {}
-        if sample_weight is not None:
-            parameter = weight_parameter(self._local.estimator)
-            if parameter is None:
-                raise RequestRefused("the estimator does not support sample weights")
-            fit_params[parameter] = sample_weight
-        self._chains = self._latest = None
-        self._local.present = present
-        self._local.prepare(view, fit_params, n_outputs)
-        self._n_rows = len(present)
-
-    def fit_round(self, number, seed, folds, residual):
-        """Fit a residual; a repeated request gets the same reply without another fit."""
-        if self._n_rows is None:
-            raise NotPrepared("prepare must be called before fit_round")
-        n_chains, n_rows, _ = residual.shape
-        if n_rows != self._n_rows:
-            raise RequestRefused(f"residual has {n_rows} rows, not {self._n_rows}")
-        if folds is not None:
-            folds = self._checked_folds(folds)
-        if n_chains != (1 if folds is None else folds.n_chains):
-            raise RequestRefused("residual must have one chain per fold")
-        division = b"" if folds is None else _digest(folds.numbers)
-        if folds is not None and folds.stay:
-            if self._chains not in (None, division):
-                raise RequestRefused("folds of several chains must stay the same")
-            self._chains = division
-        asked = (number, seed, division, _digest(residual))
-        if self._latest is None or self._latest[0] != asked:
-            request = Request(0, number, seed, folds, residual)  # it is one participant
-            fitted = self._local.fit_round(request)
-            self._latest = asked, np.asarray(fitted, dtype=np.float64)
-        return self._latest[1]
-
-    def _checked_folds(self, numbers):
-        """Return `Folds`; only with a single fold there may be rows without one."""
-        if numbers.shape == (self._n_rows,) and 0 <= numbers.max() < self._n_rows:
-            folds = Folds(numbers.astype(np.intp))
-            if numbers.min() >= (0 if folds.stay else NO_FOLD):
-                return folds
-        raise RequestRefused("folds must have one valid number per row")
-
-    def predict(self, view, present, numbers, coefficients, apart):
-        """Return the weighted sum of predictions of models, (n_samples, n_outputs).
-
-        Without coefficients, return the predictions of single models, (n_samples,
-        n_numbers, n_chains, n_outputs), with the mean of the chains unless they are wanted
-        apart. They are NaN for a number without a model; None if there is no model at all.
-        """
-        unknown = [number for number in numbers if number not in self._local.models]
-        if unknown:
-            raise RequestRefused(f"requests {unknown} have no models")
-        self._local.present = present
-        if coefficients is not None:
-            total = self._local.predict(view, numbers, coefficients.tolist())
-            return np.asarray(total) if np.ndim(total) else None
-        if apart:
-            known = self._local.predict_each(view, numbers)
-        else:
-            means = {n: self._local.predict(view, [n], [1.0]) for n in numbers}
-            known = {n: mean[None] for n, mean in means.items() if np.ndim(mean)}
-        if not known:
-            return None
-        none = np.full_like(next(iter(known.values())), np.nan)
-        each = np.stack([known.get(number, none) for number in numbers])
-        return np.moveaxis(each, 2, 0)
-
-    def release(self, n_requests):
-        """Forget the training rows, and the models of numbers from `n_requests` on."""
-        self._local.release(n_requests)
-        self._n_rows = self._chains = self._latest = None
-
-
-def _digest(array):
-    return hashlib.sha256(np.ascontiguousarray(array).data).digest()
-
-
-def _own_table(name, table, key, columns):
-    """Return the columns that the estimator receives, and the ids of the rows."""
-    names = list(getattr(table, "columns", []))
-    if key not in names:
-        raise ValueError(
-            f"The table of organization {name!r} has no key column {key!r}. Its columns "
-            f"are {names}."
-        )
-    columns = [each for each in names if each != key] if columns is None else list(columns)
-    wrong = [each for each in columns if each not in names or each == key]
-    if wrong or not columns:
-        raise ValueError(
-            f"The columns of organization {name!r} must be columns of its table other than "
-            f"the key {key!r}, at least one; got {wrong or columns}."
-        )
-    ids = table[key].to_list()
-    texts = [as_text(each) for each in ids]  # raises an error for a missing id
-    if len(set(texts)) < len(texts):
-        raise ValueError(
-            f"The key {key!r} of organization {name!r} is not unique: {len(texts)} rows, "
-            f"{len(set(texts))} different ids. Aggregate the table to one row per id."
-        )
-    return table[columns], texts
+def _size(request):
+    return len(request) if isinstance(request, (bytes, bytearray, memoryview)) else 0

@@ -8,7 +8,10 @@ from collections import namedtuple
 import numpy as np
 
 from . import _wire
-from ._keys import digests
+from ._calls import needs_handshake
+from ._keys import check_value, digests
+from ._refusals import ApprovalPending, meaning_of
+from ._versions import HANDSHAKE, can_work_with
 
 CallRecord = namedtuple(
     "CallRecord", "organization call round bytes_sent bytes_received seconds error"
@@ -19,8 +22,29 @@ class OrganizationError(RuntimeError):
     """An organization did not answer, or not with what the contract asks for."""
 
 
+class Refused(OrganizationError):
+    """A rule of the organization forbids a request.
+
+    Parameters
+    ----------
+    message : str
+        Which rule.
+    kind : str
+        The type of the error at the organization.
+    """
+
+    def __init__(self, message, kind):
+        super().__init__(message)
+        self.kind = kind
+
+    @property
+    def is_final(self):
+        """Whether the same request will be refused again."""
+        return self.kind != ApprovalPending.__name__
+
+
 class OrganizationWarning(UserWarning):
-    """An organization did not answer and is left out."""
+    """An organization did not answer and is left out, or has hardly any of the rows."""
 
 
 class MissingRows(ValueError):
@@ -39,6 +63,7 @@ class FitSession:
         self.federation = federation
         self.fit_id = fit_id
         self.calls = []
+        self.wire_dtype = np.float64  # of the residuals and fitted values that are sent
         self._lock = threading.Lock()
         self._keyed = (None, None)
 
@@ -70,30 +95,51 @@ class FitSession:
             If there is no reply within `timeout` seconds, or not what was asked for.
         """
         fields = {key: value for key, value in fields.items() if value is not None}
+        if needs_handshake(call):
+            secret = self.federation._secret
+            fields["check"] = check_value(secret, self.fit_id)
+            fields["versions"] = HANDSHAKE
         request = _wire.encode(call, {"fit_id": self.fit_id, **fields})
-        begin, received, problem, result = time.perf_counter(), 0, "", None
+        begin, received, result = time.perf_counter(), 0, None
+        problem: OrganizationError | None = None
         try:
             reply = self.federation.channel.call(organization, request, timeout)
             received = len(reply)
             name, answer = _wire.decode(reply)
-            if name != "ok":
-                raise OrganizationError(str(answer.get("type"))[:80])
+            raise_unless_ok(name, answer)
             result = check(answer)
         except OrganizationError as error:
-            problem = str(error)
+            problem = error
         except MissingRows:
             raise
+        except _wire.MessageError as error:
+            problem = OrganizationError(str(error))
         except Exception as error:  # a channel may raise any error
-            problem = type(error).__name__
+            problem = OrganizationError(type(error).__name__)
         seconds = time.perf_counter() - begin
+        failure = "" if problem is None else getattr(problem, "kind", str(problem))
         record = CallRecord(
-            organization, call, request_number, len(request), received, seconds, problem
+            organization, call, request_number, len(request), received, seconds, failure
         )
         with self._lock:
             self.calls.append(record)
-        if problem:
-            raise OrganizationError(problem)
+        if problem is not None:
+            raise problem
         return result
+
+
+def raise_unless_ok(name, answer):
+    """Raise an error for a reply that says why there is no answer."""
+    kind = str(answer.get("type"))[:80]
+    if name != "ok":
+        meaning = meaning_of(answer)
+        raise OrganizationError(kind) if meaning is None else Refused(meaning, kind)
+    versions = answer.get("versions", HANDSHAKE)
+    if not isinstance(versions, str) or not can_work_with(versions):
+        raise OrganizationError(
+            f"it runs {str(versions)[:120]}, and this host {HANDSHAKE}: install the same "
+            "release on both"
+        )
 
 
 def id_column(X, position):

@@ -11,10 +11,18 @@ import struct
 
 import numpy as np
 
-_MARK = b"sklearn_gal 1\n"
+FORMAT = 1
+_NAME = b"sklearn_gal "
+_MARK = _NAME + b"%d\n" % FORMAT
 _LENGTH = struct.Struct("<I")
 # dtype in a message -> dtype in memory. Messages are little-endian on all hosts.
-_DTYPES = {"<f8": np.float64, "<i8": np.int64, "|u1": np.uint8, "|b1": np.bool_}
+_DTYPES = {
+    "<f8": np.float64,
+    "<f4": np.float32,
+    "<i8": np.int64,
+    "|u1": np.uint8,
+    "|b1": np.bool_,
+}
 MAX_HEADER = 4096
 MAX_ARRAYS = 8
 # Default size in bytes of the largest message that is read.
@@ -33,7 +41,8 @@ def encode(name, fields):
     name : str
         Name of a call, or ``"ok"`` or ``"error"`` in a reply.
     fields : dict
-        Strings, numbers, bools, None, and arrays of float64, int64, uint8 or bool.
+        Strings, numbers, bools, None, and arrays of float64, float32, int64, uint8 or
+        bool.
 
     Returns
     -------
@@ -51,7 +60,7 @@ def encode(name, fields):
             if code not in _DTYPES:
                 raise TypeError(
                     f"{key!r} has dtype {value.dtype}, which cannot be sent. Arrays must "
-                    "be float64, int64, uint8 or bool."
+                    "be float64, float32, int64, uint8 or bool."
                 )
             value = np.ascontiguousarray(value, dtype=code)
             arrays.append([key, code, list(value.shape)])
@@ -68,8 +77,18 @@ def encode(name, fields):
     return b"".join([_MARK, _LENGTH.pack(len(header)), header, *buffers])
 
 
-def decode(message, max_bytes=MAX_MESSAGE):
+def decode(message, max_bytes=MAX_MESSAGE, check_header=None):
     """Return the name and the fields of a message.
+
+    Parameters
+    ----------
+    message : bytes
+        The message.
+    max_bytes : int, default=MAX_MESSAGE
+        Size in bytes of the largest message that is read.
+    check_header : callable, default=None
+        ``check_header(name, scalars, shapes)`` raises an error if the arrays are not to be
+        read; `shapes` is a dict of their shapes.
 
     Raises
     ------
@@ -85,11 +104,13 @@ def decode(message, max_bytes=MAX_MESSAGE):
     message = memoryview(message)
     start = len(_MARK) + _LENGTH.size
     if bytes(message[: len(_MARK)]) != _MARK or len(message) < start:
-        raise MessageError("the bytes are not a message of this version")
+        raise MessageError(_what_is_wrong(bytes(message[: len(_MARK)])))
     (length,) = _LENGTH.unpack(message[len(_MARK) : start])
     if length > MAX_HEADER or start + length > len(message):
         raise MessageError(f"the header cannot have {length} bytes")
     name, fields, arrays = _header(bytes(message[start : start + length]))
+    if check_header is not None:
+        check_header(name, fields, {key: tuple(shape) for key, _, shape in arrays})
     position = start + length
     for key, code, shape in arrays:
         dtype = np.dtype(code)
@@ -106,10 +127,22 @@ def decode(message, max_bytes=MAX_MESSAGE):
     return name, fields
 
 
+def _what_is_wrong(mark):
+    """Return why bytes that begin like this cannot be read."""
+    if mark.startswith(_NAME):
+        return (
+            f"the other host runs a release of sklearn_gal with another format of messages "
+            f"than {FORMAT}: install the same release on both hosts"
+        )
+    return "the bytes are not a message of sklearn_gal"
+
+
 def _header(text):
     """Return name, scalars and descriptions of the arrays, after strict checks."""
     try:
-        header = json.loads(text)
+        header = json.loads(
+            text, parse_constant=_finite, parse_float=_finite, parse_int=_small_int
+        )
         name, scalars, arrays = header["name"], header["scalars"], header["arrays"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise MessageError("the header cannot be read") from None
@@ -130,6 +163,20 @@ def _header(text):
     return name, dict(scalars), arrays
 
 
+def _finite(number):
+    """Return a float; refuse NaN and infinity."""
+    if not math.isfinite(float(number)):
+        raise ValueError(f"{number} is not a finite number")
+    return float(number)
+
+
+def _small_int(digits):
+    """Return an integer of at most 64 bits."""
+    if len(digits) > 20:
+        raise ValueError("the number has too many digits")
+    return int(digits)
+
+
 def _describes_array(entry):
     return (
         isinstance(entry, list)
@@ -139,5 +186,6 @@ def _describes_array(entry):
         and entry[1] in _DTYPES
         and isinstance(entry[2], list)
         and len(entry[2]) <= 4
-        and all(type(n) is int and 0 <= n < 2**40 for n in entry[2])
+        and all(type(n) is int and 0 <= n for n in entry[2])
+        and math.prod(n for n in entry[2] if n) < 2**40  # also if another length is 0
     )

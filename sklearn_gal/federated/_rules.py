@@ -1,0 +1,57 @@
+"""What the owner of an organization decides about fits: approval and retention."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the owner of an organization decides about fits.
+
+    Parameters
+    ----------
+    approve : {"always", "ask"}, default="always"
+        Whether a fit waits until ``sklearn-gal approve`` approves it.
+    approve_label_holders : sequence of str, default=()
+        Label holders whose fits need no approval. If empty, `approve_rows` alone decides.
+    approve_rows : int or None, default=None
+        Fits of at most this number of rows need no approval. If None, only
+        `approve_label_holders` decides. If both are given, a fit must meet both.
+    retention_days : int or None, default=None
+        Fits that have not been used for as many days are forgotten. None: never.
+    retention_bytes : int or None, default=None
+        When the models of all fits have more bytes, the fits that have not been used for
+        the longest time are forgotten. None: never.
+
+    Raises
+    ------
+    ValueError
+        If a value is invalid.
+    """
+
+    approve: str = "always"
+    approve_label_holders: tuple[str, ...] = ()
+    approve_rows: int | None = None
+    retention_days: int | None = None
+    retention_bytes: int | None = None
+
+    def __post_init__(self):
+        if self.approve not in ("always", "ask"):
+            raise ValueError(f"approve must be 'always' or 'ask', got {self.approve!r}.")
+        names = self.approve_label_holders
+        if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+            raise ValueError(
+                f"approve_label_holders must be a list of names, got {names!r}."
+            )
+        for name in ("approve_rows", "retention_days", "retention_bytes"):
+            value = getattr(self, name)
+            if value is not None and (type(value) is not int or value < 1):
+                raise ValueError(f"{name} must be a positive integer, got {value!r}.")
+
+    def approves(self, label_holder, n_rows):
+        """Whether a fit of a number of rows needs no approval by the owner."""
+        conditions = []
+        if self.approve_label_holders:
+            conditions.append(label_holder in self.approve_label_holders)
+        if self.approve_rows is not None:
+            conditions.append(n_rows <= self.approve_rows)
+        return self.approve == "always" or (bool(conditions) and all(conditions))

@@ -1,0 +1,209 @@
+"""A fit in which an organization takes part, with its models on the disk."""
+
+import hashlib
+import threading
+from typing import Any
+
+import numpy as np
+from sklearn.utils import _safe_indexing
+
+from .._contract import NO_FOLD, Folds, Request
+from .._learners import take_rows, weight_parameter
+from .._organizations.local import MIN_ROWS_TO_FIT, LocalOrganization
+from ._calls import decode_folds, effective_size
+from ._ledger import Clock
+from ._models import DiskModels
+from ._refusals import LimitExceeded, NotPrepared, RequestRefused
+
+
+class ServedOrganization(LocalOrganization):
+    """A local organization with a table and models on disk.
+
+    In place of X it receives the positions of the rows in the table; only the rows that it
+    has are read.
+    """
+
+    def __init__(self, name, estimator, table, models, clock):
+        super().__init__(name, estimator, np.arange(table.shape[1]))
+        self.table = table
+        self.models = self._disk = models
+        self.present: Any = None  # mask of the rows of X in the next call
+        self._clock = clock
+
+    def presence(self, X):
+        """Return the mask of the rows of X that the organization has, (n_samples,)."""
+        return self.present
+
+    def prepare(self, X, fit_params, n_outputs=1):
+        """Take the training rows that the organization has."""
+        present = self.present
+        if present.all():
+            super().prepare(X, fit_params, n_outputs)
+            return
+        rows = np.flatnonzero(present)
+        self._learner, self._merged = None, {}
+        if len(rows) >= MIN_ROWS_TO_FIT:
+            self.present = np.ones(len(rows), dtype=bool)
+            own = take_rows(fit_params, rows, len(present))
+            super().prepare(X[rows], own, n_outputs)
+        self.present, self._rows = present, rows
+
+    def release(self, n_requests):
+        """Forget the training rows, and the models of numbers from `n_requests` on."""
+        self.models = {}
+        super().release(0)
+        self.models = self._disk
+        self._disk.cut(n_requests)
+
+    def _view(self, X):
+        return super()._view(_safe_indexing(self.table, X))
+
+    def _checked(self, prediction, shape):
+        self._clock.check()
+        return super()._checked(prediction, shape)
+
+
+class ServedFit:
+    """A fit in which the organization takes part.
+
+    Parameters
+    ----------
+    name, estimator, table
+        Of the organization; the table has only the columns for the estimator.
+    folder : Path
+        Folder of the models of this fit.
+    limits : Limits
+        What the organization answers at most.
+    """
+
+    def __init__(self, name, estimator, table, folder, limits):
+        self.lock = threading.RLock()
+        self.index = None
+        self.clock = Clock(limits)
+        self.models = DiskModels(folder, self.clock.check)
+        self._limits = limits
+        self._local = ServedOrganization(name, estimator, table, self.models, self.clock)
+        self._n_rows = None
+        self._weights: Any = None  # of the training rows, 0 for those that it lacks
+        self._latest: Any = None  # the request that was answered last, and the answer
+        self._chains = None  # digest of the folds of several chains, which stay the same
+
+    @property
+    def is_prepared(self):
+        """Whether the training rows are in memory."""
+        return self._n_rows is not None
+
+    def prepare(self, positions, present, sample_weight, n_outputs):
+        """Receive the training rows."""
+        weights = present.astype(np.float64)
+        fit_params = {}
+        if sample_weight is not None:
+            parameter = weight_parameter(self._local.estimator)
+            if parameter is None:
+                raise RequestRefused("the estimator does not support sample weights")
+            if sample_weight.min() <= 0:  # a label holder leaves out rows of weight 0
+                raise RequestRefused("sample weights must be positive")
+            fit_params[parameter] = sample_weight
+            weights *= sample_weight
+        self._check_enough(weights)
+        self._chains = self._latest = None
+        self._local.present = present
+        self._local.prepare(positions, fit_params, n_outputs)
+        self._n_rows, self._weights = len(present), weights
+
+    def _check_enough(self, weights):
+        """Refuse to fit a model to rows of these weights if they are few, but not none."""
+        size = effective_size(weights)
+        if 0 < size < self._limits.min_rows:
+            raise LimitExceeded(
+                "min_rows",
+                f"{size:g} rows to fit a model to, but min_rows is {self._limits.min_rows}",
+            )
+
+    def fit_round(self, number, seed, folds, residual):
+        """Fit a residual; a repeated request gets the same reply without another fit.
+
+        Returns
+        -------
+        fitted : ndarray of shape (n_chains, n_samples, n_outputs)
+            Fitted values, with the dtype of the residual.
+        is_new : bool
+            Whether something has been fitted.
+        """
+        if not self.is_prepared:
+            raise NotPrepared("prepare must be called before fit_round")
+        n_chains, n_rows, _ = residual.shape
+        if n_rows != self._n_rows:
+            raise RequestRefused(f"residual has {n_rows} rows, not {self._n_rows}")
+        if folds is not None:
+            folds = self._checked_folds(folds)
+        if n_chains != (1 if folds is None else folds.n_chains):
+            raise RequestRefused("residual must have one chain per fold")
+        division = b"" if folds is None else _digest(folds.numbers)
+        if folds is not None and folds.stay:
+            if self._chains not in (None, division):
+                raise RequestRefused("folds of several chains must stay the same")
+            self._chains = division
+        asked = (number, seed, division, _digest(residual))
+        is_new = self._latest is None or self._latest[0] != asked
+        if is_new:
+            exact = residual.astype(np.float64, copy=False)
+            request = Request(0, number, seed, folds, exact)  # it is one participant
+            self.clock.start()
+            fitted = self._local.fit_round(request)
+            self._latest = asked, np.asarray(fitted, dtype=residual.dtype)
+        return self._latest[1], is_new
+
+    def drop(self, number):
+        """Forget the model that was fitted last, and the answer."""
+        del self.models[number]
+        self._latest = None
+
+    def _checked_folds(self, encoded):
+        """Return `Folds`; only with a single fold there may be rows without one."""
+        numbers = decode_folds(encoded)
+        if numbers.shape != (self._n_rows,) or not 0 <= numbers.max() < self._n_rows:
+            raise RequestRefused("folds must have one valid number per row")
+        self._limits.check("max_folds", int(numbers.max()) + 1, "folds")
+        folds = Folds(numbers)
+        if numbers.min() < (0 if folds.stay else NO_FOLD):
+            raise RequestRefused("folds must have one valid number per row")
+        if self._chains is None or self._chains != _digest(folds.numbers):
+            for chain in range(folds.n_chains):
+                self._check_enough(self._weights[folds.numbers != chain])
+        return folds
+
+    def predict(self, positions, present, numbers, coefficients, apart):
+        """Return the weighted sum of predictions of models, (n_samples, n_outputs).
+
+        Without coefficients, return the predictions of single models, (n_samples,
+        n_numbers, n_chains, n_outputs), with the mean of the chains unless they are wanted
+        apart. They are NaN for a number without a model; None if there is no model at all.
+        """
+        unknown = [number for number in numbers if number not in self.models]
+        if unknown or len(set(numbers)) < len(numbers):
+            raise RequestRefused(f"numbers repeat, or have no models: {unknown[:10]}")
+        self._local.present = present
+        self.clock.start()
+        if coefficients is not None:
+            total = self._local.predict(positions, numbers, coefficients.tolist())
+            return np.asarray(total) if np.ndim(total) else None
+        if apart:
+            known = self._local.predict_each(positions, numbers)
+        else:
+            means = {n: self._local.predict(positions, [n], [1.0]) for n in numbers}
+            known = {n: mean[None] for n, mean in means.items() if np.ndim(mean)}
+        if not known:
+            return None
+        none = np.full_like(next(iter(known.values())), np.nan)
+        each = np.stack([known.get(number, none) for number in numbers])
+        return np.moveaxis(each, 2, 0)
+
+    def release(self, n_requests):
+        """Forget the training rows, and the models of numbers from `n_requests` on."""
+        self._local.release(n_requests)
+        self._n_rows = self._chains = self._latest = self._weights = None
+
+
+def _digest(array):
+    return hashlib.sha256(np.ascontiguousarray(array).data).digest()
