@@ -1,5 +1,6 @@
 """The settings that operators write, and the command that reads them."""
 
+import re
 import sqlite3
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 
+from _processes import no_postgresql, postgresql
 from sklearn_gal.federated._cli import main
 from sklearn_gal.federated._config import (
     federation_settings,
@@ -63,6 +65,76 @@ def test_a_table_from_a_data_base(folder):
     service = service_from_config(write(folder, text))
     assert list(service._table.columns) == ["x"]
     assert len(service._table) == 15
+
+
+@pytest.fixture(scope="module")
+def claims():
+    """PostgreSQL on loopback with a table that the role gal_reader can read."""
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    pytest.importorskip("psycopg")
+    if reason := no_postgresql():
+        pytest.skip(reason)
+    with postgresql() as settings:
+        address = f"{settings['PGHOST']}:{settings['PGPORT']}/postgres"
+        owner = f"postgresql+psycopg://postgres:{settings['PGPASSWORD']}@{address}"
+        statements = (
+            "CREATE TABLE claims (patient char(20), cost numeric(12, 2), visits integer)",
+            "INSERT INTO claims VALUES ('007', 12.50, 3), ('Müller', 0, NULL)",
+            "CREATE ROLE gal_reader LOGIN PASSWORD 'p@ss:w/rd'",
+            "GRANT SELECT ON claims TO gal_reader",
+        )
+        engine = sqlalchemy.create_engine(owner)
+        with engine.begin() as connection:
+            for each in statements:
+                connection.execute(sqlalchemy.text(each))
+        engine.dispose()
+        yield f"postgresql+psycopg://gal_reader@{address}"
+
+
+def test_a_table_from_postgresql(folder, claims, monkeypatch):
+    query = "SELECT patient, cost::float8, visits FROM claims"
+    table = f'[table]\nurl = "{claims}"\nquery = "{query}"\n'
+    settings = SETTINGS.replace('"id"', '"patient"')
+    (folder / "db_password").write_text("p@ss:w/rd\n")
+    from_file = write(folder, settings + table + 'password_file = "db_password"\n')
+    service = service_from_config(from_file)
+    assert service._ids == ["007", "Müller"]
+    np.testing.assert_array_equal(service._table["cost"], [12.5, 0])
+    np.testing.assert_array_equal(service._table["visits"], [3, np.nan])
+    monkeypatch.setenv("SKLEARN_GAL_TABLE_PASSWORD", "p@ss:w/rd")
+    assert len(service_from_config(write(folder, settings + table))._table) == 2
+    monkeypatch.setenv("SKLEARN_GAL_TABLE_PASSWORD", "another")
+    with pytest.raises(ValueError, match="password authentication failed") as caught:
+        service_from_config(write(folder, settings + table))
+    assert "another" not in str(caught.value)
+    unknown = table.replace("FROM claims", "FROM bills")
+    with pytest.raises(ValueError, match='cannot be read: relation "bills" does not exist'):
+        service_from_config(
+            write(folder, settings + unknown + "password_file = 'db_password'")
+        )
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        (
+            "sqlite://me:hidden@/bank.db",
+            r"must not have a password, got sqlite://me:\*\*\*",
+        ),
+        ("sqlite:///bank.db?password=hidden", "must not have a password"),
+        ("bank.db", "must be SQLAlchemy's URL of a database"),
+        ("sqlite://there/bank.db", "must be SQLAlchemy's URL of a database"),
+        ("sqlite:///", "cannot be read: no such table: customers"),
+    ],
+)
+def test_a_database_that_cannot_be_read_is_one_clear_error(folder, capsys, url, message):
+    pytest.importorskip("sqlalchemy")
+    table = f'[table]\nurl = "{url}"\nquery = "SELECT id, x FROM customers"\n'
+    path = write(folder, SETTINGS + table)
+    assert main(["organization", "--config", str(path), "--check"]) == 2
+    error = capsys.readouterr().err
+    assert re.search(message, error)
+    assert "hidden" not in error
 
 
 def test_estimator_columns_and_limits(folder):

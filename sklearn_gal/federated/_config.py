@@ -7,6 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+from ._database import read_query
 from ._service import OrganizationService
 
 _ORGANIZATION = {
@@ -21,7 +22,7 @@ _ORGANIZATION = {
     "limits": dict,
 }
 _REQUIRED = ("name", "key", "table", "secret_file", "models")
-_TABLE = {"csv": str, "parquet": str, "url": str, "query": str}
+_TABLE = {"csv": str, "parquet": str, "url": str, "query": str, "password_file": str}
 _LIMITS = {"max_rows": int, "max_outputs": int, "max_bytes": int, "max_fits": int}
 _FEDERATION = {
     "name": str,
@@ -88,7 +89,7 @@ def organization_settings(path):
     check_names([settings["name"]])
     check_settings(f"[table] of {path}", settings["table"], _TABLE)
     check_settings(f"[limits] of {path}", settings.setdefault("limits", {}), _LIMITS)
-    sources = sorted(settings["table"])
+    sources = sorted(settings["table"].keys() - {"password_file"})
     if sources not in (["csv"], ["parquet"], ["query", "url"]):
         raise ValueError(
             f"[table] of {path} must have `csv`, or `parquet`, or `url` and `query`; got "
@@ -97,7 +98,7 @@ def organization_settings(path):
     for name in ("secret_file", "models", "kit"):
         if name in settings:
             settings[name] = path.parent / settings[name]
-    for name in ("csv", "parquet"):
+    for name in ("csv", "parquet", "password_file"):
         if name in settings["table"]:
             settings["table"][name] = path.parent / settings["table"][name]
     if "estimator" in settings:
@@ -135,7 +136,7 @@ def service_from_config(path):
     )
 
 
-def read_table(csv=None, parquet=None, url=None, query=None):
+def read_table(csv=None, parquet=None, url=None, query=None, password_file=None):
     """Read a table from a file or a database; numbers keep all their digits."""
     import pandas as pd
 
@@ -145,14 +146,7 @@ def read_table(csv=None, parquet=None, url=None, query=None):
         return pd.read_csv(csv, **({"float_precision": "round_trip"} if older else {}))
     if parquet is not None:
         return pd.read_parquet(parquet)
-    import sqlalchemy
-
-    engine = sqlalchemy.create_engine(url)
-    try:
-        with engine.connect() as connection:
-            return pd.read_sql_query(sqlalchemy.text(query), connection)
-    finally:
-        engine.dispose()
+    return read_query(url, query, password_file)
 
 
 def load_estimator(reference, folder):
