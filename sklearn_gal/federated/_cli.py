@@ -5,7 +5,7 @@ import secrets
 import sys
 
 from ._config import organization_settings, service_from_config
-from ._flare.command import add_commands, run_organization
+from ._flare.command import add_commands, check_organization, run_organization
 
 
 def main(arguments=None):
@@ -51,6 +51,9 @@ def _organization(options):
     settings = organization_settings(options.config)
     service_from_config(options.config)  # report bad settings now, not in the first fit
     if options.check:
+        kit = "kit" in settings
+        for sentence in check_organization(options.config, settings) if kit else ():
+            sys.stdout.write(f"{options.config}: {sentence}\n")
         sys.stdout.write(f"{options.config}: fine\n")
         return
     if "kit" not in settings:
