@@ -259,11 +259,21 @@ def server(kits):
         kill(process)
 
 
+def wait_for_log(kits):
+    """Return the log of the server once it has a line about certificates."""
+    path, deadline = kits.workspace("label_holder") / "log.txt", time.monotonic() + 60
+    while "sklearn-gal renew" not in path.read_text() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return path.read_text()
+
+
 def test_old_and_new_certificates_are_accepted_until_the_old_is_revoked(kits, server):
     old = kits.folder / "old"
     shutil.copytree(kits.workspace("bank"), old)
+    kits.set_dates("label_holder", -300, 10.5)
     server()
     assert "accepts this kit" in ask_label_holder(old)
+    assert "The certificate of 'localhost' ends on" in wait_for_log(kits)
     kits.run("renew", "bank")
     for site in (old, kits.workspace("bank")):
         assert "accepts this kit" in ask_label_holder(site)

@@ -5,7 +5,9 @@ import secrets
 import sys
 
 from ._config import organization_settings, service_from_config
+from ._environment import add_option
 from ._flare.command import add_commands, check_organization, run_organization
+from ._flare.monitoring import add_monitoring_options
 
 
 def main(arguments=None):
@@ -41,7 +43,8 @@ def _parser():
 
     add_commands(add_command)
     sub = add_command("organization", _organization, "answer a label holder's requests")
-    sub.add_argument("--config", required=True, help="TOML file: name, key, table, ...")
+    add_option(sub, "config", "TOML file: name, key, table, ...", required=True)
+    add_monitoring_options(sub)
     sub.add_argument("--check", action="store_true", help="check the settings and end")
     add_command("secret", _secret, "draw a secret to be shared")
     return parser
@@ -61,7 +64,7 @@ def _organization(options):
             f"{options.config} lacks the setting kit. Set it to the start-up kit of "
             f"{settings['name']!r}, which `sklearn-gal provision` makes."
         )
-    run_organization(options.config, settings)
+    run_organization(options.config, settings, options)
 
 
 def _secret(options):

@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 from ._database import read_query
+from ._environment import PREFIX, update_from_environment
 from ._service import OrganizationService
 
 _ORGANIZATION = {
@@ -35,8 +36,8 @@ _FEDERATION = {
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 
 
-def read_toml(path, types, required):
-    """Read and check the settings of a TOML file.
+def read_toml(path, types, required, update=None):
+    """Read and check the settings of a TOML file; `update` changes them before the check.
 
     Raises
     ------
@@ -48,6 +49,8 @@ def read_toml(path, types, required):
         settings = tomllib.loads(path.read_text())
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path} is not valid TOML: {error}.") from error
+    if update is not None:
+        update(settings)
     check_settings(path, settings, types, required)
     return settings
 
@@ -83,12 +86,15 @@ def check_names(names):
 
 
 def organization_settings(path):
-    """Read the settings of an organization; paths are relative to the settings file."""
+    """Read the settings of an organization; paths are relative to the settings file.
+
+    Environment variables win over the file.
+    """
     path = Path(path).resolve()
-    settings = read_toml(path, _ORGANIZATION, _REQUIRED)
+    settings = read_toml(path, _ORGANIZATION, _REQUIRED, _update_organization)
     check_names([settings["name"]])
     check_settings(f"[table] of {path}", settings["table"], _TABLE)
-    check_settings(f"[limits] of {path}", settings.setdefault("limits", {}), _LIMITS)
+    check_settings(f"[limits] of {path}", settings["limits"], _LIMITS)
     sources = sorted(settings["table"].keys() - {"password_file"})
     if sources not in (["csv"], ["parquet"], ["query", "url"]):
         raise ValueError(
@@ -104,6 +110,15 @@ def organization_settings(path):
     if "estimator" in settings:
         settings["estimator"] = load_estimator(settings["estimator"], path.parent)
     return settings
+
+
+def _update_organization(settings):
+    """Set what environment variables say of an organization."""
+    update_from_environment(settings, _ORGANIZATION)
+    for name, types in (("table", _TABLE), ("limits", _LIMITS)):
+        part = settings.setdefault(name, {})
+        if isinstance(part, dict):
+            update_from_environment(part, types, f"{PREFIX}{name.upper()}_")
 
 
 def service_from_config(path):

@@ -6,6 +6,7 @@ import logging
 import socket
 import ssl
 import threading
+import time
 import warnings
 from pathlib import Path
 
@@ -15,6 +16,8 @@ log = logging.getLogger("sklearn_gal.federated")
 WARN_DAYS = 30
 REVOKED = "revoked.pem"
 _DAY = 24 * 3600
+# Seconds that FLARE's programs need until they write logs.
+_LOGS_ARE_SET_UP = 10
 _RENEWAL = (
     "Renew it by `sklearn-gal renew` where the kits are made, put the new kit in place and "
     "start again"
@@ -139,26 +142,50 @@ def warn_of_ends(kit, ends):
         warnings.warn(sentence, UserWarning, stacklevel=3)
 
 
-def watch_certificates(*workspaces):
-    """Check now, and once a day in a thread that logs warnings and errors."""
-    for sentence in check_certificates(*workspaces):
-        log.warning(sentence)
+def watch_certificates(*workspaces, ends=None):
+    """Check the certificates of workspaces, and go on to do so in a thread that logs.
+
+    Parameters
+    ----------
+    *workspaces : path-like
+        Workspaces of this host.
+    ends : dict of str to str, default=None
+        For each other party, the time at which its certificate ends.
+
+    Raises
+    ------
+    CertificateError
+        If a certificate of this host has ended, or is not valid yet.
+    """
+    check_certificates(*workspaces)
 
     def watch():
-        while not pause.wait(_DAY):
-            log_ends(*workspaces)
+        time.sleep(_LOGS_ARE_SET_UP)
+        while True:
+            log_ends(*workspaces, ends=ends)
+            time.sleep(_DAY)
 
-    pause = threading.Event()
     threading.Thread(target=watch, name="certificates", daemon=True).start()
 
 
-def log_ends(*workspaces):
+def log_ends(*workspaces, ends=None):
     """Log warnings and errors about the dates of certificates."""
     try:
-        for sentence in check_certificates(*workspaces):
+        for sentence in check_certificates(*workspaces) + check_ends(ends or {}):
             log.warning(sentence)
     except CertificateError as error:
         log.error(str(error))
+
+
+def label_holder_address(workspace):
+    """Return host and port of the label holder's server, as a workspace has them."""
+    for name in ("fed_client.json", "fed_server.json"):
+        path = Path(workspace) / "startup" / name
+        if path.exists():
+            (server,) = json.loads(path.read_text())["servers"]
+            host, _, port = server["service"]["target"].rpartition(":")
+            return host, int(port)
+    raise ValueError(f"{workspace} is not in a start-up kit.")
 
 
 def ask_label_holder(site, timeout=5.0):
@@ -177,14 +204,13 @@ def ask_label_holder(site, timeout=5.0):
         Whether the server can be reached and accepts the certificate, and if not, why.
     """
     startup = site / "startup"
-    client = json.loads((startup / "fed_client.json").read_text())
-    target = client["servers"][0]["service"]["target"]
-    host, _, port = target.rpartition(":")
+    host, port = label_holder_address(site)
+    target = f"{host}:{port}"
     context = ssl.create_default_context(cafile=str(startup / "rootCA.pem"))
     context.check_hostname = False  # the authority signs for this federation only
     context.load_cert_chain(startup / "client.crt", startup / "client.key")
     try:
-        with socket.create_connection((host, int(port)), timeout) as plain:
+        with socket.create_connection((host, port), timeout) as plain:
             with context.wrap_socket(plain) as connection:
                 connection.settimeout(1)
                 try:

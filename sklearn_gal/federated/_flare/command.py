@@ -1,7 +1,6 @@
 """The commands that need FLARE: they make start-up kits and run FLARE's programs."""
 
 import json
-import logging
 import os
 import runpy
 import socket
@@ -9,17 +8,17 @@ import sys
 from pathlib import Path
 
 from .._config import federation_settings, read_federation
+from .._environment import add_option
 from .certificates import (
     ask_label_holder,
     check_certificates,
-    check_ends,
+    label_holder_address,
     refuse_revoked,
     watch_certificates,
 )
 from .jobs import CONFIG_VARIABLE, RELAYS_VARIABLE
+from .monitoring import add_monitoring_options, start_monitoring
 from .provision import LABEL_HOLDER, provision, restrict_server, restrict_site, revoke
-
-log = logging.getLogger("sklearn_gal.federated")
 
 _WILDCARDS = ("", "0", "0.0.0.0", "::")
 
@@ -46,7 +45,8 @@ def add_commands(add_command):
     sub = add_kit_command("revoke-kit", _revoke_kit, "refuse a kit from now on")
     sub.add_argument("name", help="name of the organization")
     sub = add_command("label-holder", _label_holder, "run the label holder's FLARE server")
-    sub.add_argument("--kit", required=True, help="the label holder's start-up kit")
+    add_option(sub, "kit", "the label holder's start-up kit", required=True)
+    add_monitoring_options(sub)
 
 
 def _provision(options):
@@ -92,9 +92,9 @@ def _label_holder(options):
 
     kit = Path(options.kit).resolve()
     federation = read_federation(kit)
-    watch_certificates(kit / "server", kit / "admin")
-    for sentence in check_ends(federation.get("certificates_end", {})):
-        log.warning(sentence)
+    watch_certificates(
+        kit / "server", kit / "admin", ends=federation.get("certificates_end", {})
+    )
     refuse_revoked(kit / "server")
     restrict_server(kit / "server", len(federation["organizations"]))
     relays = kit / "relays"
@@ -103,10 +103,12 @@ def _label_holder(options):
         stale.unlink()
     os.environ[RELAYS_VARIABLE] = str(relays)
     listen_only_on(federation["listen"])
+    _, port = label_holder_address(kit / "server")
+    start_monitoring(options, kit / "server", "server", port)
     _run_flare("server", kit / "server", [])
 
 
-def run_organization(config, settings):
+def run_organization(config, settings, options):
     """Run FLARE's client, which starts the processes that answer for an organization.
 
     Parameters
@@ -115,6 +117,8 @@ def run_organization(config, settings):
         TOML file with the settings of the organization.
     settings : dict
         Its settings, which must include `kit`.
+    options : Namespace
+        Options of the command, see `add_monitoring_options`.
 
     Raises
     ------
@@ -127,6 +131,8 @@ def run_organization(config, settings):
     watch_certificates(site)
     restrict_site(site)
     os.environ[CONFIG_VARIABLE] = str(Path(config).resolve())
+    _, port = label_holder_address(site)
+    start_monitoring(options, site, "client", port)
     _run_flare("client", site, [f"uid={settings['name']}"])
 
 
@@ -135,8 +141,10 @@ def check_organization(config, settings):
 
     Parameters
     ----------
-    config, settings
-        As those of `run_organization`.
+    config : path-like
+        TOML file with the settings of the organization.
+    settings : dict
+        Its settings, which must include `kit`.
 
     Returns
     -------
