@@ -64,7 +64,7 @@ def postgresql():
         if account:
             for path in (folder, folder / "password"):
                 shutil.chown(path, "postgres", "postgres")
-        settings = ["-A", "scram-sha-256", "-U", "postgres", "-E", "UTF8"]
+        settings = ["-A", "scram-sha-256", "-U", "postgres", "-E", "UTF8", "--locale=C"]
         settings += ["--pwfile", folder / "password", "-D", folder / "data", "--no-sync"]
         run = {"cwd": folder, "stdin": subprocess.DEVNULL, **account}
         subprocess.run(

@@ -1,9 +1,10 @@
 """Settings from environment variables, which win over those of files."""
 
 import os
+from collections.abc import Callable
 
 PREFIX = "SKLEARN_GAL_"
-_READERS = {
+_READERS: dict[type, Callable[[str], object]] = {
     str: str,
     int: int,
     float: float,
