@@ -274,6 +274,12 @@ def test_old_and_new_certificates_are_accepted_until_the_old_is_revoked(kits, se
     server()
     assert "accepts this kit" in ask_label_holder(old)
     assert "The certificate of 'localhost' ends on" in wait_for_log(kits)
+    stranger = kits.folder / "stranger"
+    stranger.mkdir()
+    other = Kits(stranger, kits.port)
+    other.run("provision")
+    assert "server at localhost" in (answer := ask_label_holder(other.workspace("bank")))
+    assert "is not accepted: " in answer
     kits.run("renew", "bank")
     for site in (old, kits.workspace("bank")):
         assert "accepts this kit" in ask_label_holder(site)
