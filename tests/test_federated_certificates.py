@@ -29,7 +29,9 @@ from sklearn_gal.federated._flare import certificates
 from sklearn_gal.federated._flare.certificates import (
     ask_label_holder,
     check_certificates,
+    label_holder_address,
     log_ends,
+    name_of,
     warn_of_ends,
 )
 from sklearn_gal.federated._flare.channel import FlareChannel
@@ -49,8 +51,9 @@ csv = "bank.csv"
 class Kits:
     """A folder with the kits of a federation."""
 
-    def __init__(self, folder, port):
-        self.folder, self.port = folder, port
+    def __init__(self, folder, ports):
+        self.folder, (self.port, self.admin_port) = folder, ports
+        self.host, self.listen = "localhost", "127.0.0.1"
         self.out = folder / "kits"
         pd.DataFrame({"id": range(9), "x": range(9)}).to_csv(folder / "bank.csv")
         (folder / "bank.toml").write_text(SETTINGS)
@@ -58,8 +61,8 @@ class Kits:
     def write_settings(self, organizations=("bank", "shop")):
         config = self.folder / "federation.toml"
         config.write_text(
-            f'host = "localhost"\nlisten = "127.0.0.1"\nport = {self.port}\n'
-            f"admin_port = {self.port + 1}\norganizations = {json.dumps(organizations)}\n"
+            f'host = "{self.host}"\nlisten = "{self.listen}"\nport = {self.port}\n'
+            f"admin_port = {self.admin_port}\norganizations = {json.dumps(organizations)}\n"
         )
         return config
 
@@ -103,7 +106,7 @@ class Kits:
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory):
-    kits = Kits(tmp_path_factory.mktemp("template"), free_ports(1)[0])
+    kits = Kits(tmp_path_factory.mktemp("template"), free_ports(2))
     kits.run("provision")
     return kits
 
@@ -111,7 +114,7 @@ def template(tmp_path_factory):
 @pytest.fixture
 def kits(template, tmp_path):
     shutil.copytree(template.out, tmp_path / "kits")
-    return Kits(tmp_path, template.port)
+    return Kits(tmp_path, (template.port, template.admin_port))
 
 
 def test_the_authority_outlasts_the_certificates(kits):
@@ -209,7 +212,7 @@ def test_kits_that_are_deleted_are_made_again_and_need_not_be_sent(kits):
 
 def test_a_changed_port_changes_all_kits(kits):
     before = kits.certificate("bank")
-    kits.port += 2
+    (kits.port,) = free_ports(1)
     assert set(kits.run("provision").values()) == {"changed"}
     client = kits.workspace("bank") / "startup" / "fed_client.json"
     service = json.loads(client.read_text())["servers"][0]["service"]
@@ -220,6 +223,31 @@ def test_a_changed_port_changes_all_kits(kits):
     assert server["servers"][0]["service"]["target"] == f"localhost:{kits.port}"
     assert server["servers"][0]["admin_host"] == "127.0.0.1"
     assert kits.certificate("bank") == before
+
+
+def test_a_changed_host_changes_all_kits(kits):
+    before = kits.certificate("label_holder")
+    kits.host = "gal.hospital.example"
+    assert set(kits.run("provision").values()) == {"changed"}
+    assert name_of(kits.certificate("label_holder")) == kits.host
+    assert kits.certificate("label_holder") != before
+    for site in (kits.workspace("bank"), kits.workspace("shop")):
+        assert label_holder_address(site) == (kits.host, kits.port)
+
+
+@pytest.mark.parametrize("which", ["port", "admin_port"])
+def test_a_port_in_use_is_one_clear_error(kits, capsys, which):
+    port = getattr(kits, which)
+    with socket.create_server(("127.0.0.1", port)):
+        assert main(["label-holder", "--kit", str(kits.out / "label_holder")]) == 2
+    assert f"cannot listen on port {port} of 127.0.0.1: Address" in capsys.readouterr().err
+
+
+def test_an_address_of_another_host_is_one_clear_error(kits, capsys):
+    kits.listen = "192.0.2.7"
+    assert kits.run("provision")["label_holder"] == "changed"
+    assert main(["label-holder", "--kit", str(kits.out / "label_holder")]) == 2
+    assert "cannot listen on port" in capsys.readouterr().err
 
 
 def test_what_the_authority_has_can_be_read_by_its_owner_only(kits):
@@ -276,7 +304,7 @@ def test_old_and_new_certificates_are_accepted_until_the_old_is_revoked(kits, se
     assert "The certificate of 'localhost' ends on" in wait_for_log(kits)
     stranger = kits.folder / "stranger"
     stranger.mkdir()
-    other = Kits(stranger, kits.port)
+    other = Kits(stranger, (kits.port, kits.admin_port))
     other.run("provision")
     assert "server at localhost" in (answer := ask_label_holder(other.workspace("bank")))
     assert "is not accepted: " in answer

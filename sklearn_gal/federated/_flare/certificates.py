@@ -177,15 +177,11 @@ def log_ends(*workspaces, ends=None):
         log.error(str(error))
 
 
-def label_holder_address(workspace):
-    """Return host and port of the label holder's server, as a workspace has them."""
-    for name in ("fed_client.json", "fed_server.json"):
-        path = Path(workspace) / "startup" / name
-        if path.exists():
-            (server,) = json.loads(path.read_text())["servers"]
-            host, _, port = server["service"]["target"].rpartition(":")
-            return host, int(port)
-    raise ValueError(f"{workspace} is not in a start-up kit.")
+def label_holder_address(site):
+    """Return host and port of the server, as the kit of an organization has them."""
+    client = json.loads((Path(site) / "startup" / "fed_client.json").read_text())
+    host, _, port = client["servers"][0]["service"]["target"].rpartition(":")
+    return host, int(port)
 
 
 def ask_label_holder(site, timeout=5.0):

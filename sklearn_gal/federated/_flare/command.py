@@ -17,7 +17,7 @@ from .certificates import (
     watch_certificates,
 )
 from .jobs import CONFIG_VARIABLE, RELAYS_VARIABLE
-from .monitoring import add_monitoring_options, start_monitoring
+from .monitoring import LOOPBACK, add_monitoring_options, start_monitoring
 from .provision import LABEL_HOLDER, provision, restrict_server, restrict_site, revoke
 
 _WILDCARDS = ("", "0", "0.0.0.0", "::")
@@ -102,9 +102,9 @@ def _label_holder(options):
     for stale in relays.glob("*.json"):
         stale.unlink()
     os.environ[RELAYS_VARIABLE] = str(relays)
+    check_ports(federation["listen"], federation["port"], federation["admin_port"])
     listen_only_on(federation["listen"])
-    _, port = label_holder_address(kit / "server")
-    start_monitoring(options, kit / "server", "server", port)
+    start_monitoring(options, kit / "server", "server", federation["port"])
     _run_flare("server", kit / "server", [])
 
 
@@ -193,6 +193,19 @@ def _run_flare(role, workspace, settings):
     sys.argv = [module, "-m", str(workspace), "-s", f"fed_{role}.json"]
     sys.argv += ["--set", "secure_train=true", "config_folder=config", *settings]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def check_ports(address, port, admin_port):
+    """Raise an error if the server cannot listen on its two ports."""
+    for host, each in ((address, port), (LOOPBACK, admin_port)):
+        try:
+            socket.create_server((host, each)).close()
+        except OSError as error:
+            raise ValueError(
+                f"The server cannot listen on port {each} of {host}: {error.strerror}. End "
+                "the process that uses the port, or correct listen, port and admin_port of "
+                "the federation's settings and run `sklearn-gal provision` again."
+            ) from error
 
 
 def listen_only_on(address):
