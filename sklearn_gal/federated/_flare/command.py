@@ -82,8 +82,8 @@ def _report(kits):
         )
     if send:
         sys.stdout.write(
-            f"Send the kits of {', '.join(send)} to their owners, who put them in the "
-            "place of old ones and start again.\n"
+            f"Send the kits of {', '.join(send)} to their owners, who replace the old "
+            "kits and start again.\n"
         )
 
 

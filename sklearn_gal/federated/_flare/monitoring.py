@@ -1,4 +1,4 @@
-"""What a host tells those who run it: logs as JSON lines, and whether it is healthy."""
+"""What a host tells its operators: logs as JSON lines, and whether it is healthy."""
 
 import argparse
 import json
