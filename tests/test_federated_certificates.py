@@ -241,14 +241,14 @@ def test_a_changed_host_changes_all_kits(kits):
 def test_a_port_in_use_is_one_clear_error(kits, capsys, which):
     port = getattr(kits, which)
     with socket.create_server(("127.0.0.1", port)):
-        assert main(["label-holder", "--kit", str(kits.out / "label_holder")]) == 2
+        assert main(["label-holder", "--kit", str(kits.out / "label_holder")]) == 75
     assert f"cannot listen on port {port} of 127.0.0.1: Address" in capsys.readouterr().err
 
 
 def test_an_address_of_another_host_is_one_clear_error(kits, capsys):
     kits.listen = "192.0.2.7"
     assert kits.run("provision")["label_holder"] == "changed"
-    assert main(["label-holder", "--kit", str(kits.out / "label_holder")]) == 2
+    assert main(["label-holder", "--kit", str(kits.out / "label_holder")]) == 75
     assert "cannot listen on port" in capsys.readouterr().err
 
 

@@ -5,7 +5,7 @@ import secrets
 import sys
 
 from ._config import organization_settings, service_from_config
-from ._environment import add_option
+from ._environment import Unavailable, add_option
 from ._flare.command import add_commands, check_organization, run_organization
 from ._flare.monitoring import add_monitoring_options
 
@@ -21,14 +21,15 @@ def main(arguments=None):
     Returns
     -------
     status : int
-        Exit status: 0, or 2 if a setting is invalid.
+        Exit status: 0; 2 if a setting is invalid or a certificate has ended; 75 if
+        something is not available now, so that it makes sense to try again.
     """
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
     except (ValueError, OSError, ImportError) as error:
         sys.stderr.write(f"sklearn-gal: {error}\n")
-        return 2
+        return 75 if isinstance(error, Unavailable) else 2
     return 0
 
 

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from ._environment import Unavailable
+
 PASSWORD_VARIABLE = "SKLEARN_GAL_TABLE_PASSWORD"
 
 
@@ -26,7 +28,9 @@ def read_query(url, query, password_file=None):
     Raises
     ------
     ValueError
-        If the URL is invalid or has a password, or the database cannot be read.
+        If the URL is invalid or has a password.
+    Unavailable
+        If the database cannot be read.
     ImportError
         If SQLAlchemy or the driver of the database is not installed.
     """
@@ -53,7 +57,7 @@ def read_query(url, query, password_file=None):
     except (SQLAlchemyError, pd.errors.DatabaseError) as error:
         cause = error if isinstance(error, SQLAlchemyError) else error.__cause__
         cause = str(getattr(cause, "orig", cause)).strip()
-        raise ValueError(
+        raise Unavailable(
             f"The database {url} cannot be read: {cause}. Check url, query and password of "
             "[table], and that the database runs."
         ) from error

@@ -1,9 +1,15 @@
-"""Settings from environment variables, which win over those of files."""
+"""The environment of a process: settings in its variables, and what it needs to run."""
 
 import os
 from collections.abc import Callable
 
 PREFIX = "SKLEARN_GAL_"
+
+
+class Unavailable(OSError):
+    """What a process needs is not there now, and may come without other settings."""
+
+
 _READERS: dict[type, Callable[[str], object]] = {
     str: str,
     int: int,

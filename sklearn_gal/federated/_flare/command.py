@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from .._config import federation_settings, read_federation
-from .._environment import add_option
+from .._environment import Unavailable, add_option
 from .certificates import (
     ask_label_holder,
     check_certificates,
@@ -201,7 +201,7 @@ def check_ports(address, port, admin_port):
         try:
             socket.create_server((host, each)).close()
         except OSError as error:
-            raise ValueError(
+            raise Unavailable(
                 f"The server cannot listen on port {each} of {host}: {error.strerror}. End "
                 "the process that uses the port, or correct listen, port and admin_port of "
                 "the federation's settings and run `sklearn-gal provision` again."
