@@ -9,7 +9,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from _processes import no_postgresql, postgresql
-from sklearn_gal.federated import _wire
+from sklearn_gal.federated import Federation, LocalChannel, OrganizationError
 from sklearn_gal.federated._cli import main
 from sklearn_gal.federated._config import (
     federation_settings,
@@ -17,7 +17,6 @@ from sklearn_gal.federated._config import (
     read_federation,
     service_from_config,
 )
-from sklearn_gal.federated._keys import digests
 
 CSV = "[table]\ncsv = 'bank.csv'\n"
 SETTINGS = """
@@ -162,19 +161,15 @@ def test_each_label_holder_has_separate_settings_and_rights(folder):
     other = service_from_config(
         write(folder, other + "columns = ['x']\n" + CSV + "[limits]\nmax_rows = 5\n")
     )
-    fit_id = "0" * 32
 
-    def prepare(service, secret, n_rows):
-        fields = {"fit_id": fit_id, "abstain": False}
-        fields["row_ids"] = digests(np.arange(n_rows), secret, fit_id)
-        name, reply = _wire.decode(service.answer(_wire.encode("prepare", fields)))
-        return reply["present"].all() if name == "ok" else reply["type"]
+    def overlap(service, secret, n_rows):
+        federation = Federation(LocalChannel([service]), secret)
+        return federation.overlap(np.arange(n_rows))["bank"]
 
-    first, second = b"0123456789abcdef", b"fedcba9876543210"
-    assert prepare(one, first, 9)
-    assert prepare(other, second, 5)
-    assert not prepare(other, first, 5)
-    assert prepare(other, second, 9) == "RequestRefused"
+    assert overlap(one, "0123456789abcdef", 9).all()
+    assert overlap(other, "fedcba9876543210", 5).all()
+    with pytest.raises(OrganizationError):
+        overlap(other, "fedcba9876543210", 9)
     assert list(one._table.columns) == ["x", "y"]
     assert list(other._table.columns) == ["x"]
 

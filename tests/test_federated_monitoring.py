@@ -53,8 +53,8 @@ def test_environment_variables_win_over_the_settings(folder, monkeypatch):
     assert service.name == "shop"
     assert list(service._table.columns) == ["y", "x"]
     assert len(service._table) == 1
-    assert service.max_rows == 11
     settings = organization_settings(folder / "bank.toml")
+    assert settings["limits"]["max_rows"] == 11
     assert settings["kit"] == folder / "kits" / "bank"
     monkeypatch.setenv("SKLEARN_GAL_LIMITS_MAX_ROWS", "many")
     with pytest.raises(ValueError, match="MAX_ROWS must be of type int, got 'many'"):
