@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 
 from sklearn_gal.federated._flare import certificates
 from sklearn_gal.federated._flare.certificates import (
+    CertificateError,
     ask_label_holder,
     check_certificates,
     label_holder_address,
@@ -88,10 +89,24 @@ class Kits:
 
     def set_dates(self, name, begin, end):
         """Give the certificate of a kit other dates, in days from now."""
+        (path,) = self.workspace(name).glob("startup/*.crt")
+        path.write_bytes(self.with_dates(self.certificate(name), begin, end))
+
+    def set_dates_of_the_authority(self, begin, end):
+        (state,) = self.out.glob("authority/*/state/cert.json")
+        content = json.loads(state.read_text())
+        old = certificates.read_certificate(content["root_cert"].encode())
+        new = self.with_dates(old, begin, end)
+        state.write_text(json.dumps(content | {"root_cert": new.decode()}))
+        for path in self.out.glob("*/*/startup/rootCA.pem"):
+            path.write_bytes(new)
+
+    def with_dates(self, old, begin, end):
+        """Return a certificate with other dates, in PEM."""
         (state,) = self.out.glob("authority/*/state/cert.json")
         key = json.loads(state.read_text())["root_pri_key"].encode()
         key = serialization.load_pem_private_key(key, password=None)
-        old, now = self.certificate(name), datetime.datetime.now(datetime.UTC)
+        now = datetime.datetime.now(datetime.UTC)
         new = x509.CertificateBuilder(
             old.issuer,
             old.subject,
@@ -101,8 +116,7 @@ class Kits:
             now + datetime.timedelta(days=end),
             list(old.extensions),
         ).sign(key, hashes.SHA256())
-        (path,) = self.workspace(name).glob("startup/*.crt")
-        path.write_bytes(new.public_bytes(serialization.Encoding.PEM))
+        return new.public_bytes(serialization.Encoding.PEM)
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +187,20 @@ def test_certificates_out_of_date_are_one_clear_error(kits, capsys, caplog, date
     with caplog.at_level(logging.ERROR):
         log_ends(kits.workspace("bank"))
     assert re.search(message, caplog.messages[0])
+
+
+def test_the_end_of_the_authority_needs_new_kits(kits, capsys):
+    kits.set_dates_of_the_authority(-3640, 10.5)
+    (sentence,) = check_certificates(kits.workspace("bank"))
+    assert "in 10 days. It is the authority's" in sentence
+    assert "kits for all parties in a new folder" in sentence
+    kits.set_dates_of_the_authority(-3690, -40)
+    with pytest.raises(CertificateError, match=r"ended on .* It is the authority's"):
+        check_certificates(kits.workspace("bank"))
+    config = str(kits.write_settings())
+    for command in ("provision", "renew"):
+        assert main([command, "--config", config, "--out", str(kits.out)]) == 2
+        assert "kits for all parties in a new folder" in capsys.readouterr().err
 
 
 def test_the_data_scientist_is_warned_of_certificates_of_organizations(kits):

@@ -22,6 +22,10 @@ _RENEWAL = (
     "Renew it by `sklearn-gal renew` where the kits are made, put the new kit in place and "
     "start again"
 )
+_NEW_KITS = (
+    "It is the authority's, which signs all others: make kits for all parties in a new "
+    "folder, put them in place and start again"
+)
 
 
 class CertificateError(ConnectionError):
@@ -73,13 +77,28 @@ def check_certificates(*workspaces):
     CertificateError
         If a certificate has ended, or is not valid yet.
     """
-    sentences = {}
-    for workspace in workspaces:
-        for each in certificates(workspace):
-            sentences[each.serial_number] = _soon_or_error(
-                name_of(each), each.not_valid_before_utc, each.not_valid_after_utc
-            )
-    return [sentence for sentence in sentences.values() if sentence]
+    found = {
+        each.serial_number: check_dates(each)
+        for workspace in workspaces
+        for each in certificates(workspace)
+    }
+    return [sentence for sentence in found.values() if sentence]
+
+
+def check_dates(certificate):
+    """Return a sentence if a certificate ends within 30 days, else an empty text.
+
+    Raises
+    ------
+    CertificateError
+        If it has ended, or is not valid yet.
+    """
+    return _soon_or_error(
+        name_of(certificate),
+        certificate.not_valid_before_utc,
+        certificate.not_valid_after_utc,
+        _NEW_KITS if certificate.issuer == certificate.subject else _RENEWAL,
+    )
 
 
 def check_ends(ends):
@@ -101,13 +120,13 @@ def check_ends(ends):
     return [sentence for sentence in sentences if sentence]
 
 
-def _soon_or_error(name, begin, end):
+def _soon_or_error(name, begin, end, remedy=_RENEWAL):
     """Return a warning if a certificate ends soon, else an empty text."""
     now = datetime.datetime.now(datetime.UTC)
     if now >= end:
         raise CertificateError(
             f"The certificate of {name!r} ended on {end:%Y-%m-%d}, and other hosts refuse "
-            f"it. {_RENEWAL}."
+            f"it. {remedy}."
         )
     if now < begin:
         raise CertificateError(
@@ -118,7 +137,7 @@ def _soon_or_error(name, begin, end):
     if days >= WARN_DAYS:
         return ""
     return (
-        f"The certificate of {name!r} ends on {end:%Y-%m-%d}, in {days} days. {_RENEWAL} "
+        f"The certificate of {name!r} ends on {end:%Y-%m-%d}, in {days} days. {remedy} "
         "before that day. Until then the old and the new certificate are valid."
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .._config import check_names, federation_settings
-from .certificates import REVOKED, read_certificate, revocation_list
+from .certificates import REVOKED, check_dates, read_certificate, revocation_list
 from .jobs import ALLOWED_CLASSES
 
 LABEL_HOLDER = "label_holder"
@@ -74,6 +74,8 @@ def provision(config, folder, renew=()):
     ------
     ValueError
         If a setting is invalid.
+    CertificateError
+        If the certificate of the authority has ended.
     """
     settings = federation_settings(config)
     folder = Path(folder).resolve()
@@ -86,6 +88,7 @@ def provision(config, folder, renew=()):
             f"among these and {LABEL_HOLDER!r}."
         )
     authority = Authority(folder / "authority", settings["name"])
+    authority.check()
     for name in renew:
         authority.forget(*_subjects(settings, name))
     made = _make_workspaces(settings, authority)
@@ -171,12 +174,22 @@ class Authority:
             if isinstance(content, dict)
         }
 
+    def root(self):
+        """Return the certificate of the authority, or None if there is none yet."""
+        state = self._read(self._state)
+        return read_certificate(state["root_cert"].encode()) if state else None
+
+    def check(self):
+        """Raise an error if the certificate of the authority has ended."""
+        root = self.root()
+        if root is not None:
+            check_dates(root)
+
     def valid_days(self):
         """Return for how many days the certificate of the authority is made."""
-        state = self._read(self._state)
-        if "root_cert" not in state:
+        root = self.root()
+        if root is None:
             return AUTHORITY_DAYS
-        root = read_certificate(state["root_cert"].encode())
         return (root.not_valid_after_utc - root.not_valid_before_utc).days
 
     def forget(self, *subjects):
