@@ -70,14 +70,20 @@ def tests(session, scikit_learn):
 
 @nox.session
 def federated(session):
-    """The tests between processes over NVIDIA FLARE, and the example; loopback only."""
-    session.install(".[test,federated]")
+    """The tests between processes over NVIDIA FLARE, and the example; loopback only.
+
+    Those with PostgreSQL are skipped where its programs are not installed.
+    """
+    session.install(".[test,federated,postgresql]")
     tests = (
         "tests/test_federated_flare.py",
+        "tests/test_federated_certificates.py",
+        "tests/test_federated_monitoring.py",
         "tests/test_federated_config.py",
         "tests/test_federated_service.py",
+        "tests/test_operators_page.py",
     )
-    session.run("python", "-m", "pytest", "-q", "-n", "0", *tests, env=ONE_THREAD)
+    session.run("python", "-m", "pytest", "-q", "-n", "0", "-rs", *tests, env=ONE_THREAD)
     session.run("python", "examples/federated/three_hospitals.py", env=ONE_THREAD)
 
 

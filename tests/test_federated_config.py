@@ -1,5 +1,6 @@
 """The settings that operators write, and the command that reads them."""
 
+import re
 import sqlite3
 from dataclasses import fields
 from itertools import takewhile
@@ -10,6 +11,8 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 
+from _processes import no_postgresql, postgresql
+from sklearn_gal.federated import Federation, LocalChannel, OrganizationError
 from sklearn_gal.federated._cli import main
 from sklearn_gal.federated._config import (
     federation_settings,
@@ -70,6 +73,79 @@ def test_a_table_from_a_data_base(folder):
     assert len(service._table) == 15
 
 
+@pytest.fixture(scope="module")
+def claims():
+    """PostgreSQL on loopback with a table that the role gal_reader can read."""
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    pytest.importorskip("psycopg")
+    if reason := no_postgresql():
+        pytest.skip(reason)
+    with postgresql() as settings:
+        address = f"{settings['PGHOST']}:{settings['PGPORT']}/postgres"
+        owner = f"postgresql+psycopg://postgres:{settings['PGPASSWORD']}@{address}"
+        statements = (
+            "CREATE TABLE claims (patient char(20), cost numeric(12, 2), visits integer)",
+            "INSERT INTO claims VALUES ('007', 12.50, 3), ('Müller', 0, NULL)",
+            "CREATE ROLE gal_reader LOGIN PASSWORD 'p@ss:w/rd'",
+            "GRANT SELECT ON claims TO gal_reader",
+        )
+        engine = sqlalchemy.create_engine(owner)
+        with engine.begin() as connection:
+            for each in statements:
+                connection.execute(sqlalchemy.text(each))
+        engine.dispose()
+        yield f"postgresql+psycopg://gal_reader@{address}"
+
+
+def test_a_table_from_postgresql(folder, claims, monkeypatch):
+    query = "SELECT patient, cost::float8, visits FROM claims"
+    table = f'[table]\nurl = "{claims}"\nquery = "{query}"\n'
+    settings = SETTINGS.replace('"id"', '"patient"')
+    (folder / "db_password").write_text("p@ss:w/rd\n")
+    from_file = write(folder, settings + table + 'password_file = "db_password"\n')
+    service = service_from_config(from_file)
+    assert service._ids == ["007", "Müller"]
+    np.testing.assert_array_equal(service._table["cost"], [12.5, 0])
+    np.testing.assert_array_equal(service._table["visits"], [3, np.nan])
+    monkeypatch.setenv("SKLEARN_GAL_TABLE_PASSWORD", "p@ss:w/rd")
+    assert len(service_from_config(write(folder, settings + table))._table) == 2
+    monkeypatch.setenv("SKLEARN_GAL_TABLE_PASSWORD", "another")
+    with pytest.raises(OSError, match="password authentication failed") as caught:
+        service_from_config(write(folder, settings + table))
+    assert "another" not in str(caught.value)
+    unknown = table.replace("FROM claims", "FROM bills")
+    with pytest.raises(OSError, match='cannot be read: relation "bills" does not exist'):
+        service_from_config(
+            write(folder, settings + unknown + "password_file = 'db_password'")
+        )
+
+
+@pytest.mark.parametrize(
+    ("url", "status", "message"),
+    [
+        (
+            "sqlite://me:hidden@/bank.db",
+            *(2, r"must not have a password, got sqlite://me:\*\*\*"),
+        ),
+        ("sqlite:///bank.db?password=hidden", 2, "must not have a password"),
+        ("bank.db", 2, "must be SQLAlchemy's URL of a database"),
+        ("sqlite://there/bank.db", 2, "must be SQLAlchemy's URL of a database"),
+        ("sqlite:///", 75, "cannot be read: no such table: customers"),
+    ],
+)
+def test_a_database_that_cannot_be_read_is_one_clear_error(
+    folder, capsys, url, status, message
+):
+    pytest.importorskip("sqlalchemy")
+    table = f'[table]\nurl = "{url}"\nquery = "SELECT id, x FROM customers"\n'
+    path = write(folder, SETTINGS + table)
+    # only a database that may be there later is worth another start
+    assert main(["organization", "--config", str(path), "--check"]) == status
+    error = capsys.readouterr().err
+    assert re.search(message, error)
+    assert "hidden" not in error
+
+
 def test_ids_in_a_file_keep_their_zeros(folder):
     lines = ["id,x", "0012345,1", "NA,2", "7,3", "1e3,4"]
     (folder / "bank.csv").write_text("\n".join(lines))
@@ -114,6 +190,26 @@ def test_estimator_columns_and_limits(folder):
     assert list(service._table.columns) == ["x"]
     assert (service.limits.max_rows, service.limits.max_fits) == (10, 2)
     assert service._ledger.folder == folder / "models"
+
+
+def test_each_label_holder_has_separate_settings_and_rights(folder):
+    (folder / "other_secret").write_text("fedcba9876543210\n")
+    other = SETTINGS.replace('"secret"', '"other_secret"').replace('"models"', '"others"')
+    one = service_from_config(write(folder, SETTINGS + CSV))
+    other = service_from_config(
+        write(folder, other + "columns = ['x']\n" + CSV + "[limits]\nmax_rows = 5\n")
+    )
+
+    def overlap(service, secret, n_rows):
+        federation = Federation(LocalChannel([service]), secret)
+        return federation.overlap(np.arange(n_rows))["bank"]
+
+    assert overlap(one, "0123456789abcdef", 9).all()
+    assert overlap(other, "fedcba9876543210", 5).all()
+    with pytest.raises(OrganizationError):
+        overlap(other, "fedcba9876543210", 9)
+    assert list(one._table.columns) == ["x", "y"]
+    assert list(other._table.columns) == ["x"]
 
 
 @pytest.mark.parametrize(

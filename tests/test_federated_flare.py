@@ -3,7 +3,6 @@
 import importlib
 import json
 import os
-import signal
 import socket
 import ssl
 import subprocess
@@ -25,6 +24,7 @@ from sklearn.svm import SVR
 
 import sklearn_gal
 from _helpers import Slow, assert_same_model
+from _processes import descendants, free_ports, kill
 from sklearn_gal import GALClassifier, GALRegressor
 from sklearn_gal.federated import (
     FederatedGALClassifier,
@@ -78,33 +78,6 @@ def task(name):
 def columns(name):
     start = 2 * list(LOCAL).index(name)
     return [f"x{start}", f"x{start + 1}"]
-
-
-def free_ports(n):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
-def descendants(pid):
-    """The process and all that it started."""
-    found = [pid]
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in path.read_text().split():
-            found += descendants(int(child))
-    return found
-
-
-def kill(process):
-    """End a process and all that it started, by their ids."""
-    for pid in descendants(process.pid) if process.poll() is None else []:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-    process.wait()
 
 
 class Hosts:

@@ -4,6 +4,8 @@ The label holder fits :class:`FederatedGALClassifier` or :class:`FederatedGALReg
 a :class:`Federation`. Every other organization runs an :class:`OrganizationService`.
 """
 
+from pathlib import Path
+
 from ._config import read_federation
 from ._display import CommunicationDisplay
 from ._estimators import FederatedGALClassifier, FederatedGALRegressor
@@ -37,14 +39,17 @@ def connect(kit, organizations=None, timeout=120.0):
     ImportError
         If NVIDIA FLARE is not installed: ``pip install "sklearn_gal[federated]"``.
     ConnectionError
-        If the label holder's FLARE server does not answer.
+        If the label holder's FLARE server does not answer, or a certificate of the kit has
+        ended. One that ends within 30 days gives a warning.
     ValueError
         If the folder is not a label holder's start-up kit, or lacks an organization.
     """
+    from ._flare.certificates import warn_of_ends
     from ._flare.channel import FlareChannel
 
-    secret = read_federation(kit)["secret"]
-    return Federation(FlareChannel(kit, organizations, timeout), secret)
+    known = read_federation(kit)
+    warn_of_ends(Path(kit), known.get("certificates_end", {}))
+    return Federation(FlareChannel(kit, organizations, timeout), known["secret"])
 
 
 __all__ = [

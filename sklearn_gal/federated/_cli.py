@@ -6,7 +6,9 @@ import sys
 
 from ._cli_fits import add_fit_commands
 from ._config import organization_settings, service_from_config
-from ._flare.command import add_commands, run_organization
+from ._environment import Unavailable, add_option
+from ._flare.command import add_commands, check_organization, run_organization
+from ._flare.monitoring import add_monitoring_options
 
 
 def main(arguments=None):
@@ -20,14 +22,15 @@ def main(arguments=None):
     Returns
     -------
     status : int
-        Exit status: 0, or 2 if a setting is invalid.
+        Exit status: 0; 2 if a setting is invalid or a certificate has ended; 75 if
+        something is not available now, so that it makes sense to try again.
     """
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
     except (ValueError, OSError, ImportError) as error:
         sys.stderr.write(f"sklearn-gal: {error}\n")
-        return 2
+        return 75 if isinstance(error, Unavailable) else 2
     return 0
 
 
@@ -42,7 +45,8 @@ def _parser():
 
     add_commands(add_command)
     sub = add_command("organization", _organization, "answer a label holder's requests")
-    sub.add_argument("--config", required=True, help="TOML file: name, key, table, ...")
+    add_option(sub, "config", "TOML file: name, key, table, ...", required=True)
+    add_monitoring_options(sub)
     sub.add_argument("--check", action="store_true", help="check the settings and end")
     add_fit_commands(add_command)
     add_command("secret", _secret, "draw a secret to be shared")
@@ -54,6 +58,9 @@ def _organization(options):
     service = service_from_config(options.config)  # bad settings are told now
     if options.check:
         _write_description(settings, service.describe())
+        kit = "kit" in settings
+        for sentence in check_organization(options.config, settings) if kit else ():
+            sys.stdout.write(f"{options.config}: {sentence}\n")
         sys.stdout.write(f"{options.config}: fine\n")
         return
     if "kit" not in settings:
@@ -61,7 +68,7 @@ def _organization(options):
             f"{options.config} lacks the setting kit. Set it to the start-up kit of "
             f"{settings['name']!r}, which `sklearn-gal provision` makes."
         )
-    run_organization(options.config, settings)
+    run_organization(options.config, settings, options)
 
 
 def _write_description(settings, description):

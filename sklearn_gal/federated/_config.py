@@ -8,6 +8,8 @@ import tomllib
 from dataclasses import fields
 from pathlib import Path
 
+from ._database import read_query
+from ._environment import PREFIX, update_from_environment
 from ._ledger import Ledger
 from ._limits import Limits
 from ._rules import Rules
@@ -26,7 +28,7 @@ _ORGANIZATION = {
     "rules": dict,
 }
 _REQUIRED = ("name", "key", "table", "secret_file", "models")
-_TABLE = {"csv": str, "parquet": str, "url": str, "query": str}
+_TABLE = {"csv": str, "parquet": str, "url": str, "query": str, "password_file": str}
 _LIMITS = {field.name: int for field in fields(Limits)}
 _RULES = {
     "approve": str,
@@ -46,8 +48,8 @@ _FEDERATION = {
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 
 
-def read_toml(path, types, required):
-    """Read and check the settings of a TOML file.
+def read_toml(path, types, required, update=None):
+    """Read and check the settings of a TOML file; `update` changes them before the check.
 
     Raises
     ------
@@ -59,6 +61,8 @@ def read_toml(path, types, required):
         settings = tomllib.loads(path.read_text())
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path} is not valid TOML: {error}.") from error
+    if update is not None:
+        update(settings)
     check_settings(path, settings, types, required)
     return settings
 
@@ -94,15 +98,18 @@ def check_names(names):
 
 
 def organization_settings(path):
-    """Read the settings of an organization; paths are relative to the settings file."""
+    """Read the settings of an organization; paths are relative to the settings file.
+
+    Environment variables win over the file.
+    """
     path = Path(path).resolve()
-    settings = read_toml(path, _ORGANIZATION, _REQUIRED)
+    settings = read_toml(path, _ORGANIZATION, _REQUIRED, _update_organization)
     check_names([settings["name"]])
     check_settings(f"[table] of {path}", settings["table"], _TABLE)
-    check_settings(f"[limits] of {path}", settings.setdefault("limits", {}), _LIMITS)
-    check_settings(f"[rules] of {path}", settings.setdefault("rules", {}), _RULES)
+    check_settings(f"[limits] of {path}", settings["limits"], _LIMITS)
+    check_settings(f"[rules] of {path}", settings["rules"], _RULES)
     Limits(**settings["limits"]), Rules(**settings["rules"])  # they check the values
-    sources = sorted(settings["table"])
+    sources = sorted(settings["table"].keys() - {"password_file"})
     if sources not in (["csv"], ["parquet"], ["query", "url"]):
         raise ValueError(
             f"[table] of {path} must have `csv`, or `parquet`, or `url` and `query`; got "
@@ -111,10 +118,19 @@ def organization_settings(path):
     for name in ("secret_file", "models", "kit"):
         if name in settings:
             settings[name] = path.parent / settings[name]
-    for name in ("csv", "parquet"):
+    for name in ("csv", "parquet", "password_file"):
         if name in settings["table"]:
             settings["table"][name] = path.parent / settings["table"][name]
     return settings
+
+
+def _update_organization(settings):
+    """Set what environment variables say of an organization."""
+    update_from_environment(settings, _ORGANIZATION)
+    for name, types in (("table", _TABLE), ("limits", _LIMITS), ("rules", _RULES)):
+        part = settings.setdefault(name, {})
+        if isinstance(part, dict):
+            update_from_environment(part, types, f"{PREFIX}{name.upper()}_")
 
 
 def ledger_from_config(path):
@@ -168,7 +184,7 @@ def service_from_config(path):
     )
 
 
-def read_table(csv=None, parquet=None, url=None, query=None, key=None):
+def read_table(csv=None, parquet=None, url=None, query=None, password_file=None, key=None):
     """Read a table from a file or a database.
 
     Numbers keep all their digits. The ids in the column `key` of a CSV file are read as
@@ -187,14 +203,7 @@ def read_table(csv=None, parquet=None, url=None, query=None, key=None):
         return table
     if parquet is not None:
         return pd.read_parquet(parquet)
-    import sqlalchemy
-
-    engine = sqlalchemy.create_engine(url)
-    try:
-        with engine.connect() as connection:
-            return pd.read_sql_query(sqlalchemy.text(query), connection)
-    finally:
-        engine.dispose()
+    return read_query(url, query, password_file)
 
 
 def load_estimator(reference, folder):

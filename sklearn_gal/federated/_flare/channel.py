@@ -14,6 +14,7 @@ from nvflare.fuel.flare_api.flare_api import new_secure_session
 
 from .._config import read_federation
 from .._session import OrganizationWarning
+from .certificates import check_certificates
 from .jobs import write_job
 from .relay import (
     LOOPBACK,
@@ -160,6 +161,7 @@ class FlareChannel:
     def _server(self):
         """Open a session with the label holder's FLARE server; closing ends its threads."""
         kit = str(self.kit / "admin")
+        check_certificates(self.kit / "server", self.kit / "admin")
         try:
             with redirect_stdout(io.StringIO()):  # FLARE prints to the terminal
                 session = new_secure_session(self._admin, kit, timeout=30.0)

@@ -7,15 +7,24 @@ import socket
 import sys
 from pathlib import Path
 
-from .._config import read_federation
+from .._config import federation_settings, read_federation
+from .._environment import Unavailable, add_option
+from .certificates import (
+    ask_label_holder,
+    check_certificates,
+    label_holder_address,
+    refuse_revoked,
+    watch_certificates,
+)
 from .jobs import CONFIG_VARIABLE, RELAYS_VARIABLE
-from .provision import provision, restrict_server, restrict_site
+from .monitoring import LOOPBACK, add_monitoring_options, start_monitoring
+from .provision import LABEL_HOLDER, provision, restrict_server, restrict_site, revoke
 
 _WILDCARDS = ("", "0", "0.0.0.0", "::")
 
 
 def add_commands(add_command):
-    """Add `provision` and `label-holder` to the command line.
+    """Add the commands about kits, and `label-holder`, to the command line.
 
     Parameters
     ----------
@@ -23,16 +32,59 @@ def add_commands(add_command):
         ``add_command(name, run, about)`` returns the parser of a new command, which calls
         ``run(options)``.
     """
-    sub = add_command("provision", _provision, "make the start-up kits of a federation")
-    sub.add_argument("--config", required=True, help="TOML file: host, organizations")
-    sub.add_argument("--out", required=True, help="folder for the kits")
+
+    def add_kit_command(name, run, about):
+        sub = add_command(name, run, about)
+        sub.add_argument("--config", required=True, help="TOML file: host, organizations")
+        sub.add_argument("--out", required=True, help="folder of the kits")
+        return sub
+
+    add_kit_command("provision", _provision, "make the start-up kits of a federation")
+    sub = add_kit_command("renew", _renew, "make new certificates for kits")
+    sub.add_argument("names", nargs="*", help="label_holder, or organizations; default all")
+    sub = add_kit_command("revoke-kit", _revoke_kit, "refuse a kit from now on")
+    sub.add_argument("name", help="name of the organization")
     sub = add_command("label-holder", _label_holder, "run the label holder's FLARE server")
-    sub.add_argument("--kit", required=True, help="the label holder's start-up kit")
+    add_option(sub, "kit", "the label holder's start-up kit", required=True)
+    add_monitoring_options(sub)
 
 
 def _provision(options):
-    for name, kit in provision(options.config, options.out).items():
-        sys.stdout.write(f"{name}: {kit}\n")
+    _report(provision(options.config, options.out))
+
+
+def _renew(options):
+    names = options.names or [
+        LABEL_HOLDER,
+        *federation_settings(options.config)["organizations"],
+    ]
+    _report(provision(options.config, options.out, renew=names))
+
+
+def _revoke_kit(options):
+    _report(revoke(options.config, options.out, options.name))
+    sys.stdout.write(
+        f"Start the label holder's server again: it then refuses the old kit of "
+        f"{options.name!r}.\nThat kit also has the secret that all parties share: draw a "
+        "new one by `sklearn-gal secret` for all kits.\n"
+    )
+
+
+def _report(kits):
+    """Print what became of kits, and what there is to do."""
+    for kit in kits:
+        sys.stdout.write(f"{kit.name}: {kit.path} ({kit.state})\n")
+    send = [each.name for each in kits if each.state != "as before"]
+    if LABEL_HOLDER in send:
+        send.remove(LABEL_HOLDER)
+        sys.stdout.write(
+            "Start the label holder's server with its kit, if it runs, again.\n"
+        )
+    if send:
+        sys.stdout.write(
+            f"Send the kits of {', '.join(send)} to their owners, who replace the old "
+            "kits and start again.\n"
+        )
 
 
 def _label_holder(options):
@@ -40,17 +92,23 @@ def _label_holder(options):
 
     kit = Path(options.kit).resolve()
     federation = read_federation(kit)
+    watch_certificates(
+        kit / "server", kit / "admin", ends=federation.get("certificates_end", {})
+    )
+    refuse_revoked(kit / "server")
     restrict_server(kit / "server", len(federation["organizations"]))
     relays = kit / "relays"
     relay_key(relays)
     for stale in relays.glob("*.json"):
         stale.unlink()
     os.environ[RELAYS_VARIABLE] = str(relays)
+    check_ports(federation["listen"], federation["port"], federation["admin_port"])
     listen_only_on(federation["listen"])
+    start_monitoring(options, kit / "server", "server", federation["port"])
     _run_flare("server", kit / "server", [])
 
 
-def run_organization(config, settings):
+def run_organization(config, settings, options):
     """Run FLARE's client, which starts the processes that answer for an organization.
 
     Parameters
@@ -59,12 +117,53 @@ def run_organization(config, settings):
         TOML file with the settings of the organization.
     settings : dict
         Its settings, which must include `kit`.
+    options : Namespace
+        Options of the command, see `add_monitoring_options`.
 
     Raises
     ------
     ValueError
         If `kit` is not the start-up kit of this organization.
+    CertificateError
+        If its certificate has ended.
     """
+    site = _site(config, settings)
+    watch_certificates(site)
+    restrict_site(site)
+    os.environ[CONFIG_VARIABLE] = str(Path(config).resolve())
+    _, port = label_holder_address(site)
+    start_monitoring(options, site, "client", port)
+    _run_flare("client", site, [f"uid={settings['name']}"])
+
+
+def check_organization(config, settings):
+    """Check the kit of an organization, and whether it can reach the label holder.
+
+    Parameters
+    ----------
+    config : path-like
+        TOML file with the settings of the organization.
+    settings : dict
+        Its settings, which must include `kit`.
+
+    Returns
+    -------
+    sentences : list of str
+        What an operator needs to know.
+
+    Raises
+    ------
+    ValueError
+        If `kit` is not the start-up kit of this organization.
+    CertificateError
+        If its certificate has ended.
+    """
+    site = _site(config, settings)
+    return [*check_certificates(site), ask_label_holder(site)]
+
+
+def _site(config, settings):
+    """Return FLARE's workspace in the kit of an organization."""
     name, kit = settings["name"], settings["kit"]
     site = kit / "site"
     client = site / "startup" / "fed_client.json"
@@ -79,9 +178,7 @@ def run_organization(config, settings):
             f"The start-up kit {kit} was made for {certified!r}, but {config} has the name "
             f"{name!r}. Set kit to the folder that was made for {name!r}, or correct name."
         )
-    restrict_site(site)
-    os.environ[CONFIG_VARIABLE] = str(Path(config).resolve())
-    _run_flare("client", site, [f"uid={name}"])
+    return site
 
 
 def _run_flare(role, workspace, settings):
@@ -96,6 +193,19 @@ def _run_flare(role, workspace, settings):
     sys.argv = [module, "-m", str(workspace), "-s", f"fed_{role}.json"]
     sys.argv += ["--set", "secure_train=true", "config_folder=config", *settings]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def check_ports(address, port, admin_port):
+    """Raise an error if the server cannot listen on its two ports."""
+    for host, each in ((address, port), (LOOPBACK, admin_port)):
+        try:
+            socket.create_server((host, each)).close()
+        except OSError as error:
+            raise Unavailable(
+                f"The server cannot listen on port {each} of {host}: {error.strerror}. End "
+                "the process that uses the port, or correct listen, port and admin_port of "
+                "the federation's settings and run `sklearn-gal provision` again."
+            ) from error
 
 
 def listen_only_on(address):

@@ -1,17 +1,26 @@
 """Start-up kits: certificates, addresses, and what each host permits."""
 
 import contextlib
+import hashlib
 import io
 import json
 import os
 import secrets
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 from .._config import check_names, federation_settings
+from .certificates import REVOKED, check_dates, read_certificate, revocation_list
 from .jobs import ALLOWED_CLASSES
 
+LABEL_HOLDER = "label_holder"
 _ADMIN = "label-holder@sklearn-gal.local"
+# The authority outlasts the certificates that it signs, so that these can be renewed one by
+# one. FLARE makes them for 360 days.
+AUTHORITY_DAYS = 3650
+# Files of a workspace that have the address of the label holder and certificates.
+_ESSENTIAL = ("fed_client.json", "client.crt", "server.crt", "rootCA.pem")
 NO_RIGHTS = dict.fromkeys(
     (
         "submit_job",
@@ -28,8 +37,19 @@ NO_RIGHTS = dict.fromkeys(
 )
 
 
-def provision(config, folder):
+class Kit(NamedTuple):
+    """A start-up kit, and what became of it: "new", "changed" or "as before"."""
+
+    name: str
+    path: Path
+    state: str
+
+
+def provision(config, folder, renew=()):
     """Make the start-up kits of a federation, or add kits signed by the same authority.
+
+    A kit that is there already stays as it is, unless its address or certificate differs. A
+    kit that was deleted is made again, with the same certificate.
 
     Parameters
     ----------
@@ -41,43 +61,186 @@ def provision(config, folder):
         Folder for the kits: ``label_holder``, one per organization under its name, and
         ``authority``. The authority has the keys of all kits and the key that signs
         certificates; it must not be given away.
+    renew : iterable of str, default=()
+        Names of the kits that receive new certificates. The old ones are valid until they
+        end.
 
     Returns
     -------
-    kits : dict of str to Path
+    kits : list of Kit
         Kit of ``"label_holder"`` and of each organization.
 
     Raises
     ------
     ValueError
         If a setting is invalid.
+    CertificateError
+        If the certificate of the authority has ended.
     """
     settings = federation_settings(config)
     folder = Path(folder).resolve()
-    check_names([*settings["organizations"], "label_holder", "authority"])
-    authority = folder / "authority"
+    organizations = settings["organizations"]
+    check_names([*organizations, LABEL_HOLDER, "authority"])
+    unknown = sorted(set(renew) - {LABEL_HOLDER, *organizations})
+    if unknown:
+        raise ValueError(
+            f"{config} has the organizations {organizations}, but not {unknown}. Choose "
+            f"among these and {LABEL_HOLDER!r}."
+        )
+    authority = Authority(folder / "authority", settings["name"])
+    authority.check()
+    for name in renew:
+        authority.forget(*_subjects(settings, name))
     made = _make_workspaces(settings, authority)
+    authority.record()
 
-    kits = {"label_holder": folder / "label_holder"}
-    kits |= {name: folder / name for name in settings["organizations"]}
-    secret = _private_file(authority / "secret", secrets.token_hex(32))
-    for name, kit in kits.items():
-        if kit.exists() and name != "label_holder":
-            continue  # the organization uses it, with the certificate in it
+    secret = _private_file(authority.folder / "secret", secrets.token_hex(32))
+    kits = []
+    for name in (LABEL_HOLDER, *organizations):
+        kit = folder / name
         kit.mkdir(mode=0o700, exist_ok=True)
         _private_file(kit / "secret", secret)
-        if name == "label_holder":
-            _replace(made / settings["host"], kit / "server")
-            _replace(made / _ADMIN, kit / "admin")
-            description = {"organizations": settings["organizations"], "admin": _ADMIN}
-            description["listen"] = settings["listen"]
-            (kit / "federation.json").write_text(json.dumps(description))
-            restrict_server(kit / "server", len(settings["organizations"]))
+        if name == LABEL_HOLDER:
+            content = _place(made / _ADMIN, kit / "admin")
+            content += _place(made / settings["host"], kit / "server")
+            content += _describe(kit, settings, authority)
+            restrict_server(kit / "server", len(organizations))
+            (kit / "server" / "startup" / REVOKED).write_text(authority.revocation_list())
         else:
-            _replace(made / name, kit / "site")
+            content = _place(made / name, kit / "site")
             restrict_site(kit / "site")
+        kits.append(Kit(name, kit, authority.compare(name, content)))
     shutil.rmtree(made)
     return kits
+
+
+def revoke(config, folder, name):
+    """Revoke all certificates of an organization made so far, and make a new kit for it.
+
+    Parameters
+    ----------
+    config, folder : path-like
+        As those of `provision`.
+    name : str
+        Name of the organization. If it is no longer in `config`, it gets no new kit.
+
+    Returns
+    -------
+    kits : list of Kit
+        Kit of ``"label_holder"`` and of each organization.
+
+    Raises
+    ------
+    ValueError
+        If no kit was ever made under this name, or it is the label holder's.
+    """
+    settings = federation_settings(config)
+    if name == LABEL_HOLDER:
+        raise ValueError(
+            "The kit of the label holder cannot be revoked, because the organizations have "
+            "no list of revoked certificates. Make kits for all parties in a new folder."
+        )
+    authority = Authority(Path(folder).resolve() / "authority", settings["name"])
+    authority.revoke(name)
+    return provision(config, folder)
+
+
+class Authority:
+    """Certificates that were made so far, and which ones are revoked.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the authority.
+    federation : str
+        Name of the federation.
+    """
+
+    def __init__(self, folder, federation):
+        self.folder = folder
+        self._state = folder / federation / "state" / "cert.json"
+        self._issued = folder / "issued.json"
+        self._kits = folder / "kits.json"
+
+    def _read(self, path):
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def certificates(self):
+        """Return the certificate of every party that has one now, by its subject."""
+        state = self._read(self._state)
+        return {
+            subject: read_certificate(content["cert"].encode())
+            for subject, content in state.items()
+            if isinstance(content, dict)
+        }
+
+    def root(self):
+        """Return the certificate of the authority, or None if there is none yet."""
+        state = self._read(self._state)
+        return read_certificate(state["root_cert"].encode()) if state else None
+
+    def check(self):
+        """Raise an error if the certificate of the authority has ended."""
+        root = self.root()
+        if root is not None:
+            check_dates(root)
+
+    def valid_days(self):
+        """Return for how many days the certificate of the authority is made."""
+        root = self.root()
+        if root is None:
+            return AUTHORITY_DAYS
+        return (root.not_valid_after_utc - root.not_valid_before_utc).days
+
+    def forget(self, *subjects):
+        """Forget current certificates, so that new ones are made."""
+        state = self._read(self._state)
+        kept = {name: each for name, each in state.items() if name not in subjects}
+        if state:
+            write_private(self._state, json.dumps(kept))
+
+    def record(self):
+        """Add the current certificates to those that were ever made."""
+        issued = self._read(self._issued)
+        for name, each in self.certificates().items():
+            issued.setdefault(str(each.serial_number), {"name": name, "revoked": False})
+        write_private(self._issued, json.dumps(issued, indent=2))
+        self._state.chmod(0o600)
+
+    def revoke(self, name):
+        """Revoke all certificates that were ever made for a party."""
+        issued = self._read(self._issued)
+        own = [each for each in issued.values() if each["name"] == name]
+        if not own:
+            known = sorted({each["name"] for each in issued.values()})
+            raise ValueError(
+                f"{self.folder} has made no certificate for {name!r}, only for {known}."
+            )
+        for each in own:
+            each["revoked"] = True
+        write_private(self._issued, json.dumps(issued, indent=2))
+        self.forget(name)
+
+    def compare(self, name, content):
+        """Return whether a kit is new or changed, and remember its content."""
+        kits = self._read(self._kits)
+        digest = hashlib.sha256(content).hexdigest()
+        before, kits[name] = kits.get(name), digest
+        write_private(self._kits, json.dumps(kits, indent=2))
+        if before is None:
+            return "new"
+        return "as before" if before == digest else "changed"
+
+    def revocation_list(self):
+        """Return the signed list of revoked certificates, in PEM."""
+        state, issued = self._read(self._state), self._read(self._issued)
+        serials = [int(serial) for serial, each in issued.items() if each["revoked"]]
+        return revocation_list(state["root_cert"], state["root_pri_key"], serials)
+
+
+def _subjects(settings, name):
+    """Return the names that the certificates of a kit are made for."""
+    return (settings["host"], _ADMIN) if name == LABEL_HOLDER else (name,)
 
 
 def _make_workspaces(settings, authority):
@@ -86,17 +249,56 @@ def _make_workspaces(settings, authority):
     from nvflare.lighter.provision import prepare_project
     from nvflare.lighter.provisioner import Provisioner
 
-    authority.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    authority.mkdir(mode=0o700, exist_ok=True)
-    project = project_of(settings)
+    folder = authority.folder
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    project = project_of(settings, authority.valid_days())
     with contextlib.redirect_stdout(io.StringIO()):  # FLARE's tool prints to the terminal
-        context = Provisioner(str(authority), prepare_builders(project)).provision(
+        context = Provisioner(str(folder), prepare_builders(project)).provision(
             prepare_project(project)
         )
     return Path(context.get("current_prod_dir"))
 
 
-def project_of(settings):
+def _describe(kit, settings, authority):
+    """Write what the label holder knows of the federation, and return it as bytes."""
+    description = {
+        "organizations": settings["organizations"],
+        "admin": _ADMIN,
+        "listen": settings["listen"],
+        "port": settings["port"],
+        "admin_port": settings["admin_port"],
+    }
+    ends = {
+        name: certificate.not_valid_after_utc.isoformat()
+        for name, certificate in authority.certificates().items()
+        if name in settings["organizations"]
+    }
+    text = json.dumps(description | {"certificates_end": ends})
+    (kit / "federation.json").write_text(text)
+    return json.dumps(description).encode()
+
+
+def _place(made, workspace):
+    """Move a workspace to its place, and return the content of its essential files.
+
+    What FLARE has written to a workspace in use stays: its logs, jobs and snapshots.
+    """
+
+    def content(folder):
+        paths = [folder / "startup" / name for name in _ESSENTIAL]
+        return b"".join(path.read_bytes() for path in paths if path.exists())
+
+    new = content(made)
+    if not workspace.exists():
+        shutil.move(made, workspace)
+    elif content(workspace) != new or (made / "startup" / "fed_server.json").exists():
+        for part in ("startup", "local"):
+            _replace(made / part, workspace / part)
+    return new
+
+
+def project_of(settings, valid_days):
     """Return the content of the project file that FLARE's provisioning tool reads."""
     tools = "nvflare.lighter.impl"
     return {
@@ -130,7 +332,10 @@ def project_of(settings):
                 "path": f"{tools}.static_file.StaticFileBuilder",
                 "args": {"config_folder": "config", "scheme": "tcp"},
             },
-            {"path": f"{tools}.cert.CertBuilder"},
+            {
+                "path": f"{tools}.cert.CertBuilder",
+                "args": {"root_valid_days": valid_days},
+            },
             {"path": f"{tools}.signature.SignatureBuilder"},
         ],
     }
@@ -190,9 +395,16 @@ def _write_json(path, content):
 def _private_file(path, text):
     """Return the text of a file, written if there is none, that its owner alone reads."""
     if not path.exists():
-        with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
-            file.write(text)
+        write_private(path, text)
     return path.read_text()
+
+
+def write_private(path, text):
+    """Write a file that its owner alone can read."""
+    partial = path.with_name(f".{path.name}.part")
+    with open(os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:
+        file.write(text)
+    os.replace(partial, path)
 
 
 def _replace(source, target):
