@@ -34,7 +34,7 @@ from sklearn_gal.federated import (
     connect,
 )
 from sklearn_gal.federated._cli import main
-from sklearn_gal.federated._flare.jobs import ALLOWED_CLASSES, SITE, write_job
+from sklearn_gal.federated._flare.components import SITE
 
 pytest.importorskip("nvflare")
 # FLARE leaves sockets to the garbage collector

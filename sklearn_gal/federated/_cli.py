@@ -49,7 +49,7 @@ def _parser():
 
 def _organization(options):
     settings = organization_settings(options.config)
-    service_from_config(options.config)  # report bad settings now, not in the first fit
+    service = service_from_config(options.config)
     if options.check:
         sys.stdout.write(f"{options.config}: fine\n")
         return
@@ -58,7 +58,7 @@ def _organization(options):
             f"{options.config} lacks the setting kit. Set it to the start-up kit of "
             f"{settings['name']!r}, which `sklearn-gal provision` makes."
         )
-    run_organization(options.config, settings)
+    run_organization(options.config, settings, service)
 
 
 def _secret(options):

@@ -162,13 +162,16 @@ class OrganizationService:
         self._fits = OrderedDict()
         self._lock = threading.Lock()
 
-    def answer(self, request):
+    def answer(self, request, is_gone=None):
         """Answer a request; an error gives a reply, not an exception.
 
         Parameters
         ----------
         request : bytes
             Message with the name of a call and its fields.
+        is_gone : callable, default=None
+            ``is_gone()`` returns whether the caller no longer waits for the reply. The
+            organization then stops before the next fold or model.
 
         Returns
         -------

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 from .._config import read_federation
-from .jobs import CONFIG_VARIABLE, RELAYS_VARIABLE
 from .provision import provision, restrict_server, restrict_site
 
 _WILDCARDS = ("", "0", "0.0.0.0", "::")
@@ -36,22 +35,18 @@ def _provision(options):
 
 
 def _label_holder(options):
-    from .relay import relay_key
+    from .driver import register
 
     kit = Path(options.kit).resolve()
     federation = read_federation(kit)
-    restrict_server(kit / "server", len(federation["organizations"]))
-    relays = kit / "relays"
-    relay_key(relays)
-    for stale in relays.glob("*.json"):
-        stale.unlink()
-    os.environ[RELAYS_VARIABLE] = str(relays)
+    restrict_server(kit / "server")
+    register()
     listen_only_on(federation["listen"])
     _run_flare("server", kit / "server", [])
 
 
-def run_organization(config, settings):
-    """Run FLARE's client, which starts the processes that answer for an organization.
+def run_organization(config, settings, service):
+    """Run FLARE's client, and answer in it for an organization.
 
     Parameters
     ----------
@@ -59,6 +54,8 @@ def run_organization(config, settings):
         TOML file with the settings of the organization.
     settings : dict
         Its settings, which must include `kit`.
+    service : OrganizationService
+        What answers.
 
     Raises
     ------
@@ -79,8 +76,10 @@ def run_organization(config, settings):
             f"The start-up kit {kit} was made for {certified!r}, but {config} has the name "
             f"{name!r}. Set kit to the folder that was made for {name!r}, or correct name."
         )
+    from .site import Site
+
     restrict_site(site)
-    os.environ[CONFIG_VARIABLE] = str(Path(config).resolve())
+    Site.service = service
     _run_flare("client", site, [f"uid={name}"])
 
 

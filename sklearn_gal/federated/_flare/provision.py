@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from .._config import check_names, federation_settings
-from .jobs import ALLOWED_CLASSES
+from .components import RELAY, SCHEME, SITE
 
 _ADMIN = "label-holder@sklearn-gal.local"
 NO_RIGHTS = dict.fromkeys(
@@ -72,7 +72,7 @@ def provision(config, folder):
             description = {"organizations": settings["organizations"], "admin": _ADMIN}
             description["listen"] = settings["listen"]
             (kit / "federation.json").write_text(json.dumps(description))
-            restrict_server(kit / "server", len(settings["organizations"]))
+            restrict_server(kit / "server")
         else:
             _replace(made / name, kit / "site")
             restrict_site(kit / "site")
@@ -137,41 +137,40 @@ def project_of(settings):
 
 
 def restrict_site(site):
-    """Make an organization's host permit jobs of the allowed classes, nothing else."""
-    rights = NO_RIGHTS | {"submit_job": "any", "manage_job": "any", "view": "any"}
-    _write_rights(site, rights)
+    """Make an organization's host answer by the component `Site`, and permit no jobs."""
+    _write_rights(site, NO_RIGHTS | {"view": "any"})
     resources = _default_resources(site)
-    resources["class_allow_list"] = ALLOWED_CLASSES
-    resources["class_list_enforcement_mode"] = "enforce"
     # the log of an organization must not reach the server
     resources["allow_log_streaming"] = False
     resources["components"] = [
-        each for each in resources["components"] if "streamer" not in each["id"]
+        *(each for each in resources["components"] if "streamer" not in each["id"]),
+        {"id": "site", "path": SITE, "args": {"startup": str(site / "startup")}},
     ]
-    _write_json(site / "local" / "resources.json", resources)
+    _write_json(site / "local" / "resources.json", _without_jobs(resources))
 
 
-def restrict_server(server, n_organizations):
-    """Make the server permit jobs of the allowed classes, and store them in its kit."""
-    rights = NO_RIGHTS | dict.fromkeys(
-        ("submit_job", "manage_job", "view", "operate"), "any"
-    )
-    _write_rights(server, rights)
+def restrict_server(server):
+    """Make the server relay by the component `Relay`, and permit no jobs."""
+    _write_rights(server, NO_RIGHTS | {"view": "any", "operate": "any"})
     resources = _default_resources(server)
-    resources["class_allow_list"] = ALLOWED_CLASSES
-    resources["class_list_enforcement_mode"] = "enforce"
     storage = resources["snapshot_persistor"]["args"]["storage"]["args"]
     storage["root_dir"] = str(server / "snapshots")
     for component in resources["components"]:
         if component["id"] == "job_manager":
             component["args"]["uri_root"] = str(server / "jobs")
-        if component["id"] == "job_scheduler":
-            component["args"]["max_jobs"] = 2 * n_organizations + 4
-    _write_json(server / "local" / "resources.json", resources)
+    folders = {"folder": str(server.parent / "relays"), "startup": str(server / "startup")}
+    resources["components"].append({"id": "relay", "path": RELAY, "args": folders})
+    _write_json(server / "local" / "resources.json", _without_jobs(resources))
     start = server / "startup" / "fed_server.json"
     settings = json.loads(start.read_text())
     settings["servers"][0]["admin_host"] = "127.0.0.1"
+    settings["servers"][0]["service"]["scheme"] = SCHEME
     _write_json(start, settings)
+
+
+def _without_jobs(resources):
+    """Return the resources of a host where a job may use no class at all."""
+    return resources | {"class_allow_list": [], "class_list_enforcement_mode": "enforce"}
 
 
 def _default_resources(site):

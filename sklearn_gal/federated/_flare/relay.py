@@ -1,4 +1,4 @@
-"""The label holder's end of a job: it passes on requests that arrive over loopback."""
+"""The label holder's end: a component of FLARE's server, which passes requests on."""
 
 import json
 import logging
@@ -6,69 +6,160 @@ import os
 import secrets
 import threading
 import time
+import uuid
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from multiprocessing.connection import Listener
 from pathlib import Path
 
-from nvflare.collab import collab
+from nvflare.apis.event_type import EventType
+from nvflare.apis.fl_component import FLComponent
+from nvflare.fuel.f3.cellnet.defs import MessageHeaderKey, ReturnCode
+from nvflare.fuel.f3.message import Message
 
-from .jobs import RELAYS_VARIABLE
+from .components import (
+    ANSWER,
+    CALL,
+    CERTIFICATE,
+    CHANNEL,
+    PING,
+    PING_INTERVAL,
+    SIGNATURE,
+    SILENCE,
+)
+from .signing import Signer
 
 log = logging.getLogger("sklearn_gal.federated")
 
 LOOPBACK = "127.0.0.1"
 # Bytes of the largest request or reply.
 MAX_CALL = 2**32
-# Seconds between two looks at what another process may have changed.
-POLL_INTERVAL = 0.2
+# Seconds that an organization has to answer a ping.
+_PING_LIMIT = 3.0
 
 
-class Relay:
-    """Pass requests of the fit on to the site of an organization, and replies back."""
+class Relay(FLComponent):
+    """Pass requests that arrive over loopback on to organizations, and replies back.
 
-    def __init__(self):
-        self._folder = Path(os.environ[RELAYS_VARIABLE])
-        self._ended = False
+    Parameters
+    ----------
+    folder : str
+        Folder for the key that callers need, and for the address.
+    startup : str
+        Folder of the server's kit with its key and its certificate.
+    """
 
-    @collab.main
-    def run(self):
-        """Listen until the job is aborted."""
-        (site,) = collab.clients
-        listener = Listener((LOOPBACK, 0), backlog=64, authkey=relay_key(self._folder))
-        job = collab.fl_ctx.get_job_id()
-        write_address(self._folder, site.name, listener.address[1], job)
-        threading.Thread(target=self._accept, args=(listener, site), daemon=True).start()
-        while not collab.is_aborted:
-            time.sleep(POLL_INTERVAL)
-        self._ended = True
-        listener.close()
+    def __init__(self, folder, startup):
+        super().__init__()
+        self._folder = Path(folder)
+        self._signer = Signer(Path(startup))
+        self._cell = None
 
-    def _accept(self, listener, site):
-        while not self._ended:
+    def handle_event(self, event_type, fl_ctx):
+        """Listen as soon as FLARE's server runs."""
+        if event_type == EventType.SYSTEM_START:
+            self._cell = fl_ctx.get_engine().get_cell()
+            listener = Listener((LOOPBACK, 0), backlog=64, authkey=relay_key(self._folder))
+            write_address(self._folder, listener.address[1])
+            _in_thread(self._accept, listener)
+
+    def _accept(self, listener):
+        while True:
             try:
                 connection = listener.accept()
-            except Exception as error:  # a caller without the key, or a closed listener
+            except Exception as error:  # a caller without the key
                 log.warning("refused a caller: %s", type(error).__name__)
-                time.sleep(POLL_INTERVAL)
                 continue
-            threading.Thread(
-                target=self._relay, args=(connection, site), daemon=True
-            ).start()
+            _in_thread(self._serve, connection)
 
-    def _relay(self, connection, site):
+    def _serve(self, connection):
+        """Serve a caller; it hears a status, and the reply if there is one."""
         with connection:
             try:
-                timeout = float(connection.recv_bytes(64))
-                request = connection.recv_bytes(MAX_CALL)
-                reply = site(timeout=timeout).answer(request=request)
-            except Exception as error:
-                log.warning("no answer from %s: %s", site.name, type(error).__name__)
-                connection.send_bytes(b"")
-            else:
-                connection.send_bytes(reply)
+                asked = json.loads(connection.recv_bytes(4096))
+                name, timeout = asked["organization"], asked["timeout"]
+                request = None if timeout is None else connection.recv_bytes(MAX_CALL)
+                found = self._ping(name, "")
+                if found is None or request is None:
+                    connection.send_bytes(json.dumps(found or {}).encode())
+                    return
+                status, reply = self._ask(connection, name, timeout, request, found)
+                connection.send_bytes(json.dumps(found | {"status": status}).encode())
+                if reply is not None:
+                    connection.send_bytes(reply)
+            except (OSError, EOFError):
+                log.info("a caller has hung up")
+
+    def _ask(self, connection, name, timeout, request, found):
+        """Ask an organization, with a sign of life to both ends until it has answered.
+
+        An error is raised if the caller has hung up. The organization then hears no more
+        pings and stops.
+        """
+        call = str(uuid.uuid4())
+        answer = _in_thread(self._send, ANSWER, name, call, request, timeout)
+        heard, ping = time.monotonic(), None
+        while True:
+            done, _ = wait({answer, ping} - {None}, PING_INTERVAL, FIRST_COMPLETED)
+            if answer in done:
+                reply = answer.result()
+                return ("late", None) if reply is None else ("answered", reply)
+            connection.send_bytes(b"")
+            if connection.poll():  # a caller sends nothing more
+                raise EOFError
+            if ping in done:
+                now = ping.result()
+                if now is not None and now["boot"] != found["boot"]:
+                    return "restarted", None
+                if now is not None:
+                    heard = time.monotonic()
+                ping = None
+                wait({answer}, PING_INTERVAL)
+            if time.monotonic() - heard > SILENCE:
+                return "silent", None
+            if ping is None:
+                ping = _in_thread(self._ping, name, call)
+
+    def _ping(self, name, call):
+        """Return what an organization tells of itself, or None if it does not answer."""
+        reply = self._send(PING, name, call, b"", _PING_LIMIT)
+        return None if reply is None else json.loads(reply)
+
+    def _send(self, topic, name, call, content, timeout):
+        """Send a message to an organization; return the reply, or None without any."""
+        headers = {
+            CALL: call,
+            CERTIFICATE: self._signer.certificate,
+            SIGNATURE: self._signer.sign(topic, name, call, content),
+        }
+        reply = self._cell.send_request(
+            channel=CHANNEL,
+            topic=topic,
+            target=name,
+            request=Message(headers, content),
+            timeout=timeout,
+            optional=True,
+        )
+        if reply.get_header(MessageHeaderKey.RETURN_CODE, ReturnCode.OK) != ReturnCode.OK:
+            return None
+        return bytes(reply.payload)
+
+
+def _in_thread(function, *arguments):
+    """Return the future result of a function in a thread that does not hinder an exit."""
+    result: Future = Future()
+
+    def run():
+        try:
+            result.set_result(function(*arguments))
+        except BaseException as error:
+            result.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return result
 
 
 def relay_key(folder):
-    """Return the key that relays ask callers for; make it if there is none yet."""
+    """Return the key that the relay asks callers for; make it if there is none yet."""
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / "key"
     try:
@@ -79,22 +170,8 @@ def relay_key(folder):
     return path.read_bytes()
 
 
-def address_path(folder, organization):
-    """Return the file with the address of the relay to an organization."""
-    return folder / f"{organization}.json"
-
-
-def write_address(folder, organization, port, job):
-    """Tell the fit the port of a relay and the job that it belongs to."""
-    path = address_path(folder, organization)
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_text(json.dumps({"port": port, "job": job}))
-    os.replace(partial, path)  # so that readers never see a part of the file
-
-
-def read_address(folder, organization):
-    """Return port and job of the relay to an organization, or None if there is none."""
-    try:
-        return json.loads(address_path(folder, organization).read_text())
-    except FileNotFoundError:
-        return None
+def write_address(folder, port):
+    """Tell callers the port of the relay."""
+    partial = folder / ".port.part"
+    partial.write_text(str(port))
+    os.replace(partial, folder / "port")  # so that readers never see a part of the file
