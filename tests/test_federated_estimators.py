@@ -84,7 +84,9 @@ class Case:
     def federated(self, federation=None, own=True, **params):
         organizations = [("hospital", HOSPITAL, self.parts["hospital"])] if own else None
         federation = self.federation() if federation is None else federation
-        return self.apart(federation, organizations, **{"key": "pid"} | SETTINGS | params)
+        # an organization that cannot be reached is left out at once
+        settings = {"key": "pid", "grace_period": 0} | SETTINGS | params
+        return self.apart(federation, organizations, **settings)
 
     @property
     def frame(self):

@@ -3,13 +3,14 @@
 import threading
 import time
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
 
 from ._session import (
     MissingRows,
+    OrganizationAway,
     OrganizationError,
     OrganizationWarning,
     array_of,
@@ -21,6 +22,27 @@ ON_FAILURE = ("continue", "wait", "fail")
 _RETRY_AFTER = 1.0
 # Predictions of single functions are fetched in blocks of at most this many bytes.
 _FETCH_BYTES = 2**26
+
+
+class Policy(NamedTuple):
+    """How long to wait for organizations, and what to do when they do not answer.
+
+    Parameters
+    ----------
+    deadline : float
+        Seconds that an organization has for each answer.
+    on_failure : {"continue", "wait", "fail"}
+        What to do when it does not answer.
+    grace_period : float
+        Seconds to wait for an organization that cannot be reached.
+    max_missed_rounds : int or None
+        Number of rounds that may go on without an organization.
+    """
+
+    deadline: float
+    on_failure: str
+    grace_period: float
+    max_missed_rounds: int | None
 
 
 class RemoteOrganization:
@@ -36,10 +58,8 @@ class RemoteOrganization:
         Position of the row ids in X.
     abstains : bool
         Whether it abstains in rows that it does not have; else they are an error.
-    deadline : float
-        Seconds that it has for each answer.
-    on_failure : {"continue", "wait", "fail"}
-        What to do when it does not answer.
+    policy : Policy
+        How long to wait for it, and what to do when it does not answer.
     """
 
     estimator = None
@@ -47,25 +67,30 @@ class RemoteOrganization:
     revises = False
     runs_in_processes = False  # its state is in this process
 
-    def __init__(self, name, session, columns, abstains, deadline, on_failure):
+    def __init__(self, name, session, columns, abstains, policy):
         self.name = name
         self.columns = columns
         self.models = {}  # they are on the organization's own disk
         self.session = session
         self.abstains = abstains
-        self.deadline = deadline
-        self.on_failure = on_failure
-        self.answered = False  # whether it has answered a request of the latest round
+        self.policy = policy
+        self.forget_answers()
+        self.n_missed = 0  # rounds of the fit that went on without it
+        self.problem = ""  # why it has not answered
+        self.is_away = False  # whether that was because it could not be reached
         self.n_chains = {}  # number of chains of its models, by request number
         self.n_outputs = None
         self._unreachable = False
+        self._away_since = None
         self._reconnecting = None
         self._training: Any = None
         self._training_present: Any = None
         self.forget_rows()
 
     def __getstate__(self):
-        dropped = {"_training": None, "_training_present": None, "_reconnecting": None}
+        dropped = dict.fromkeys(
+            ("_training", "_training_present", "_reconnecting", "_away_since")
+        )
         return self.__dict__ | dropped | {"_present": (None, None), "_fetched": (None, {})}
 
     def inherit(self, other):
@@ -75,6 +100,10 @@ class RemoteOrganization:
     def fingerprint(self, X):
         """Return a hash of the row ids of X."""
         return joblib.hash(self.session.keys(X, self.columns[0]))
+
+    def forget_answers(self):
+        """Forget whether it has answered in the latest round, or was left out of it."""
+        self.answered = self.left_out = False
 
     def forget_rows(self):
         """Forget what is known of rows to predict."""
@@ -102,6 +131,7 @@ class RemoteOrganization:
         present = self._attempt(self._call_prepare)
         self._unreachable = present is None
         if self._unreachable:
+            self.warn("continuing without it.")
             present = np.full(len(row_ids), not self.abstains)
         self._training_present = present
 
@@ -114,7 +144,8 @@ class RemoteOrganization:
             self._check_present(present)
             return present
 
-        return self.session.call(self.name, "prepare", self.deadline, check, **training)
+        deadline = self.policy.deadline
+        return self.session.call(self.name, "prepare", deadline, check, **training)
 
     def _prepare_again(self):
         """Prepare it again after it was unreachable; it must have the same rows."""
@@ -140,16 +171,15 @@ class RemoteOrganization:
             rows to fit.
         """
         if self._unreachable and self._has_reconnected():
-            self._unreachable = False
+            self._unreachable, self._away_since = False, None
         fitted = None
         if not self._unreachable:
             fitted = self._attempt(lambda: self._call_fit(request))
+        self.answered, self.left_out = fitted is not None, fitted is None
         if fitted is None:
             self._unreachable = True
             self._reconnect()
             fitted = np.full_like(request.residual, np.nan)
-        else:
-            self.answered = True
         self.n_chains.pop(request.number, None)
         if not np.isnan(fitted).all():
             self.n_chains[request.number] = len(request.residual)
@@ -171,34 +201,58 @@ class RemoteOrganization:
             finite(fitted[:, self._training_present])
             return fitted
 
-        call = (self.name, "fit_round", self.deadline, check, request.number)
-        try:
-            return self.session.call(*call, **fields)
-        except OrganizationError as error:
-            if str(error) != "NotPrepared":
-                raise
-        self._prepare_again()  # it has been restarted in the meantime
-        return self.session.call(*call, **fields)
-
-    def _attempt(self, call):
-        """Return the result of a call; if it fails, wait, return None or raise an error."""
+        deadline = self.policy.deadline
+        call = (self.name, "fit_round", deadline, check, request.number)
+        begin = time.monotonic()
         while True:
             try:
-                return call()
+                return self.session.call(*call, **fields)
             except OrganizationError as error:
-                if self.on_failure == "fail":
-                    error.add_note(f"while asking organization {self.name!r}")
+                late = time.monotonic() - begin > deadline
+                if error.problem != "NotPrepared" or late:
                     raise
-                waits = self.on_failure == "wait"
-                warnings.warn(
-                    f"Organization {self.name!r} did not answer ({error}): "
-                    + ("waiting for it." if waits else "continuing without it."),
-                    OrganizationWarning,
-                    stacklevel=2,
-                )
+            self._prepare_again()  # it was restarted, or other fits needed the space
+
+    def _attempt(self, call):
+        """Return the result of a call; None if it fails and the others go on without it."""
+        told = False
+        while True:
+            try:
+                result = call()
+            except OrganizationError as error:
+                self.problem = error.problem
+                self.is_away = isinstance(error, OrganizationAway)
+                waits, at_most = self._waits()
+                if not waits and self.policy.on_failure == "fail":
+                    raise
                 if not waits:
                     return None
+                if not told:
+                    self.warn(f"waiting for it{at_most}.")
+                    told = True
                 time.sleep(_RETRY_AFTER)
+            else:
+                self.is_away, self._away_since = False, None
+                return result
+
+    def _waits(self):
+        """Return whether to wait for it, and how long at most in words."""
+        if self.policy.on_failure == "wait" or self.problem == "Busy":
+            return True, ""
+        if not self.is_away:
+            return False, ""
+        now = time.monotonic()
+        self._away_since = self._away_since or now
+        limit = self.policy.grace_period
+        return now - self._away_since < limit, f" for at most {limit:g} seconds"
+
+    def warn(self, consequence):
+        """Warn that it did not answer, and tell the consequence."""
+        warnings.warn(
+            f"Organization {self.name!r} did not answer ({self.problem}): {consequence}",
+            OrganizationWarning,
+            stacklevel=2,
+        )
 
     def _reconnect(self):
         """Prepare it again as soon as it answers, in a thread next to the rounds."""
@@ -309,10 +363,12 @@ class RemoteOrganization:
             return present, prediction
 
         def call():
-            return self.session.call(self.name, "predict", self.deadline, check, **fields)
+            deadline = self.policy.deadline
+            return self.session.call(self.name, "predict", deadline, check, **fields)
 
         answer = self._attempt(call)
         if answer is None:
+            self.warn("continuing without it.")
             answer = np.full(len(row_ids), not self.abstains), None
         self._present = X, answer[0]
         return answer[1]
@@ -335,12 +391,12 @@ class RemoteOrganization:
         self.forget_rows()
         if self._unreachable:
             return
-        call = (self.name, "release", self.deadline, lambda reply: reply)
+        call = (self.name, "release", self.policy.deadline, lambda reply: reply)
         try:
             self.session.call(*call, n_requests=n_requests)
         except OrganizationError as error:
             warnings.warn(
-                f"Organization {self.name!r} did not answer ({error}) when the fit ended; "
+                f"Organization {self.name!r} did not answer ({error.problem}) when the fit ended; "
                 "it will forget the rows of this fit when other fits need the space.",
                 OrganizationWarning,
                 stacklevel=2,

@@ -18,9 +18,19 @@ CallRecord = namedtuple(
 class OrganizationError(RuntimeError):
     """An organization did not answer, or not with what the contract asks for."""
 
+    problem = ""  # what went wrong, or the type of the error at the organization
+
+
+class OrganizationAway(OrganizationError):
+    """An organization cannot be reached."""
+
 
 class OrganizationWarning(UserWarning):
     """An organization did not answer and is left out."""
+
+
+# What a channel raises if an organization cannot be reached; a time limit is an OSError too.
+_AWAY = (OSError, EOFError)
 
 
 class MissingRows(ValueError):
@@ -67,11 +77,13 @@ class FitSession:
         Raises
         ------
         OrganizationError
-            If there is no reply within `timeout` seconds, or not what was asked for.
+            If there is no reply within `timeout` seconds, or not what was asked for. It is
+            an `OrganizationAway` if the organization cannot be reached.
         """
         fields = {key: value for key, value in fields.items() if value is not None}
         request = _wire.encode(call, {"fit_id": self.fit_id, **fields})
-        begin, received, problem, result = time.perf_counter(), 0, "", None
+        begin, received, failure, result = time.perf_counter(), 0, None, None
+        problem, cause = "", None
         try:
             reply = self.federation.channel.call(organization, request, timeout)
             received = len(reply)
@@ -80,20 +92,31 @@ class FitSession:
                 raise OrganizationError(str(answer.get("type"))[:80])
             result = check(answer)
         except OrganizationError as error:
-            problem = str(error)
+            failure, problem = OrganizationError, str(error)
         except MissingRows:
             raise
         except Exception as error:  # a channel may raise any error
+            late = isinstance(error, TimeoutError) or not isinstance(error, _AWAY)
+            failure = OrganizationError if late else OrganizationAway
             problem = type(error).__name__
+            cause = error
         seconds = time.perf_counter() - begin
         record = CallRecord(
             organization, call, request_number, len(request), received, seconds, problem
         )
         with self._lock:
             self.calls.append(record)
-        if problem:
-            raise OrganizationError(problem)
+        if failure is not None:
+            raise _named(failure, organization, call, problem) from cause
         return result
+
+
+def _named(failure, organization, call, problem):
+    """Return an error that says which organization failed, in which call, and why."""
+    error = failure(f"Organization {organization!r} did not answer ({problem}).")
+    error.problem = problem
+    error.add_note(f"while asking organization {organization!r} for {call!r}")
+    return error
 
 
 def id_column(X, position):
