@@ -25,6 +25,7 @@ from .._organizations.missing import missing_rows
 from . import _wire
 from ._keys import DIGEST_SIZE, KeyIndex, as_text, check_secret, digests
 from ._models import DiskModels
+from ._slots import Busy, CallerGone, Slots, asked_by, check_caller
 
 log = logging.getLogger("sklearn_gal.federated")
 
@@ -125,8 +126,8 @@ class OrganizationService:
     max_bytes : int, default=2**30
         Largest size in bytes of a request that is read, and of a reply to `predict`.
     max_fits : int, default=4
-        Number of fits whose training rows are kept in memory at the same time. When there
-        are more, the rows of the least recently used fit are released.
+        Number of fits whose training rows are kept in memory at the same time. Further
+        fits wait until one of them has ended, or was not continued for 20 seconds.
 
     Raises
     ------
@@ -160,6 +161,7 @@ class OrganizationService:
         self._folder = Path(folder)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._fits = OrderedDict()
+        self._slots = Slots(max_fits)
         self._lock = threading.Lock()
 
     def answer(self, request, is_gone=None):
@@ -183,7 +185,11 @@ class OrganizationService:
         try:
             call, fields = _wire.decode(request, self.max_bytes)
             self._check(call, fields)
-            return _wire.encode("ok", getattr(self, f"_{call}")(**fields))
+            with asked_by(is_gone):
+                return _wire.encode("ok", getattr(self, f"_{call}")(**fields))
+        except (Busy, CallerGone) as error:
+            log.info("organization %r did not finish %r: %s", self.name, call, error)
+            return _wire.encode("error", {"type": type(error).__name__})
         except Exception as error:
             log.exception("organization %r could not answer %r", self.name, call)
             return _wire.encode("error", {"type": type(error).__name__})
@@ -221,14 +227,16 @@ class OrganizationService:
         if sample_weight is not None and sample_weight.shape != present.shape:
             raise RequestRefused("sample_weight must have one value per row")
         if len(present) and (abstain or present.all()):
+            with self._lock:
+                self._fits.pop(self._slots.claim(fit_id), None)
             fit = self._fit(fit_id)
-            with fit.lock:
+            with self._slots.in_use(fit_id), fit.lock:
                 fit.prepare(view, present, sample_weight, n_outputs)
         return {"present": present}
 
     def _fit_round(self, fit_id, number, seed, residual, folds=None):
         fit = self._fit(fit_id)
-        with fit.lock:
+        with self._slots.in_use(fit_id), fit.lock:
             return {"fitted": fit.fit_round(number, seed, folds, residual)}
 
     def _predict(self, fit_id, row_ids, numbers, abstain, coefficients=None, apart=False):
@@ -266,6 +274,7 @@ class OrganizationService:
         fit = self._fit(fit_id)
         with fit.lock:
             fit.release(n_requests)
+        self._slots.free(fit_id)
         return {}
 
     def _index(self, fit_id):
@@ -285,8 +294,9 @@ class OrganizationService:
                     self.name, self.estimator, self._table.shape[1], folder
                 )
             self._fits.move_to_end(fit_id)
-            while len(self._fits) > self.max_fits:
-                self._fits.popitem(last=False)
+            without_rows = [each for each in self._fits if each not in self._slots]
+            for each in without_rows[: -self.max_fits]:
+                del self._fits[each]
             return self._fits[fit_id]
 
     def fits(self):
@@ -314,6 +324,7 @@ class OrganizationService:
         """
         if fit_id not in self.fits():
             raise ValueError(f"There is no fit {fit_id!r}; there are {self.fits()}.")
+        self._slots.free(fit_id)
         with self._lock:
             self._fits.pop(fit_id, None)
         shutil.rmtree(self._folder / fit_id)
@@ -337,6 +348,10 @@ class ServedOrganization(LocalOrganization):
         super().release(0)
         self.models = self._disk
         self._disk.cut(n_requests)
+
+    def _checked(self, prediction, shape):
+        check_caller()  # between folds and models
+        return super()._checked(prediction, shape)
 
 
 class ServedFit:
@@ -365,6 +380,7 @@ class ServedFit:
 
     def fit_round(self, number, seed, folds, residual):
         """Fit a residual; a repeated request gets the same reply without another fit."""
+        check_caller()  # it may have gone while others were served
         if self._n_rows is None:
             raise NotPrepared("prepare must be called before fit_round")
         n_chains, n_rows, _ = residual.shape
@@ -405,6 +421,7 @@ class ServedFit:
         if unknown:
             raise RequestRefused(f"requests {unknown} have no models")
         self._local.present = present
+        check_caller()
         if coefficients is not None:
             total = self._local.predict(view, numbers, coefficients.tolist())
             return np.asarray(total) if np.ndim(total) else None

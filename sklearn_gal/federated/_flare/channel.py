@@ -10,9 +10,8 @@ from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
 from pathlib import Path
 
-from ..._version import __version__
 from .._config import read_federation
-from .._session import OrganizationError, OrganizationWarning
+from .._session import OrganizationWarning
 from .components import SILENCE
 
 _LOOPBACK = "127.0.0.1"
@@ -117,8 +116,6 @@ class FlareChannel:
             lost while the organization works.
         TimeoutError
             If the organization is there, and does not answer in time.
-        OrganizationError
-            If it runs another version of the package.
         """
         deadline = time.monotonic() + timeout + _MARGIN
         with self._relay(organization, timeout) as relay:
@@ -128,11 +125,6 @@ class FlareChannel:
                 return relay.recv_bytes()
         if "boot" not in status:
             raise ConnectionError(f"{organization} is not connected")
-        if status["version"] != __version__:
-            raise OrganizationError(
-                f"it runs sklearn_gal {status['version']} and the label holder "
-                f"{__version__}: install the same version on both hosts"
-            )
         if status["status"] == "late":
             raise TimeoutError(f"{organization} did not answer in time")
         raise ConnectionError(f"{organization} was lost: {status['status']}")

@@ -12,7 +12,6 @@ from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_component import FLComponent
 from nvflare.fuel.f3.message import Message
 
-from ..._version import __version__
 from .components import (
     ANSWER,
     CALL,
@@ -39,8 +38,8 @@ class Site(FLComponent):
     def __init__(self, startup):
         super().__init__()
         self._verifier = Verifier(Path(startup), self.service.name)
-        boot = {"boot": secrets.token_hex(8), "version": __version__}
-        self._sign_of_life = json.dumps(boot).encode()
+        # it tells one start of the process from another
+        self._sign_of_life = json.dumps({"boot": secrets.token_hex(8)}).encode()
         self._heard = {}  # time of the last sign of life of the caller, by call
 
     def handle_event(self, event_type, fl_ctx):
