@@ -15,6 +15,8 @@ from .._session import OrganizationWarning
 from .components import SILENCE
 
 _LOOPBACK = "127.0.0.1"
+# Seconds that the label holder's FLARE server may take to start.
+_SERVER_START = 30.0
 # Seconds between two looks at which organizations are connected.
 _POLL_INTERVAL = 0.5
 # Seconds by which an organization may exceed its time before the caller no longer listens.
@@ -59,10 +61,10 @@ class FlareChannel:
                 f"{federation['organizations']}, but not {unknown}. Choose among these, or "
                 "add organizations by `sklearn-gal provision`."
             )
-        deadline = time.monotonic() + timeout
+        begin = time.monotonic()
         for name in self.organizations:
-            while not self.is_connected(name):
-                if time.monotonic() >= deadline:
+            while not self._has_connected(name, begin + min(timeout, _SERVER_START)):
+                if time.monotonic() >= begin + timeout:
                     warnings.warn(
                         f"Organization {name!r} is not connected after {timeout:g} "
                         "seconds.",
@@ -71,6 +73,15 @@ class FlareChannel:
                     )
                     break
                 time.sleep(_POLL_INTERVAL)
+
+    def _has_connected(self, organization, server_deadline):
+        """Return whether an organization answers; the server may just have been started."""
+        try:
+            return self.is_connected(organization)
+        except ConnectionError:
+            if time.monotonic() >= server_deadline:
+                raise
+            return False
 
     def is_connected(self, organization):
         """Return whether an organization answers.
