@@ -101,7 +101,7 @@ class FlareChannel:
             If the label holder's FLARE server does not answer.
         """
         with self._relay(organization, None) as relay:
-            return "boot" in _status(relay, time.monotonic() + SILENCE)
+            return _status(relay, time.monotonic() + SILENCE) == "connected"
 
     def call(self, organization, request, timeout):
         """Return the reply of an organization, within `timeout` seconds.
@@ -132,13 +132,11 @@ class FlareChannel:
         with self._relay(organization, timeout) as relay:
             relay.send_bytes(request)
             status = _status(relay, deadline)
-            if status.get("status") == "answered":
+            if status == "answered":
                 return relay.recv_bytes()
-        if "boot" not in status:
-            raise ConnectionError(f"{organization} is not connected")
-        if status["status"] == "late":
+        if status == "late":
             raise TimeoutError(f"{organization} did not answer in time")
-        raise ConnectionError(f"{organization} was lost: {status['status']}")
+        raise ConnectionError(f"{organization}: {status}")
 
     def close(self):
         """Do nothing: a channel keeps no connection, and ends nothing at other hosts."""
@@ -190,4 +188,4 @@ def _status(relay, deadline):
     while not (frame := relay.recv_bytes(4096)):
         if time.monotonic() > deadline:
             raise TimeoutError("the relay has not ended a call in time")
-    return json.loads(frame)
+    return frame.decode()

@@ -35,6 +35,8 @@ LOOPBACK = "127.0.0.1"
 MAX_CALL = 2**32
 # Seconds that an organization has to answer a ping.
 _PING_LIMIT = 3.0
+# What the caller is told if there is no reply in time, or no connection.
+_UNANSWERED = {None: "late", b"": "lost"}
 
 
 class Relay(FLComponent):
@@ -78,18 +80,17 @@ class Relay(FLComponent):
                 asked = json.loads(connection.recv_bytes(4096))
                 name, timeout = asked["organization"], asked["timeout"]
                 request = None if timeout is None else connection.recv_bytes(MAX_CALL)
-                found = self._ping(name, "")
-                if found is None or request is None:
-                    connection.send_bytes(json.dumps(found or {}).encode())
-                    return
-                status, reply = self._ask(connection, name, timeout, request, found)
-                connection.send_bytes(json.dumps(found | {"status": status}).encode())
+                boot, reply = self._ping(name, ""), None
+                status = "connected" if boot else "not connected"
+                if boot and request is not None:
+                    status, reply = self._ask(connection, name, timeout, request, boot)
+                connection.send_bytes(status.encode())
                 if reply is not None:
                     connection.send_bytes(reply)
             except (OSError, EOFError):
                 log.info("a caller has hung up")
 
-    def _ask(self, connection, name, timeout, request, found):
+    def _ask(self, connection, name, timeout, request, boot):
         """Ask an organization, with a sign of life to both ends until it has answered.
 
         An error is raised if the caller has hung up. The organization then hears no more
@@ -102,17 +103,16 @@ class Relay(FLComponent):
             done, _ = wait({answer, ping} - {None}, PING_INTERVAL, FIRST_COMPLETED)
             if answer in done:
                 reply = answer.result()
-                return ("late", None) if reply is None else ("answered", reply)
+                return ("answered", reply) if reply else (_UNANSWERED[reply], None)
             connection.send_bytes(b"")
             if connection.poll():  # a caller sends nothing more
                 raise EOFError
             if ping in done:
-                now = ping.result()
-                if now is not None and now["boot"] != found["boot"]:
-                    return "restarted", None
-                if now is not None:
+                now, ping = ping.result(), None
+                if now == boot:
                     heard = time.monotonic()
-                ping = None
+                elif now is not None:
+                    return "restarted" if now else "lost", None
                 wait({answer}, PING_INTERVAL)
             if time.monotonic() - heard > SILENCE:
                 return "silent", None
@@ -120,12 +120,14 @@ class Relay(FLComponent):
                 ping = _in_thread(self._ping, name, call)
 
     def _ping(self, name, call):
-        """Return what an organization tells of itself, or None if it does not answer."""
-        reply = self._send(PING, name, call, b"", _PING_LIMIT)
-        return None if reply is None else json.loads(reply)
+        """Return by which name an organization calls this start of its process."""
+        return self._send(PING, name, call, b"", _PING_LIMIT)
 
     def _send(self, topic, name, call, content, timeout):
-        """Send a message to an organization; return the reply, or None without any."""
+        """Send a message to an organization and return the reply.
+
+        It is None if there is none in time, and empty if the organization is not connected.
+        """
         headers = {
             CALL: call,
             CERTIFICATE: self._signer.certificate,
@@ -139,9 +141,11 @@ class Relay(FLComponent):
             timeout=timeout,
             optional=True,
         )
-        if reply.get_header(MessageHeaderKey.RETURN_CODE, ReturnCode.OK) != ReturnCode.OK:
-            return None
-        return bytes(reply.payload)
+        code = reply.get_header(MessageHeaderKey.RETURN_CODE, ReturnCode.OK)
+        if code == ReturnCode.OK:
+            return bytes(reply.payload)
+        log.info("no reply of %s to %s: %s", name, topic, code)
+        return None if code == ReturnCode.TIMEOUT else b""
 
 
 def _in_thread(function, *arguments):

@@ -1,6 +1,5 @@
 """The organization's end: a component of FLARE's client."""
 
-import json
 import secrets
 import threading
 import time
@@ -39,7 +38,7 @@ class Site(FLComponent):
         super().__init__()
         self._verifier = Verifier(Path(startup), self.service.name)
         # it tells one start of the process from another
-        self._sign_of_life = json.dumps({"boot": secrets.token_hex(8)}).encode()
+        self._sign_of_life = secrets.token_hex(8).encode()
         self._heard = {}  # time of the last sign of life of the caller, by call
 
     def handle_event(self, event_type, fl_ctx):
