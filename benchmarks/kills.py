@@ -2,13 +2,13 @@
 
     python benchmarks/kills.py [--quick] [--n N] [--seed SEED] [--output FILE]
 
-In each trial, one of the processes of a federation on this host is killed at a random moment
-of a fit of 60 rounds, and started again at once: an organization, the label holder's FLARE
-server, which relays all calls, or the label holder's own process, which fits with a
+In each trial, one of the processes of a federation on this host is killed at a random
+moment of a fit of 60 rounds, and started again at once: an organization, the label holder's
+FLARE server, which relays all calls, or the label holder's own process, which fits with a
 checkpoint. "later" is by how many seconds the fit ends later than the median of undisturbed
 fits. Under on_failure="wait" the predictions must be those of an undisturbed fit, to the
-last bit. Under "continue", with a grace period of only 1 second, rounds may go on without the
-organization for as long as it is away, and each of them is named in a warning. If all
+last bit. Under "continue", with a grace period of only 1 second, rounds may go on without
+the organization for as long as it is away, and each of them is named in a warning. If all
 organizations are away, the fit ends, and the label holder calls `fit` again.
 """
 
@@ -23,7 +23,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from _harness import run
 from sklearn.datasets import load_diabetes
 
@@ -220,7 +219,9 @@ class Trials:
             moment = float(self._random.uniform(0, usual))
             seconds, result, away = self.fit(policy, victim, moment)
             lost = int((result["weights"] == 0).any(axis=1).sum())
-            named = {re.findall(r"'(\w+)'.*round (\d+)", each)[0] for each in result["told"]}
+            named = {
+                re.findall(r"'(\w+)'.*round (\d+)", each)[0] for each in result["told"]
+            }
             n_lost = int((result["weights"] == 0).sum())
             same = np.array_equal(result["prediction"], expected)
             right = result["stop_reason"] == "max_iter" and len(result["weights"]) == 60

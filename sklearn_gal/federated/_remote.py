@@ -396,8 +396,8 @@ class RemoteOrganization:
             self.session.call(*call, n_requests=n_requests)
         except OrganizationError as error:
             warnings.warn(
-                f"Organization {self.name!r} did not answer ({error.problem}) when the fit ended; "
-                "it will forget the rows of this fit when other fits need the space.",
+                f"Organization {self.name!r} did not answer ({error.problem}) when the fit "
+                "ended; it will forget the rows of this fit when others need the space.",
                 OrganizationWarning,
                 stacklevel=2,
             )

@@ -29,7 +29,7 @@ class OrganizationWarning(UserWarning):
     """An organization did not answer and is left out."""
 
 
-# What a channel raises if an organization cannot be reached; a time limit is an OSError too.
+# What a channel raises if an organization cannot be reached (TimeoutError: it is late).
 _AWAY = (OSError, EOFError)
 
 

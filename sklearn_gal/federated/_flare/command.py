@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from .._config import read_federation
+from .lock import hold
 from .provision import provision, restrict_server, restrict_site
 
 _WILDCARDS = ("", "0", "0.0.0.0", "::")
@@ -39,6 +40,7 @@ def _label_holder(options):
 
     kit = Path(options.kit).resolve()
     federation = read_federation(kit)
+    hold(kit / "server")
     restrict_server(kit / "server")
     register()
     listen_only_on(federation["listen"])
@@ -78,6 +80,7 @@ def run_organization(config, settings, service):
         )
     from .site import Site
 
+    hold(site)
     restrict_site(site)
     Site.service = service
     _run_flare("client", site, [f"uid={name}"])

@@ -55,6 +55,7 @@ class Relay(FLComponent):
         self._folder = Path(folder)
         self._signer = Signer(Path(startup))
         self._cell = None
+        self._boots = {}  # starts of the process of each organization, in their order
 
     def handle_event(self, event_type, fl_ctx):
         """Listen as soon as FLARE's server runs."""
@@ -121,7 +122,17 @@ class Relay(FLComponent):
 
     def _ping(self, name, call):
         """Return by which name an organization calls this start of its process."""
-        return self._send(PING, name, call, b"", _PING_LIMIT)
+        boot = self._send(PING, name, call, b"", _PING_LIMIT)
+        known = self._boots.setdefault(name, [])
+        if boot and boot not in known[-1:]:
+            if boot in known:
+                log.error(
+                    "Two processes use the kit of %r and push each other off. End one of "
+                    "them, or make another kit.",
+                    name,
+                )
+            known.append(boot)
+        return boot
 
     def _send(self, topic, name, call, content, timeout):
         """Send a message to an organization and return the reply.

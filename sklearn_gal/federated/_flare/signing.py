@@ -63,6 +63,8 @@ class Verifier:
     def _public_key(self, text):
         if text not in self._known:
             certificate = x509.load_pem_x509_certificate(text)
+            if certificate.issuer != self._root.subject:
+                raise InvalidSignature
             certificate.verify_directly_issued_by(self._root)
             names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
             if [each.value for each in names] != [self._server]:
