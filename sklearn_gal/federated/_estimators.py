@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._base import BaseGAL
 from .._classifier import GALClassifier
-from .._method.observers import STOP_REASONS
+from .._method.observers import STOP_REASONS, Observer
 from .._organizations.columns import resolve_organizations
 from .._regressor import GALRegressor
 from .._validation import check_label_holder, validate_X
@@ -62,7 +62,7 @@ class FederatedGAL(BaseGAL):
             to end before its first round, because no organization can be reached.
         """
         check_federation(self)
-        saved, observers = {}, []
+        saved, observers = {}, list[Observer]()
         if self.checkpoint is not None:
             identity = fingerprint(self, X, y, sample_weight)
             checkpoint = Checkpoint(self.checkpoint, identity)

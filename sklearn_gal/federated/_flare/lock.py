@@ -2,7 +2,7 @@
 
 import fcntl
 
-_held = []  # open files, whose locks end with the process
+_held: list = []  # open files, whose locks end with the process
 
 
 def hold(workspace):

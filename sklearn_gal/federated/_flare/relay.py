@@ -8,8 +8,10 @@ import threading
 import time
 import uuid
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from multiprocessing.connection import Listener
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Listener, answer_challenge, deliver_challenge
 from pathlib import Path
+from typing import Any
 
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_component import FLComponent
@@ -54,30 +56,28 @@ class Relay(FLComponent):
         super().__init__()
         self._folder = Path(folder)
         self._signer = Signer(Path(startup))
-        self._cell = None
+        self._cell: Any = None
         self._boots = {}  # starts of the process of each organization, in their order
 
     def handle_event(self, event_type, fl_ctx):
         """Listen as soon as FLARE's server runs."""
         if event_type == EventType.SYSTEM_START:
             self._cell = fl_ctx.get_engine().get_cell()
-            listener = Listener((LOOPBACK, 0), backlog=64, authkey=relay_key(self._folder))
+            listener = Listener((LOOPBACK, 0), backlog=64)
+            key = relay_key(self._folder)
             write_address(self._folder, listener.address[1])
-            _in_thread(self._accept, listener)
+            _in_thread(self._accept, listener, key)
 
-    def _accept(self, listener):
+    def _accept(self, listener, key):
         while True:
-            try:
-                connection = listener.accept()
-            except Exception as error:  # a caller without the key
-                log.warning("refused a caller: %s", type(error).__name__)
-                continue
-            _in_thread(self._serve, connection)
+            _in_thread(self._serve, listener.accept(), key)
 
-    def _serve(self, connection):
-        """Serve a caller; it hears a status, and the reply if there is one."""
+    def _serve(self, connection, key):
+        """Serve a caller with the key; it hears a status, and the reply if there is one."""
         with connection:
             try:
+                deliver_challenge(connection, key)
+                answer_challenge(connection, key)
                 asked = json.loads(connection.recv_bytes(4096))
                 name, timeout = asked["organization"], asked["timeout"]
                 request = None if timeout is None else connection.recv_bytes(MAX_CALL)
@@ -88,8 +88,12 @@ class Relay(FLComponent):
                 connection.send_bytes(status.encode())
                 if reply is not None:
                     connection.send_bytes(reply)
+            except AuthenticationError:
+                log.warning("refused a caller without the key")
             except (OSError, EOFError):
                 log.info("a caller has hung up")
+            except Exception:
+                log.exception("could not relay a request")
 
     def _ask(self, connection, name, timeout, request, boot):
         """Ask an organization, with a sign of life to both ends until it has answered.
@@ -99,7 +103,8 @@ class Relay(FLComponent):
         """
         call = str(uuid.uuid4())
         answer = _in_thread(self._send, ANSWER, name, call, request, timeout)
-        heard, ping = time.monotonic(), None
+        heard = time.monotonic()
+        ping: Future | None = None
         while True:
             done, _ = wait({answer, ping} - {None}, PING_INTERVAL, FIRST_COMPLETED)
             if answer in done:
@@ -108,7 +113,7 @@ class Relay(FLComponent):
             connection.send_bytes(b"")
             if connection.poll():  # a caller sends nothing more
                 raise EOFError
-            if ping in done:
+            if ping is not None and ping in done:
                 now, ping = ping.result(), None
                 if now == boot:
                     heard = time.monotonic()

@@ -5,7 +5,7 @@ import threading
 import time
 from concurrent.futures import Future
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_component import FLComponent
@@ -32,7 +32,7 @@ class Site(FLComponent):
         Folder of the kit with the certificates.
     """
 
-    service: ClassVar = None  # of this process; set before FLARE's client starts
+    service: ClassVar[Any] = None  # of this process; set before FLARE's client starts
 
     def __init__(self, startup):
         super().__init__()
