@@ -30,7 +30,7 @@ def connect(kit, organizations=None, timeout=120.0):
     Returns
     -------
     federation : Federation
-        Call ``federation.channel.close()`` when it is no longer needed.
+        It keeps no connection between calls, so there is nothing to close.
 
     Raises
     ------

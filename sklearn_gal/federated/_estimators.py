@@ -217,6 +217,10 @@ class FederatedGALClassifier(FederatedGAL, GALClassifier):
         hosts.
     label_holder_ : str or None
         Name of the own organization that holds y; None without own columns.
+    stop_reason_ : str
+        Why the fit ended, as in :class:`~sklearn_gal.GALClassifier`; or
+        "organizations_away" (no organization on another host can be reached) or
+        "missed_rounds" (see `max_missed_rounds`).
 
     See Also
     --------
@@ -378,6 +382,10 @@ class FederatedGALRegressor(FederatedGAL, GALRegressor):
         hosts.
     label_holder_ : str or None
         Name of the own organization that holds y; None without own columns.
+    stop_reason_ : str
+        Why the fit ended, as in :class:`~sklearn_gal.GALRegressor`; or
+        "organizations_away" (no organization on another host can be reached) or
+        "missed_rounds" (see `max_missed_rounds`).
 
     See Also
     --------
