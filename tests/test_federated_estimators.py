@@ -657,12 +657,13 @@ def test_an_organization_may_forget_the_rows_again_and_again(regression):
 
 @pytest.mark.parametrize("max_fits", [1, 4])
 def test_concurrent_fits_wait_and_equal_their_twins(regression, max_fits, monkeypatch):
-    monkeypatch.setattr(_slots, "IDLE_AFTER", 1.0)  # fits can wait for each other
-    monkeypatch.setattr(_remote, "_RETRY_AFTER", 0.05)
+    monkeypatch.setattr(_slots, "IDLE_AFTER", 0.2)  # fits can wait for each other
+    monkeypatch.setattr(_remote, "_RETRY_AFTER", 0.02)
+    monkeypatch.setattr(_remote, "_MAX_PAUSE", 0.1)
     frame, y = regression.frame, regression.y
     rng = np.random.default_rng(0)
     targets = [y + rng.normal(scale=20, size=len(y)) for _ in range(6)]
-    twins = [regression.federated().fit(frame, target) for target in targets]
+    twins = [regression.federated(max_iter=3).fit(frame, target) for target in targets]
     changed = {name: {"max_fits": max_fits} for name in ELSEWHERE}
     channel = LocalChannel(regression.services(**changed))
     stop = threading.Event()
@@ -670,7 +671,7 @@ def test_concurrent_fits_wait_and_equal_their_twins(regression, max_fits, monkey
     def fit(target):
         # every fit has a federation of its own, as different label holders have
         federation = Federation(channel, SECRET)
-        model = regression.federated(federation, max_missed_rounds=0)
+        model = regression.federated(federation, max_missed_rounds=0, max_iter=3)
         model.fit(frame, target)
         federation.overlap(regression.ids)
         return model

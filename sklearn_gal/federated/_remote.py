@@ -20,6 +20,8 @@ from ._session import (
 ON_FAILURE = ("continue", "wait", "fail")
 # Seconds between two tries to reach an organization that did not answer.
 _RETRY_AFTER = 1.0
+# Largest number of seconds between two tries while an organization is busy.
+_MAX_PAUSE = 5.0
 # Predictions of single functions are fetched in blocks of at most this many bytes.
 _FETCH_BYTES = 2**26
 
@@ -215,7 +217,7 @@ class RemoteOrganization:
 
     def _attempt(self, call):
         """Return the result of a call; None if it fails and the others go on without it."""
-        told = False
+        told, pause = False, _RETRY_AFTER
         while True:
             try:
                 result = call()
@@ -230,7 +232,9 @@ class RemoteOrganization:
                 if not told:
                     self.warn(f"waiting for it{at_most}.")
                     told = True
-                time.sleep(_RETRY_AFTER)
+                time.sleep(pause)
+                if self.problem == "Busy":
+                    pause = min(2 * pause, _MAX_PAUSE)
             else:
                 self.is_away, self._away_since = False, None
                 return result

@@ -223,15 +223,22 @@ class OrganizationService:
                 raise RequestRefused(f"residual has the wrong shape {shape}")
 
     def _prepare(self, fit_id, row_ids, abstain, n_outputs=1, sample_weight=None):
-        view, present = self._rows(fit_id, row_ids, abstain)
-        if sample_weight is not None and sample_weight.shape != present.shape:
-            raise RequestRefused("sample_weight must have one value per row")
-        if len(present) and (abstain or present.all()):
-            with self._lock:
-                self._fits.pop(self._slots.claim(fit_id), None)
-            fit = self._fit(fit_id)
-            with self._slots.in_use(fit_id), fit.lock:
-                fit.prepare(view, present, sample_weight, n_outputs)
+        with self._lock:
+            self._fits.pop(self._slots.claim(fit_id), None)
+        is_prepared = False
+        try:
+            with self._slots.in_use(fit_id):
+                view, present = self._rows(fit_id, row_ids, abstain)
+                if sample_weight is not None and sample_weight.shape != present.shape:
+                    raise RequestRefused("sample_weight must have one value per row")
+                if len(present) and (abstain or present.all()):
+                    fit = self._fit(fit_id)
+                    with fit.lock:
+                        fit.prepare(view, present, sample_weight, n_outputs)
+                    is_prepared = True
+        finally:
+            if not is_prepared:
+                self._slots.free(fit_id)
         return {"present": present}
 
     def _fit_round(self, fit_id, number, seed, residual, folds=None):
