@@ -18,7 +18,7 @@ _LOOPBACK = "127.0.0.1"
 # Seconds that the label holder's FLARE server may take to start.
 _SERVER_START = 30.0
 # Seconds between two looks at which organizations are connected.
-_POLL_INTERVAL = 0.5
+_POLL_INTERVAL = 0.2
 # Seconds by which an organization may exceed its time before the caller no longer listens.
 _MARGIN = 5.0
 

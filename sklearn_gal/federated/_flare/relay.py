@@ -37,6 +37,8 @@ LOOPBACK = "127.0.0.1"
 MAX_CALL = 2**32
 # Seconds that an organization has to answer a ping.
 _PING_LIMIT = 3.0
+# How often an organization that is silent is asked for a sign of life before a call.
+_N_PINGS = 3
 # What the caller is told if there is no reply in time, or no connection.
 _UNANSWERED = {None: "late", b"": "lost"}
 
@@ -81,7 +83,7 @@ class Relay(FLComponent):
                 asked = json.loads(connection.recv_bytes(4096))
                 name, timeout = asked["organization"], asked["timeout"]
                 request = None if timeout is None else connection.recv_bytes(MAX_CALL)
-                boot, reply = self._ping(name, ""), None
+                boot, reply = self._find(name), None
                 status = "connected" if boot else "not connected"
                 if boot and request is not None:
                     status, reply = self._ask(connection, name, timeout, request, boot)
@@ -94,6 +96,19 @@ class Relay(FLComponent):
                 log.info("a caller has hung up")
             except Exception:
                 log.exception("could not relay a request")
+
+    def _find(self, name):
+        """Return what `_ping` does, and ask again while the organization is silent.
+
+        FLARE drops what an organization replies before it is registered.
+        """
+        asked: list[Future] = []
+        for _ in range(_N_PINGS):
+            asked.append(_in_thread(self._ping, name, ""))
+            done, _ = wait(asked, PING_INTERVAL, FIRST_COMPLETED)
+            if done:
+                return done.pop().result()
+        return None
 
     def _ask(self, connection, name, timeout, request, boot):
         """Ask an organization, with a sign of life to both ends until it has answered.
