@@ -763,6 +763,37 @@ class Killing(Recording):
         return reply
 
 
+def test_no_thread_goes_on_waiting_when_the_fit_has_ended(regression, monkeypatch):
+    monkeypatch.setattr(_remote, "_RETRY_AFTER", 0.01)
+
+    class Dies(Recording):
+        """A channel over which one organization is away, and the label holder dies."""
+
+        threads, tries = set(), threading.Semaphore(0)
+
+        def call(self, organization, request, timeout):
+            if decode(request)[0] == "fit_round" and organization == "bank":
+                self.threads.add(threading.current_thread())
+                self.tries.release()
+                raise ConnectionRefusedError
+            if decode(request)[0] == "fit_round" and organization == "clinic":
+                assert self.tries.acquire(timeout=60)
+                raise Killed
+            return super().call(organization, request, timeout)
+
+    federation = regression.federation(Dies)
+    with (
+        pytest.warns(OrganizationWarning, match="'bank' did not answer"),
+        pytest.raises(Killed),
+    ):
+        regression.federated(federation, on_failure="wait").fit(
+            regression.frame, regression.y
+        )
+    (waiting,) = federation.channel.threads
+    waiting.join(60)
+    assert not waiting.is_alive()
+
+
 PARAMS = [
     {},
     {"cv": None, "early_stopping": True},

@@ -34,8 +34,6 @@ def connect(kit, organizations=None, timeout=120.0):
 
     Raises
     ------
-    ImportError
-        If NVIDIA FLARE is not installed: ``pip install "sklearn_gal[federated]"``.
     ConnectionError
         If the label holder's FLARE server does not answer.
     ValueError

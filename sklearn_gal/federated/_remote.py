@@ -217,7 +217,7 @@ class RemoteOrganization:
 
     def _attempt(self, call):
         """Return the result of a call; None if it fails and the others go on without it."""
-        told, pause = False, _RETRY_AFTER
+        told, pause, training = False, _RETRY_AFTER, self._training
         while True:
             try:
                 result = call()
@@ -233,6 +233,8 @@ class RemoteOrganization:
                     self.warn(f"waiting for it{at_most}.")
                     told = True
                 time.sleep(pause)
+                if self._training is not training:
+                    raise  # an error elsewhere has ended the fit
                 if self.problem == "Busy":
                     pause = min(2 * pause, _MAX_PAUSE)
             else:
