@@ -12,6 +12,8 @@ from .._config import check_names, federation_settings
 from .components import RELAY, SCHEME, SITE
 
 _ADMIN = "label-holder@sklearn-gal.local"
+# Seconds for which FLARE tries to send a reply again. A lost one is asked for again anyway.
+STREAM_SECONDS = 10.0
 NO_RIGHTS = dict.fromkeys(
     (
         "submit_job",
@@ -139,6 +141,7 @@ def project_of(settings):
 def restrict_site(site):
     """Make an organization's host answer by the component `Site`, and permit no jobs."""
     _write_rights(site, NO_RIGHTS | {"view": "any"})
+    _keep_streams_short(site)
     resources = _default_resources(site)
     # the log of an organization must not reach the server
     resources["allow_log_streaming"] = False
@@ -152,6 +155,7 @@ def restrict_site(site):
 def restrict_server(server):
     """Make the server relay by the component `Relay`, and permit no jobs."""
     _write_rights(server, NO_RIGHTS | {"view": "any", "operate": "any"})
+    _keep_streams_short(server)
     resources = _default_resources(server)
     storage = resources["snapshot_persistor"]["args"]["storage"]["args"]
     storage["root_dir"] = str(server / "snapshots")
@@ -171,6 +175,14 @@ def restrict_server(server):
 def _without_jobs(resources):
     """Return the resources of a host where a job may use no class at all."""
     return resources | {"class_allow_list": [], "class_list_enforcement_mode": "enforce"}
+
+
+def _keep_streams_short(workspace):
+    """Make FLARE forget streams soon: it keeps a thread for each one that has ended."""
+    _write_json(
+        workspace / "local" / "comm_config.json",
+        {"streaming_retry_timeout": STREAM_SECONDS},
+    )
 
 
 def _default_resources(site):

@@ -142,7 +142,7 @@ class Relay(FLComponent):
 
     def _ping(self, name, call):
         """Return by which name an organization calls this start of its process."""
-        boot = self._send(PING, name, call, b"", _PING_LIMIT)
+        boot = self._send(PING, name, call, b"?", _PING_LIMIT)
         known = self._boots.setdefault(name, [])
         if boot and boot not in known[-1:]:
             if boot in known:
@@ -164,7 +164,9 @@ class Relay(FLComponent):
             CERTIFICATE: self._signer.certificate,
             SIGNATURE: self._signer.sign(topic, name, call, content),
         }
-        reply = self._cell.send_request(
+        # a ping is no stream, for whose replies FLARE keeps a thread for a while
+        cell = self._cell.core_cell if topic == PING else self._cell
+        reply = cell.send_request(
             channel=CHANNEL,
             topic=topic,
             target=name,
