@@ -5,6 +5,7 @@ import pickle
 import threading
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import joblib
@@ -34,6 +35,8 @@ from sklearn_gal.federated import (
     OrganizationError,
     OrganizationService,
     OrganizationWarning,
+    _remote,
+    _slots,
 )
 from sklearn_gal.federated._calls import CALLS
 from sklearn_gal.federated._wire import decode, encode
@@ -87,7 +90,9 @@ class Case:
     def federated(self, federation=None, own=True, **params):
         organizations = [("hospital", HOSPITAL, self.parts["hospital"])] if own else None
         federation = self.federation() if federation is None else federation
-        return self.apart(federation, organizations, **{"key": "pid"} | SETTINGS | params)
+        # an organization that cannot be reached is left out at once
+        settings = {"key": "pid", "grace_period": 0} | SETTINGS | params
+        return self.apart(federation, organizations, **settings)
 
     @property
     def frame(self):
@@ -551,10 +556,194 @@ def test_no_organization_left_is_an_error(regression):
         pytest.raises(OrganizationError, match="No organization answered"),
     ):
         model.fit(regression.ids, regression.y)
-    # with its own columns the label holder continues alone
-    with pytest.warns(OrganizationWarning):
-        model = regression.federated(federation).fit(regression.frame, regression.y)
-    np.testing.assert_array_equal(model.weights_[:, 1:], 0)
+    # with its own columns the label holder does not continue alone either
+    with (
+        pytest.warns(OrganizationWarning),
+        pytest.raises(OrganizationError, match="No organization answered"),
+    ):
+        regression.federated(federation).fit(regression.frame, regression.y)
+
+
+class Away(Recording):
+    """A channel over which organizations cannot be reached from a round on."""
+
+    def __init__(self, channel, names, begin, n_tries=None):
+        super().__init__(channel)
+        self.names, self.begin = names, begin
+        self.n_left = dict.fromkeys(names, float("inf") if n_tries is None else n_tries)
+
+    def call(self, organization, request, timeout):
+        call, fields = decode(request)
+        if call == "fit_round" and fields["number"] >= self.begin:
+            self.begin = 0  # nor for any other call
+        if self.begin == 0 and self.n_left.get(organization, 0) > 0:
+            self.n_left[organization] -= 1
+            raise ConnectionRefusedError("it is away")
+        return super().call(organization, request, timeout)
+
+
+@pytest.mark.parametrize("on_failure", ["continue", "fail"])
+def test_an_organization_that_is_back_in_time_misses_nothing(regression, on_failure):
+    whole = regression.federated().fit(regression.frame, regression.y)
+    federation = regression.federation(lambda channel: Away(channel, ["clinic"], 2, 2))
+    model = regression.federated(federation, on_failure=on_failure, grace_period=60)
+    with pytest.warns(OrganizationWarning, match="waiting for it for at most 60 seconds"):
+        model.fit(regression.frame, regression.y)
+    assert_same(whole, model, regression.frame, regression.frame)
+    # in predictions too
+    federation.channel.n_left["clinic"] = 1
+    with pytest.warns(OrganizationWarning, match="'clinic' did not answer"):
+        prediction = model.predict(regression.frame)
+    np.testing.assert_array_equal(prediction, whole.predict(regression.frame))
+
+
+def test_an_absence_is_waited_for_once(regression, monkeypatch):
+    monkeypatch.setattr(_remote, "_RETRY_AFTER", 0.01)
+    federation = regression.federation(lambda channel: Away(channel, ["clinic"], 99))
+    model = regression.federated(federation, grace_period=0.2)
+    model.fit(regression.frame, regression.y)
+    federation.channel.begin = 0
+    channel, n_tries = federation.channel, []
+    for _ in range(2):
+        channel.n_left["clinic"] = 1000
+        with pytest.warns(OrganizationWarning, match="'clinic' did not answer"):
+            model.predict(regression.frame)
+        n_tries.append(1000 - channel.n_left["clinic"])
+    assert n_tries[0] > 1
+    assert n_tries[1] == 1
+
+
+def test_missed_rounds_are_named_and_limited(regression):
+    federation = regression.federation(lambda channel: Away(channel, ["clinic"], 2))
+    model = regression.federated(federation, max_missed_rounds=3, max_iter=20)
+    with pytest.warns(OrganizationWarning) as caught:
+        model.fit(regression.frame, regression.y)
+    told = [str(each.message) for each in caught]
+    for number in (3, 4, 5):
+        expected = f"'clinic' did not answer (ConnectionRefusedError): round {number} goes"
+        assert sum(expected in each for each in told) == 1
+    assert "an organization has missed more rounds than max_missed_rounds" in told[-1]
+    assert model.stop_reason_ == "missed_rounds"
+    assert model.n_iter_ == 5
+    np.testing.assert_array_equal(model.weights_[2:, 2], 0)
+    # without a limit the others go on
+    federation = regression.federation(lambda channel: Away(channel, ["clinic"], 2))
+    params = {"max_missed_rounds": None, "max_iter": 14, "early_stopping": False}
+    model = regression.federated(federation, weights="uniform", **params)
+    with pytest.warns(OrganizationWarning) as caught:
+        model.fit(regression.frame, regression.y)
+    assert sum("goes on without it" in str(each.message) for each in caught) == 12
+    assert model.stop_reason_ == "max_iter"
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_fit_ends_when_all_are_away_and_continues_later(regression, own, tmp_path):
+    rows = regression.frame if own else regression.ids
+    whole = regression.federated(own=own).fit(rows, regression.y)
+    federation = regression.federation(lambda channel: Away(channel, list(ELSEWHERE), 2))
+    model = regression.federated(federation, own=own, checkpoint=tmp_path / "checkpoint")
+    with pytest.warns(OrganizationWarning, match="no organization on another host"):
+        model.fit(rows, regression.y)
+    assert model.stop_reason_ == "organizations_away"
+    assert model.n_iter_ == 2
+    np.testing.assert_array_equal(model.weights_, whole.weights_[:2])
+    model.set_params(federation=regression.federation()).fit(rows, regression.y)
+    assert_same(whole, model, rows, rows)
+
+
+def test_an_organization_may_forget_the_rows_again_and_again(regression):
+    class Forgetful(Recording):
+        """A channel over which the rows are released before each of the first requests."""
+
+        n_times = 4
+
+        def call(self, organization, request, timeout):
+            call, fields = decode(request)
+            if (organization, call) == ("bank", "fit_round") and self.n_times:
+                self.n_times -= 1
+                fields = {"fit_id": fields["fit_id"], "n_requests": fields["number"]}
+                super().call(organization, encode("release", fields), timeout)
+            return super().call(organization, request, timeout)
+
+    whole = regression.federated().fit(regression.frame, regression.y)
+    federation = regression.federation(Forgetful)
+    model = regression.federated(federation).fit(regression.frame, regression.y)
+    assert_same(whole, model, regression.frame, regression.frame)
+    federation.channel.n_times = 10**6
+    model.set_params(deadline=0.5)
+    with pytest.warns(OrganizationWarning, match=r"did not answer \(NotPrepared\)"):
+        model.fit(regression.frame, regression.y)
+
+
+@pytest.mark.parametrize("max_fits", [1, 4])
+def test_concurrent_fits_wait_and_equal_their_twins(regression, max_fits, monkeypatch):
+    monkeypatch.setattr(_slots, "IDLE_AFTER", 0.2)  # fits can wait for each other
+    monkeypatch.setattr(_remote, "_RETRY_AFTER", 0.02)
+    monkeypatch.setattr(_remote, "_MAX_PAUSE", 0.1)
+    frame, y = regression.frame, regression.y
+    rng = np.random.default_rng(0)
+    targets = [y + rng.normal(scale=20, size=len(y)) for _ in range(6)]
+    twins = [regression.federated(max_iter=3).fit(frame, target) for target in targets]
+    changed = {name: {"max_fits": max_fits} for name in ELSEWHERE}
+    channel = LocalChannel(regression.services(**changed))
+    stop = threading.Event()
+
+    def fit(target):
+        # every fit has a federation of its own, as different label holders have
+        federation = Federation(channel, SECRET)
+        model = regression.federated(federation, max_missed_rounds=0, max_iter=3)
+        model.fit(frame, target)
+        federation.overlap(regression.ids)
+        return model
+
+    def disturb():
+        while not stop.is_set():
+            Federation(channel, SECRET).overlap(regression.ids[:9])
+
+    with warnings.catch_warnings(), ThreadPoolExecutor(7) as pool:
+        warnings.filterwarnings("ignore", "(?s).*Busy.*", OrganizationWarning)
+        disturbing = pool.submit(disturb)
+        try:
+            models = list(pool.map(fit, targets))
+        finally:
+            stop.set()
+        disturbing.result()
+    for twin, model in zip(twins, models, strict=True):
+        assert_same_model(twin, model, frame, frame)
+
+
+class Counting(Ridge):
+    """A ridge that counts its fits, the second of which takes until it is told to end."""
+
+    n_fits, ended = 0, threading.Event()
+
+    def fit(self, X, y, sample_weight=None):
+        Counting.n_fits += 1
+        if Counting.n_fits == 2:
+            Counting.ended.wait(60)
+        return super().fit(X, y, sample_weight)
+
+
+def test_work_ends_when_the_caller_is_gone(regression):
+    Counting.n_fits, Counting.ended = 0, threading.Event()
+    channel = LocalChannel(regression.services(bank={"estimator": Counting()}))
+    federation = Federation(channel, SECRET).without("clinic").without("shop")
+    model = regression.federated(federation, deadline=0.5, on_failure="fail")
+    with (
+        pytest.warns(OrganizationWarning, match="when the fit ended"),
+        pytest.raises(OrganizationError, match=r"'bank' did not answer \(TimeoutError"),
+    ):
+        model.fit(regression.frame, regression.y)
+    Counting.ended.set()
+    channel.close()  # waits until the work has ended
+    assert Counting.n_fits == 2  # of five chains
+
+
+def test_overlap_names_the_organization(regression):
+    federation = regression.federation(Leaving)
+    federation.channel.absent = ("clinic",)
+    with pytest.raises(OrganizationError, match="'clinic' did not answer"):
+        federation.overlap(regression.ids)
 
 
 def test_predicting_with_one_absent(case):
@@ -592,6 +781,37 @@ class Killing(Recording):
             if self.calls_left < 0:
                 raise Killed
         return reply
+
+
+def test_no_thread_goes_on_waiting_when_the_fit_has_ended(regression, monkeypatch):
+    monkeypatch.setattr(_remote, "_RETRY_AFTER", 0.01)
+
+    class Dies(Recording):
+        """A channel over which one organization is away, and the label holder dies."""
+
+        threads, tries = set(), threading.Semaphore(0)
+
+        def call(self, organization, request, timeout):
+            if decode(request)[0] == "fit_round" and organization == "bank":
+                self.threads.add(threading.current_thread())
+                self.tries.release()
+                raise ConnectionRefusedError
+            if decode(request)[0] == "fit_round" and organization == "clinic":
+                assert self.tries.acquire(timeout=60)
+                raise Killed
+            return super().call(organization, request, timeout)
+
+    federation = regression.federation(Dies)
+    with (
+        pytest.warns(OrganizationWarning, match="'bank' did not answer"),
+        pytest.raises(Killed),
+    ):
+        regression.federated(federation, on_failure="wait").fit(
+            regression.frame, regression.y
+        )
+    (waiting,) = federation.channel.threads
+    waiting.join(60)
+    assert not waiting.is_alive()
 
 
 PARAMS = [
@@ -713,6 +933,8 @@ def test_unknown_rows_are_an_error(regression):
         ({"on_failure": "ignore"}, "on_failure='ignore' must be one of"),
         ({"deadline": 0}, "deadline == 0, must be > 0"),
         ({"wire_dtype": "float16"}, "wire_dtype='float16' must be one of"),
+        ({"grace_period": -1}, "grace_period == -1, must be >= 0"),
+        ({"max_missed_rounds": -1}, "max_missed_rounds == -1, must be >= 0"),
         ({"federation": None}, "must be a Federation"),
         ({"missing_rows": "pass"}, "must be 'error' or 'abstain'"),
         ({"label_holder": "bank"}, "must be one of `organizations`"),

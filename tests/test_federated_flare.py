@@ -3,13 +3,16 @@
 import importlib
 import json
 import os
+import shutil
 import socket
 import ssl
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +37,22 @@ from sklearn_gal.federated import (
     connect,
 )
 from sklearn_gal.federated._cli import main
-from sklearn_gal.federated._flare.jobs import ALLOWED_CLASSES, SITE, write_job
+from sklearn_gal.federated._flare.components import ANSWER, PING, RELAY, SITE
 
 pytest.importorskip("nvflare")
+# these modules need FLARE
+from cryptography.exceptions import InvalidSignature
+
+from sklearn_gal.federated._flare import relay
+from sklearn_gal.federated._flare import site as answering
+from sklearn_gal.federated._flare.components import (
+    CALL,
+    CERTIFICATE,
+    SIGNATURE,
+)
+from sklearn_gal.federated._flare.lock import hold
+from sklearn_gal.federated._flare.signing import Signer, Verifier
+
 # FLARE leaves sockets to the garbage collector
 pytestmark = pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"
@@ -196,6 +212,16 @@ def test_the_same_model_to_the_last_bit(federation, name):
     assert (other.communication_["error"] == "").all()
 
 
+def test_an_organization_logs_who_asks(hosts, federation):
+    _, _, ids = task("regressor")
+    federation.overlap(ids)
+    (log,) = (hosts.folder / "models" / "bank" / "log").glob("*.jsonl")
+    entry = json.loads(log.read_text().splitlines()[-1])
+    known = {"label_holder": "sklearn_gal", "call": "predict", "decision": "answered"}
+    assert known.items() <= entry.items()
+    assert entry["ids"] <= len(ids) == entry["rows"]
+
+
 def listening(pids):
     """Addresses on which processes listen, from the kernel's tables."""
     inodes = set()
@@ -216,12 +242,12 @@ def listening(pids):
 
 def test_processes_listen_only_on_the_given_address(hosts, federation):
     pids = [pid for each in hosts.processes.values() for pid in descendants(each.pid)]
-    assert len(pids) >= 4 + 2 * 3
+    assert len(pids) >= 4
     assert listening(pids) == {"0100007F"}
 
 
-def test_connections_without_a_certificate_are_refused(hosts, federation, tmp_path):
-    other = Hosts(tmp_path, ["bank"])  # the same name from another authority
+def test_connections_without_a_certificate_are_refused(hosts, federation, dishonest):
+    other = dishonest  # the same name from another authority
 
     def shake_hands(site):
         """Connect as a site of a kit would; None without a certificate."""
@@ -245,6 +271,54 @@ def test_connections_without_a_certificate_are_refused(hosts, federation, tmp_pa
     for site in (None, other.folder / "kits" / "bank" / "site"):
         with pytest.raises((ssl.SSLError, ConnectionError)):
             assert shake_hands(site) == "accepted"
+    # the others shake hands while many connections say nothing, or begin and stop
+    idle = []
+    try:
+        for number in range(100):
+            idle.append(socket.create_connection(("127.0.0.1", hosts.port), timeout=10))
+            if number % 2:
+                idle[-1].sendall(b"\x16\x03\x01\x02\x00\x01")  # a part of a greeting
+        assert shake_hands(hosts.folder / "kits" / "bank" / "site") == "accepted"
+        for each in idle[:2]:
+            each.settimeout(60)
+            assert each.recv(1) == b""  # the server has ended it
+    finally:
+        for each in idle:
+            each.close()
+
+
+# the classes of FLARE that a job needs at least
+CONTROLLER = "nvflare.collab.runtime.controller.CollabController"
+EXECUTOR = "nvflare.collab.runtime.executor.CollabExecutor"
+
+
+def write_job(folder, organization):
+    """A job as FLARE runs it where jobs are permitted."""
+    controller = {"server_obj_id": "relay", "collab_obj_ids": []}
+    executor = {"client_obj_id": "site", "collab_obj_ids": []}
+    server = {
+        "format_version": 2,
+        "workflows": [{"id": "controller", "path": CONTROLLER, "args": controller}],
+        "components": [{"id": "relay", "path": RELAY, "args": {}}],
+    }
+    client = {
+        "format_version": 2,
+        "executors": [{"tasks": ["*"], "executor": {"path": EXECUTOR, "args": executor}}],
+        "components": [{"id": "site", "path": SITE, "args": {}}],
+    }
+    meta = {
+        "name": "job",
+        "resource_spec": {},
+        "min_clients": 1,
+        "deploy_map": {"relay": ["server"], "site": [organization]},
+    }
+    job = folder / "job"
+    for app, name, config in (("relay", "server", server), ("site", "client", client)):
+        path = job / app / "config" / f"config_fed_{name}.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(config))
+    (job / "meta.json").write_text(json.dumps(meta))
+    return job
 
 
 def submit(hosts, change):
@@ -283,29 +357,113 @@ def another_class(job, app="site"):
     config.write_text(content.replace(SITE, "subprocess.Popen"))
 
 
-def class_paths(config):
-    """All class paths in the configuration of a job."""
-    if isinstance(config, list):
-        return [path for each in config for path in class_paths(each)]
-    if isinstance(config, dict):
-        own = [config["path"]] if "path" in config else []
-        return own + class_paths(list(config.values()))
-    return []
-
-
-def test_kits_permit_the_classes_of_the_job_and_no_others(hosts, tmp_path):
-    for path in ALLOWED_CLASSES:
+def test_kits_have_the_components_and_permit_no_class_in_jobs(hosts):
+    kits = {RELAY: hosts.kit / "server", SITE: hosts.folder / "kits" / "bank" / "site"}
+    for path, kit in kits.items():
         module, _, name = path.rpartition(".")
         cls = getattr(importlib.import_module(module), name)
         assert f"{cls.__module__}.{cls.__qualname__}" == path
-    configs = write_job(tmp_path, "bank").glob("*/config/*.json")
-    built = [path for each in configs for path in class_paths(json.loads(each.read_text()))]
-    assert sorted(built) == sorted(ALLOWED_CLASSES)
-    kits = [hosts.kit / "server", hosts.folder / "kits" / "bank" / "site"]
-    for kit in kits:
         resources = json.loads((kit / "local" / "resources.json").read_text())
-        assert resources["class_allow_list"] == ALLOWED_CLASSES
+        assert path in [each.get("path") for each in resources["components"]]
+        assert resources["class_allow_list"] == []
         assert resources["class_list_enforcement_mode"] == "enforce"
+        rights = json.loads((kit / "local" / "authorization.json").read_text())
+        for right in ("submit_job", "manage_job", "byoc", "shell_commands"):
+            assert rights["permissions"]["project_admin"][right] == "none"
+
+
+@pytest.fixture
+def verifier(hosts):
+    return Verifier(hosts.folder / "kits" / "bank" / "site" / "startup", "bank")
+
+
+def test_an_organization_answers_only_what_the_server_has_signed(
+    hosts, dishonest, verifier, tmp_path
+):
+    signer = Signer(hosts.kit / "server" / "startup")
+    signature = signer.sign(ANSWER, "bank", "call", b"request")
+    good = [ANSWER, "call", b"request", signer.certificate, signature]
+    verifier.verify(*good)
+    # another call, organization or content; the key of another organization or authority
+    shop = hosts.folder / "kits" / "shop" / "site" / "startup"
+    pretended = tmp_path / "pretended"
+    pretended.mkdir()
+    shutil.copy(shop / "client.key", pretended / "server.key")
+    shutil.copy(shop / "client.crt", pretended / "server.crt")
+    signers = [Signer(pretended), Signer(dishonest.kit / "server" / "startup")]
+    bad = [
+        [PING, *good[1:]],
+        [ANSWER, "another call", *good[2:]],
+        [ANSWER, "call", b"another request", *good[3:]],
+        [*good[:4], signer.sign(ANSWER, "shop", "call", b"request")],
+        [*good[:3], None, None],
+        *(
+            [*good[:3], each.certificate, each.sign(ANSWER, "bank", "call", b"request")]
+            for each in signers
+        ),
+        [
+            *good[:3],
+            signer.certificate,
+            signers[0].sign(ANSWER, "bank", "call", b"request"),
+        ],
+    ]
+    for arguments in bad:
+        with pytest.raises(InvalidSignature):
+            verifier.verify(*arguments)
+
+
+def test_two_processes_with_one_kit_are_noticed(hosts, monkeypatch, caplog):
+    with pytest.raises(ValueError, match="is used by another process"):
+        hold(hosts.folder / "kits" / "bank" / "site")
+    # on two hosts
+    startup = hosts.kit / "server" / "startup"
+    passes_on = relay.Relay(str(hosts.kit / "relays"), str(startup))
+    boots = iter([b"first", b"first", b"second", b"second", b"first"])
+    monkeypatch.setattr(passes_on, "_send", lambda *message: next(boots))
+    for _ in range(4):
+        passes_on._ping("bank", "")
+    assert not caplog.records
+    passes_on._ping("bank", "")
+    assert "Two processes use the kit of 'bank'" in caplog.text
+
+
+def test_work_at_an_organization_ends_without_signs_of_life(hosts, monkeypatch):
+    from nvflare.fuel.f3.message import Message
+
+    class Service:
+        name = "bank"
+
+        def answer(self, request, is_gone, *, label_holder):
+            pinged.wait(60)
+            return str([is_gone(), clock.sleep(11), is_gone(), label_holder]).encode()
+
+    class Clock:
+        """A clock that is advanced by hand."""
+
+        now = 0.0
+
+        def monotonic(self):
+            return self.now
+
+        def sleep(self, seconds):
+            self.now += seconds
+
+    def message(topic, content):
+        signature = signer.sign(topic, "bank", "call", content)
+        headers = {CALL: "call", CERTIFICATE: signer.certificate, SIGNATURE: signature}
+        return Message(headers, content)
+
+    clock, pinged = Clock(), threading.Event()
+    monkeypatch.setattr(answering, "time", clock)
+    monkeypatch.setattr(answering.Site, "service", Service())
+    signer = Signer(hosts.kit / "server" / "startup")
+    site = answering.Site(str(hosts.folder / "kits" / "bank" / "site" / "startup"))
+    reply = site._answer(message(ANSWER, b"request"))
+    clock.sleep(9)
+    site._ping(message(PING, b""))
+    clock.sleep(9)
+    pinged.set()
+    assert reply.result(60).payload == b"[False, None, True, 'sklearn_gal']"
 
 
 @pytest.mark.parametrize(
@@ -352,7 +510,7 @@ from pathlib import Path
 from sklearn_gal.federated import _cli
 from sklearn_gal.federated._flare import command, provision
 
-def permit_everything(server, n_organizations):
+def permit_everything(server):
     local = Path(server) / "local"
     rights = {"project_admin": dict.fromkeys(provision.NO_RIGHTS, "any")}
     content = {"format_version": "1.0", "permissions": rights}
@@ -387,14 +545,15 @@ def dishonest(tmp_path_factory):
         hosts.end()
 
 
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        (ship_code, "bank: NVFLARE_ERROR: BYOC not permitted"),
-        (another_class, "'subprocess.Popen' at config path 'components.#1' is not in"),
-    ],
-)
-def test_an_organization_refuses_shipped_code_and_other_classes(dishonest, change, reason):
+def as_it_is(job, app="site"):
+    pass
+
+
+@pytest.mark.parametrize("change", [as_it_is, ship_code, another_class])
+def test_an_organization_refuses_all_jobs(dishonest, change):
+    reason = (
+        "bank: user 'label-holder@sklearn-gal.local' is not authorized for 'submit_job'"
+    )
     status = submit(dishonest, change)
     assert "COMPLETED" not in status
     site = dishonest.folder / "kits" / "bank" / "site"
@@ -405,9 +564,15 @@ def test_an_organization_refuses_shipped_code_and_other_classes(dishonest, chang
 
 
 @pytest.mark.parametrize(
-    ("change", "app"), [(ship_code, "site"), (ship_code, "relay"), (another_class, "site")]
+    ("change", "app"),
+    [
+        (as_it_is, "site"),
+        (ship_code, "site"),
+        (ship_code, "relay"),
+        (another_class, "site"),
+    ],
 )
-def test_the_server_refuses_shipped_code_and_other_classes(hosts, federation, change, app):
+def test_the_server_refuses_all_jobs(hosts, federation, change, app):
     with_error = None
     try:
         status = submit(hosts, lambda job: change(job, app))
@@ -488,12 +653,74 @@ def test_the_label_holder_is_killed_and_resumes(hosts, federation, tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "result.npy"), whole.predict(X))
 
 
-# this test comes last because it restarts an organization of the module
+def test_fits_of_two_label_holders_equal_their_twins(hosts, federation, rng):
+    X, y, ids = task("regressor")
+    frame = X[columns("hospital")].assign(key=ids)
+    params = {"max_iter": 4, "cv": 2}
+    targets = [y + rng.normal(scale=20, size=len(y)) for _ in range(6)]
+    done = threading.Event()
+
+    def open_and_close():
+        while not done.is_set():
+            with connect(hosts.kit, timeout=60).channel as channel:
+                assert channel.is_connected("bank")
+
+    def fit(target, federation):
+        return federated("regressor", federation, **params).fit(frame, target)
+
+    holders = [federation, connect(hosts.kit, timeout=60)]
+    with warnings.catch_warnings(), ThreadPoolExecutor(8) as pool:
+        # more fits than an organization has places for
+        warnings.filterwarnings("ignore", "(?s).*Busy.*", OrganizationWarning)
+        others = [pool.submit(open_and_close) for _ in range(2)]
+        try:
+            models = list(pool.map(fit, targets, 3 * holders))
+        finally:
+            done.set()
+        for each in others:
+            each.result()
+    for target, model in zip(targets, models, strict=True):
+        assert_same_model(joint("regressor", **params).fit(X, target), model, X, frame)
+
+
+# these tests come last because they restart hosts of the module
+@pytest.mark.parametrize("victim", ["server", "clinic"])
+def test_a_host_is_killed_and_the_fit_waits_for_it(hosts, federation, victim):
+    X, y, ids = task("regressor")
+    frame = X[columns("hospital")].assign(key=ids)
+
+    class Kills:
+        """A channel that kills a host in the third round, and starts it again."""
+
+        organizations = federation.channel.organizations
+        n_calls = 0
+
+        def call(self, organization, request, timeout):
+            if organization == "clinic" and b'"fit_round"' in bytes(request[:64]):
+                self.n_calls += 1
+                if self.n_calls == 3:
+                    kill(hosts.processes[victim])
+                    if victim == "server":
+                        hosts.start_server()
+                    else:
+                        hosts.start_organization(victim)
+            return federation.channel.call(organization, request, timeout)
+
+    secret = (hosts.kit / "secret").read_text()
+    params = {"max_iter": 6, "cv": 2}
+    model = federated("regressor", Federation(Kills(), secret), grace_period=120, **params)
+    with pytest.warns(OrganizationWarning, match="waiting for it for at most 120 seconds"):
+        model.fit(frame, y)
+    one = joint("regressor", **params).fit(X, y)
+    assert_same_model(one, model, X, frame)
+
+
 def test_an_organization_is_killed_and_comes_back(hosts, federation):
     X, y, ids = task("regressor")
     frame = X[columns("hospital")].assign(key=ids)
     own = [("hospital", Slow(), columns("hospital"))]
     params = {"max_iter": 12, "weights": "uniform", "line_search": False, "deadline": 8}
+    params["grace_period"] = 0
     params["interactions"] = False  # a request is a round
     model = federated("regressor", federation, on_failure="continue", **params)
     model.set_params(organizations=own)

@@ -35,6 +35,7 @@ from sklearn_gal.federated._ledger import AuditLog
 from sklearn_gal.federated._rules import Rules
 from sklearn_gal.federated._table import kinds_of
 from sklearn_gal.federated._versions import can_work_with
+from sklearn_gal.federated._wire import decode, encode
 
 OTHER = "f" * 32
 
@@ -143,6 +144,41 @@ def test_threads_count_each_call_once(tmp_path):
         counts = list(threads.map(use, range(200)))
     assert log.used_today("Ada")["rounds_per_day"] == 200
     assert max(counts) == 200
+
+
+def test_a_fit_that_waits_for_a_place_learns_nothing_and_is_logged(serve, table, rng):
+    service = serve(max_fits=1, ids_per_day=120)
+    fit(service, table, rng)
+    busy = "error", {"type": "Busy"}
+    assert fit(service, table, rng, OTHER, n_rounds=0) == [busy]
+    assert fit(service, table, rng, OTHER, n_rounds=0) == [busy]
+    entry = list(service._ledger.log.entries())[-1]
+    assert (entry["fit"], entry["decision"]) == (OTHER, "not finished: Busy")
+    assert not {"ids", "fits"} & entry.keys()
+    assert service.fits() == [FIT]
+    ask(service, "release", n_requests=2)
+    assert fit(service, table, rng, OTHER)[-1][0] == "ok"
+
+
+def test_a_fit_that_waits_for_approval_takes_no_place(serve, table, rng):
+    service = serve(max_fits=1, rules={"approve": "ask", "approve_label_holders": ["Ada"]})
+    waiting = fit(service, table, rng, OTHER, n_rounds=0, label_holder="Grace")
+    assert waiting == [refused("ApprovalPending", OTHER)]
+    assert fit(service, table, rng)[-1][0] == "ok"
+    waiting = fit(service, table, rng, OTHER, n_rounds=0, label_holder="Grace")
+    assert waiting == [refused("ApprovalPending", OTHER)]
+
+
+def test_work_for_a_caller_that_has_gone_counts(serve, table, rng):
+    service = serve()
+    fit(service, table, rng)
+    request = encode("fit_round", {"fit_id": FIT, **fit_request(table, rng, number=2)})
+    reply = service.answer(request, lambda: True, label_holder="Ada")
+    assert decode(reply) == ("error", {"type": "CallerGone"})
+    entry = list(service._ledger.log.entries())[-1]
+    assert entry["decision"] == "not finished: CallerGone"
+    assert entry["seconds"] > 0
+    assert ask(service, "fit_round", **fit_request(table, rng, number=2))[0] == "ok"
 
 
 # --- manifests --------------------------------------------------------------------------

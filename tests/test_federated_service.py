@@ -12,7 +12,7 @@ from _helpers import Recorder
 from _requests import FIT, SECRET, ask, exceeded, fit_request, ids, make_table
 from sklearn_gal._contract import NO_FOLD, Folds, Request
 from sklearn_gal._organizations.local import LocalOrganization
-from sklearn_gal.federated import OrganizationService
+from sklearn_gal.federated import OrganizationService, _slots
 from sklearn_gal.federated._calls import decode_folds, encode_folds
 from sklearn_gal.federated._keys import digests
 from sklearn_gal.federated._wire import decode
@@ -352,16 +352,39 @@ def test_weights_for_an_estimator_that_takes_none_are_refused(table, tmp_path):
     assert reply == ("error", {"type": "RequestRefused"})
 
 
-def test_only_some_fits_stay_in_memory(table, tmp_path, rng):
+def test_only_some_fits_have_rows_in_memory(table, tmp_path, rng, monkeypatch):
     service = OrganizationService("bank", table, "id", SECRET, tmp_path, max_fits=2)
     names = [f"{i:032x}" for i in range(4)]
-    for name in names:
-        rows = digests(table["id"], SECRET.encode(), name)
-        ask(service, "prepare", name, row_ids=rows)
+    rows = {name: digests(table["id"], SECRET.encode(), name) for name in names}
     request = fit_request(table, rng)
-    answers = [ask(service, "fit_round", name, **request) for name in names[::-1]]
-    assert [name for name, _ in answers] == ["ok", "ok", "error", "error"]
-    assert answers[2][1] == {"type": "NotPrepared"}
+
+    def prepare(name):
+        return ask(service, "prepare", name, row_ids=rows[name])
+
+    def fit(name):
+        return ask(service, "fit_round", name, **request)
+
+    busy = "error", {"type": "Busy"}
+    assert [prepare(name)[0] for name in names[:2]] == ["ok", "ok"]
+    assert prepare(names[2]) == busy
+    assert fit(names[2]) == ("error", {"type": "NotPrepared"})
+    # questions about rows displace nothing, and an impossible fit takes no place
+    nothing = np.empty(0, dtype=np.int64)
+    for name in names[2:]:
+        reply, _ = ask(service, "predict", name, row_ids=rows[name], numbers=nothing)
+        assert reply == "ok"
+    assert [fit(name)[0] for name in names[:2]] == ["ok", "ok"]
+    ask(service, "release", names[0], n_requests=0)
+    unknown = digests(["nobody"], SECRET.encode(), names[2])
+    reply, fields = ask(service, "prepare", names[2], row_ids=unknown, abstain=False)
+    assert (reply, fields["present"].tolist()) == ("ok", [False])
+    assert prepare(names[2])[0] == "ok"
+    assert fit(names[2])[0] == "ok"
+    assert prepare(names[3]) == busy
+    # a fit that does not go on loses its place
+    monkeypatch.setattr(_slots, "IDLE_AFTER", 0.0)
+    assert prepare(names[3])[0] == "ok"
+    assert [fit(name)[0] for name in names[1:]] == ["error", "ok", "ok"]
 
 
 @pytest.mark.parametrize(

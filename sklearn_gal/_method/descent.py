@@ -3,6 +3,7 @@
 import numpy as np
 
 from .disclosure import times_gates
+from .observers import EndsFit
 from .rounds import Candidate, Proposal, Round, Step
 
 # Nothing is left to fit when all residuals are below this share of the first ones.
@@ -98,13 +99,24 @@ class Descent:
         -------
         stop_reason : str
             A key of `STOP_REASONS`.
+
+        Raises
+        ------
+        EndsFit
+            If the fit is ended in its first rounds, and there is none to keep.
         """
         for observer in observers:
             observer.begin(self)
         rounds, reason = self.model.rounds, None
         n_kept, kept = len(rounds), [raw.snapshot() for raw in self.raws]
         while reason is None and len(rounds) < max_iter:
-            rounds.append(self.fit_round(len(rounds)))
+            try:
+                rounds.append(self.fit_round(len(rounds)))
+            except EndsFit as interruption:
+                if not n_kept:
+                    raise
+                reason = interruption.reason
+                break
             if not rounds[-1].rates.any():
                 reason = "no_descent" if len(rounds) - n_kept > patience else None
                 continue

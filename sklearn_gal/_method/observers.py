@@ -6,7 +6,15 @@ STOP_REASONS = {
     "no_descent": "no step along the assisted direction lowers the loss",
     "early_stopping": "the validation loss no longer improves",
     "callback": "a callback asked for it",
+    "organizations_away": "no organization on another host can be reached",
+    "missed_rounds": "an organization has missed more rounds than max_missed_rounds",
 }
+
+
+class EndsFit(Exception):
+    """Raised in a round to end the fit before it; `reason` is a key of `STOP_REASONS`."""
+
+    reason: str
 
 
 class Observer:

@@ -32,12 +32,10 @@ def connect(kit, organizations=None, timeout=120.0):
     Returns
     -------
     federation : Federation
-        Call ``federation.channel.close()`` when it is no longer needed.
+        It keeps no connection between calls, so there is nothing to close.
 
     Raises
     ------
-    ImportError
-        If NVIDIA FLARE is not installed: ``pip install "sklearn_gal[federated]"``.
     ConnectionError
         If the label holder's FLARE server does not answer, or a certificate of the kit has
         ended. One that ends within 30 days gives a warning.

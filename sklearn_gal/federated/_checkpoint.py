@@ -12,7 +12,10 @@ from ._session import OrganizationError
 
 _STATE = "fit.joblib"
 # Parameters that change how a fit runs, but not what it gives.
-_INCIDENTAL = ("federation", "checkpoint", "deadline", "on_failure", "n_jobs", "verbose")
+_INCIDENTAL = (
+    *("federation", "checkpoint", "n_jobs", "verbose"),
+    *("on_failure", "deadline", "grace_period", "max_missed_rounds"),
+)
 
 
 class Checkpoint:

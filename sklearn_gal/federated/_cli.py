@@ -55,7 +55,7 @@ def _parser():
 
 def _organization(options):
     settings = organization_settings(options.config)
-    service = service_from_config(options.config)  # bad settings are told now
+    service = service_from_config(options.config)
     if options.check:
         _write_description(settings, service.describe())
         kit = "kit" in settings
@@ -68,7 +68,7 @@ def _organization(options):
             f"{options.config} lacks the setting kit. Set it to the start-up kit of "
             f"{settings['name']!r}, which `sklearn-gal provision` makes."
         )
-    run_organization(options.config, settings, options)
+    run_organization(options.config, settings, service, options)
 
 
 def _write_description(settings, description):

@@ -1,8 +1,9 @@
 """Gradient Assisted Learning with organizations on other hosts, as estimators."""
 
 import secrets
+import warnings
 from functools import partial
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,15 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._base import BaseGAL
 from .._classifier import GALClassifier
+from .._method.observers import STOP_REASONS, Observer
 from .._organizations.columns import resolve_organizations
 from .._regressor import GALRegressor
 from .._validation import check_label_holder, validate_X
 from ._checkpoint import Checkpoint, SavesRounds, fingerprint
 from ._federation import Federation
-from ._participants import FederatedParticipants
-from ._remote import ON_FAILURE, RemoteOrganization
-from ._session import CallRecord, FitSession, new_fit_id
+from ._participants import FederatedParticipants, NumbersRounds
+from ._remote import ON_FAILURE, Policy, RemoteOrganization
+from ._session import CallRecord, FitSession, OrganizationWarning, new_fit_id
 
 WIRE_DTYPES = {"float64": np.float64, "float32": np.float32}
 
@@ -30,6 +32,8 @@ class FederatedGAL(BaseGAL):
     key: str | None
     on_failure: str
     deadline: float
+    grace_period: float
+    max_missed_rounds: int | None
     checkpoint: Any
     wire_dtype: str
 
@@ -58,11 +62,11 @@ class FederatedGAL(BaseGAL):
             If a parameter, an organization, X, y or the weights are unusable, or if an
             organization does not have all rows.
         OrganizationError
-            If an organization does not answer and ``on_failure="fail"``, or if no
-            organization answers in a round.
+            If an organization does not answer and ``on_failure="fail"``, or if the fit has
+            to end before its first round, because no organization can be reached.
         """
         check_federation(self)
-        saved, observers = {}, []
+        saved, observers = {}, list[Observer]()
         if self.checkpoint is not None:
             identity = fingerprint(self, X, y, sample_weight)
             checkpoint = Checkpoint(self.checkpoint, identity)
@@ -76,15 +80,29 @@ class FederatedGAL(BaseGAL):
         session.wire_dtype = WIRE_DTYPES[self.wire_dtype]
         try:
             participants_of = partial(self._federated_participants, session=session)
-            return self._fit(X, y, sample_weight, participants_of, observers)
+            observers.append(NumbersRounds())
+            self._fit(X, y, sample_weight, participants_of, observers)
         finally:
             session.forget_rows()
+        if self.stop_reason_ in ("organizations_away", "missed_rounds"):
+            warnings.warn(
+                f"The fit ended after {self.n_iter_} rounds, because "
+                f"{STOP_REASONS[self.stop_reason_]}. It has the rounds before; fit again "
+                "when the organizations are back, with a checkpoint to continue from here.",
+                OrganizationWarning,
+                stacklevel=2,
+            )
+        return self
+
+    @property
+    def _policy(self):
+        return Policy(
+            self.deadline, self.on_failure, self.grace_period, self.max_missed_rounds
+        )
 
     def _validate_X(self, X, reset):
         if hasattr(self, "_model"):
-            self._model.participants.ask_with(
-                self.federation, self.deadline, self.on_failure
-            )
+            self._model.participants.ask_with(self.federation, self._policy)
         if hasattr(X, "columns"):
             X = validate_X(self, X, reset)
             position_of_key(self, X)
@@ -106,7 +124,7 @@ class FederatedGAL(BaseGAL):
         check_own_organizations(self, own, key)
         holder = check_label_holder(self.label_holder, names) if own else None
         abstains = self.missing_rows == "abstain"
-        settings = np.array([key]), abstains, self.deadline, self.on_failure
+        settings = np.array([key]), abstains, self._policy
         remote = [
             RemoteOrganization(name, session, *settings)
             for name in self.federation.organizations
@@ -161,12 +179,23 @@ class FederatedGALClassifier(FederatedGAL, GALClassifier):
     key : str or None, default=None
         Column of X with the row ids, where X is a dataframe of several columns.
     on_failure : {"continue", "wait", "fail"}, default="continue"
-        What to do when an organization does not answer within the deadline, or answers
-        with an error, NaN or the wrong shape: continue with weight 0 for it in this round
-        (it takes part again when it is back), wait for it, or raise an error. Predictions
-        are made without its contribution, with a warning.
+        What to do when an organization cannot be reached for longer than `grace_period`,
+        does not answer within the deadline, or answers with an error, NaN or the wrong
+        shape: continue with weight 0 for it in this round (it takes part again when it is
+        back), wait for it as long as it takes, or raise an error. Predictions are made
+        without its contribution, with a warning.
     deadline : float, default=600.0
         Seconds that an organization has for each answer.
+    grace_period : float, default=60.0
+        Seconds to wait for an organization that cannot be reached, once for each absence,
+        before `on_failure` says what to do. A fit gives the same as without the absence if
+        the organization is back by then.
+    max_missed_rounds : int or None, default=10
+        Number of rounds of a fit that may go on without an organization. The fit ends
+        before it would miss another one, with ``stop_reason_="missed_rounds"``. If None,
+        there is no such limit. The fit also ends, with
+        ``stop_reason_="organizations_away"``, when no organization on another host can be
+        reached. It keeps the rounds before, and continues after them from a checkpoint.
     checkpoint : path-like or None, default=None
         Folder in which the fit is saved after each round. A `fit` with the same data and
         parameters continues after the last saved round and gives what it would have
@@ -206,6 +235,10 @@ class FederatedGALClassifier(FederatedGAL, GALClassifier):
         hosts.
     label_holder_ : str or None
         Name of the own organization that holds y; None without own columns.
+    stop_reason_ : str
+        Why the fit ended, as in :class:`~sklearn_gal.GALClassifier`; or
+        "organizations_away" (no organization on another host can be reached) or
+        "missed_rounds" (see `max_missed_rounds`).
 
     See Also
     --------
@@ -241,6 +274,8 @@ class FederatedGALClassifier(FederatedGAL, GALClassifier):
         key=None,
         on_failure="continue",
         deadline=600.0,
+        grace_period=60.0,
+        max_missed_rounds=10,
         checkpoint=None,
         wire_dtype="float64",
         loss="log_loss",
@@ -291,6 +326,8 @@ class FederatedGALClassifier(FederatedGAL, GALClassifier):
         self.key = key
         self.on_failure = on_failure
         self.deadline = deadline
+        self.grace_period = grace_period
+        self.max_missed_rounds = max_missed_rounds
         self.checkpoint = checkpoint
         self.wire_dtype = wire_dtype
 
@@ -314,12 +351,23 @@ class FederatedGALRegressor(FederatedGAL, GALRegressor):
     key : str or None, default=None
         Column of X with the row ids, where X is a dataframe of several columns.
     on_failure : {"continue", "wait", "fail"}, default="continue"
-        What to do when an organization does not answer within the deadline, or answers
-        with an error, NaN or the wrong shape: continue with weight 0 for it in this round
-        (it takes part again when it is back), wait for it, or raise an error. Predictions
-        are made without its contribution, with a warning.
+        What to do when an organization cannot be reached for longer than `grace_period`,
+        does not answer within the deadline, or answers with an error, NaN or the wrong
+        shape: continue with weight 0 for it in this round (it takes part again when it is
+        back), wait for it as long as it takes, or raise an error. Predictions are made
+        without its contribution, with a warning.
     deadline : float, default=600.0
         Seconds that an organization has for each answer.
+    grace_period : float, default=60.0
+        Seconds to wait for an organization that cannot be reached, once for each absence,
+        before `on_failure` says what to do. A fit gives the same as without the absence if
+        the organization is back by then.
+    max_missed_rounds : int or None, default=10
+        Number of rounds of a fit that may go on without an organization. The fit ends
+        before it would miss another one, with ``stop_reason_="missed_rounds"``. If None,
+        there is no such limit. The fit also ends, with
+        ``stop_reason_="organizations_away"``, when no organization on another host can be
+        reached. It keeps the rounds before, and continues after them from a checkpoint.
     checkpoint : path-like or None, default=None
         Folder in which the fit is saved after each round. A `fit` with the same data and
         parameters continues after the last saved round and gives what it would have
@@ -359,6 +407,10 @@ class FederatedGALRegressor(FederatedGAL, GALRegressor):
         hosts.
     label_holder_ : str or None
         Name of the own organization that holds y; None without own columns.
+    stop_reason_ : str
+        Why the fit ended, as in :class:`~sklearn_gal.GALRegressor`; or
+        "organizations_away" (no organization on another host can be reached) or
+        "missed_rounds" (see `max_missed_rounds`).
 
     See Also
     --------
@@ -394,6 +446,8 @@ class FederatedGALRegressor(FederatedGAL, GALRegressor):
         key=None,
         on_failure="continue",
         deadline=600.0,
+        grace_period=60.0,
+        max_missed_rounds=10,
         checkpoint=None,
         wire_dtype="float64",
         loss="squared_error",
@@ -442,6 +496,8 @@ class FederatedGALRegressor(FederatedGAL, GALRegressor):
         self.key = key
         self.on_failure = on_failure
         self.deadline = deadline
+        self.grace_period = grace_period
+        self.max_missed_rounds = max_missed_rounds
         self.checkpoint = checkpoint
         self.wire_dtype = wire_dtype
 
@@ -466,6 +522,9 @@ def check_federation(model):
             f"wire_dtype={model.wire_dtype!r} must be one of {list(WIRE_DTYPES)}."
         )
     check_scalar(model.deadline, "deadline", Real, min_val=0, include_boundaries="neither")
+    check_scalar(model.grace_period, "grace_period", Real, min_val=0)
+    if model.max_missed_rounds is not None:
+        check_scalar(model.max_missed_rounds, "max_missed_rounds", Integral, min_val=0)
     if model.checkpoint is not None and model.warm_start:
         raise ValueError(
             "A fit with a checkpoint cannot be continued by warm_start=True: use one."

@@ -1,5 +1,6 @@
 """The organizations that a label holder can reach, and how."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -128,7 +129,7 @@ class Federation:
             try:
                 session.call(name, "forget", timeout, dict)
             except OrganizationError as error:
-                return f"{name!r} ({error})"
+                return f"{name!r} ({error.problem})"
             return None
 
         with ThreadPoolExecutor(len(self.organizations) or 1) as pool:
@@ -153,6 +154,10 @@ class LocalChannel:
         self._services = {service.name: service for service in services}
         self._threads = ThreadPoolExecutor(4 * len(self._services))
 
+    def close(self):
+        """Wait until the organizations have ended what they work on."""
+        self._threads.shutdown()
+
     @property
     def organizations(self):
         """Names of the organizations."""
@@ -175,5 +180,8 @@ class LocalChannel:
         reply : bytes
             A message.
         """
-        answer = self._services[organization].answer
-        return self._threads.submit(answer, request).result(timeout)
+        answer, gone = self._services[organization].answer, threading.Event()
+        try:
+            return self._threads.submit(answer, request, gone.is_set).result(timeout)
+        finally:
+            gone.set()

@@ -18,8 +18,8 @@ class Limits:
     max_bytes : int, default=2**30
         Bytes of a request that is read, and of a reply to `predict`.
     max_fits : int, default=4
-        Fits whose training rows are in memory at the same time. When there are more, the
-        rows of the least recently used fit are released.
+        Fits whose training rows are in memory at the same time. Further fits wait until
+        one of them has ended, or was not continued for 20 seconds.
     min_rows : int, default=10
         Rows that each model of the organization is fitted to, at least. Rows with unequal
         weights count as Kish's effective number, ``sum(w) ** 2 / sum(w ** 2)``.

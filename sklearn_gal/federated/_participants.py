@@ -2,14 +2,41 @@
 
 from contextlib import contextmanager
 
+from .._method.observers import EndsFit, Observer
 from .._organizations.parallel import Threads
 from .._organizations.participants import Participants
 from ._remote import RemoteOrganization
 from ._session import OrganizationError
 
 
+class FitInterrupted(OrganizationError, EndsFit):
+    """Organizations are missing for so long that the fit ends.
+
+    Parameters
+    ----------
+    reason : str
+        A key of `STOP_REASONS`.
+    message : str
+        What has happened, for the case that there is no round to keep.
+    """
+
+    def __init__(self, reason, message):
+        super().__init__(message)
+        self.reason = reason
+
+
+class NumbersRounds(Observer):
+    """Tells the participants how many rounds there are when the rounds begin."""
+
+    def begin(self, descent):
+        """Count the rounds of a fit that is continued."""
+        descent.model.participants.n_rounds = len(descent.model.rounds)
+
+
 class FederatedParticipants(Participants):
     """The label holder's organizations, and those on other hosts behind them."""
+
+    n_rounds = 0  # that have been fitted
 
     @property
     def remote(self):
@@ -40,21 +67,46 @@ class FederatedParticipants(Participants):
         )  # of those on other hosts it asks nothing more
 
     def check_answers(self):
-        """Raise an error if no organization has answered in a round."""
-        answered = [not is_remote(each) or each.answered for each in self]
-        for each in self.remote:
-            each.answered = False
-        if not any(answered):
-            raise OrganizationError(
-                "No organization answered in this round. Resume the fit when they are "
-                "back; with a checkpoint it continues where it stopped."
-            )
+        """Tell which organizations a round goes on without.
 
-    def ask_with(self, federation, deadline, on_failure):
+        Raises
+        ------
+        FitInterrupted
+            If no organization has answered, if none on other hosts can be reached, or if
+            one of them has missed too many rounds.
+        """
+        self.n_rounds += 1
+        left_out = [each for each in self.remote if each.left_out]
+        n_answered = sum(each.answered for each in self.remote)
+        is_alone = not n_answered and all(each.is_away for each in left_out)
+        if left_out and (is_alone or not (n_answered or self._has_own)):
+            raise FitInterrupted(
+                "organizations_away",
+                "No organization answered in this round. Resume the fit when they are "
+                "back; with a checkpoint it continues where it stopped.",
+            )
+        for each in left_out:
+            each.n_missed += 1
+            at_most = each.policy.max_missed_rounds
+            if at_most is not None and each.n_missed > at_most:
+                raise FitInterrupted(
+                    "missed_rounds",
+                    f"Organization {each.name!r} has missed more than {at_most} rounds. "
+                    "Resume the fit when it is back, or fit without it.",
+                )
+            each.warn(f"round {self.n_rounds} goes on without it.")
+        for each in self.remote:
+            each.forget_answers()
+
+    @property
+    def _has_own(self):
+        return len(self.remote) < len(self.organizations)
+
+    def ask_with(self, federation, policy):
         """Ask with the parameters of the estimator as they are now."""
         self.session.federation = federation
         for each in self.remote:
-            each.deadline, each.on_failure = deadline, on_failure
+            each.policy = policy
 
     @contextmanager
     def asking(self):

@@ -3,7 +3,7 @@
 import threading
 import time
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from ._calls import encode_folds
 from ._session import (
     MissingRows,
+    OrganizationAway,
     OrganizationError,
     OrganizationWarning,
     Refused,
@@ -25,8 +26,31 @@ _RETRY_AFTER = 1.0
 _FEW_ROWS = 0.01
 # Of fewer rows to predict it may well have none.
 _MANY_ROWS = 100
+# Largest number of seconds between two tries while an organization is busy.
+_MAX_PAUSE = 5.0
 # Predictions of single functions are fetched in blocks of at most this many bytes.
 _FETCH_BYTES = 2**26
+
+
+class Policy(NamedTuple):
+    """How long to wait for organizations, and what to do when they do not answer.
+
+    Parameters
+    ----------
+    deadline : float
+        Seconds that an organization has for each answer.
+    on_failure : {"continue", "wait", "fail"}
+        What to do when it does not answer.
+    grace_period : float
+        Seconds to wait for an organization that cannot be reached.
+    max_missed_rounds : int or None
+        Number of rounds that may go on without an organization.
+    """
+
+    deadline: float
+    on_failure: str
+    grace_period: float
+    max_missed_rounds: int | None
 
 
 class RemoteOrganization:
@@ -42,10 +66,8 @@ class RemoteOrganization:
         Position of the row ids in X.
     abstains : bool
         Whether it abstains in rows that it does not have; else they are an error.
-    deadline : float
-        Seconds that it has for each answer.
-    on_failure : {"continue", "wait", "fail"}
-        What to do when it does not answer.
+    policy : Policy
+        How long to wait for it, and what to do when it does not answer.
     """
 
     estimator = None
@@ -53,26 +75,31 @@ class RemoteOrganization:
     revises = False
     runs_in_processes = False  # its state is in this process
 
-    def __init__(self, name, session, columns, abstains, deadline, on_failure):
+    def __init__(self, name, session, columns, abstains, policy):
         self.name = name
         self.columns = columns
         self.models = {}  # they are on the organization's own disk
         self.session = session
         self.abstains = abstains
-        self.deadline = deadline
-        self.on_failure = on_failure
-        self.answered = False  # whether it has answered a request of the latest round
+        self.policy = policy
+        self.forget_answers()
+        self.n_missed = 0  # rounds of the fit that went on without it
+        self.problem = ""  # why it has not answered
+        self.is_away = False  # whether that was because it could not be reached
         self.n_chains = {}  # number of chains of its models, by request number
         self.n_outputs = None
         self._unreachable = False
         self._refuses = False  # whether it has refused the fit, and would do it again
+        self._away_since = None
         self._reconnecting = None
         self._training: Any = None
         self._training_present: Any = None
         self.forget_rows()
 
     def __getstate__(self):
-        dropped = {"_training": None, "_training_present": None, "_reconnecting": None}
+        dropped = dict.fromkeys(
+            ("_training", "_training_present", "_reconnecting", "_away_since")
+        )
         return self.__dict__ | dropped | {"_present": (None, None), "_fetched": (None, {})}
 
     def inherit(self, other):
@@ -82,6 +109,10 @@ class RemoteOrganization:
     def fingerprint(self, X):
         """Return a hash of the row ids of X."""
         return joblib.hash(self.session.keys(X, self.columns[0]))
+
+    def forget_answers(self):
+        """Forget whether it has answered in the latest round, or was left out of it."""
+        self.answered = self.left_out = False
 
     def forget_rows(self):
         """Forget what is known of rows to predict."""
@@ -110,6 +141,7 @@ class RemoteOrganization:
         present = self._attempt(self._call_prepare)
         self._unreachable = present is None
         if self._unreachable:
+            self.warn("continuing without it.")
             present = np.full(len(row_ids), not self.abstains)
         else:
             self._warn_of_few(present)
@@ -136,7 +168,8 @@ class RemoteOrganization:
             self._check_present(present)
             return present
 
-        return self.session.call(self.name, "prepare", self.deadline, check, **training)
+        deadline = self.policy.deadline
+        return self.session.call(self.name, "prepare", deadline, check, **training)
 
     def _prepare_again(self):
         """Prepare it again after it was unreachable; it must have the same rows."""
@@ -162,16 +195,15 @@ class RemoteOrganization:
             rows to fit.
         """
         if self._unreachable and self._has_reconnected():
-            self._unreachable = False
+            self._unreachable, self._away_since = False, None
         fitted = None
         if not self._unreachable:
             fitted = self._attempt(lambda: self._call_fit(request))
+        self.answered, self.left_out = fitted is not None, fitted is None
         if fitted is None:
             self._unreachable = True
             self._reconnect()
             fitted = np.full_like(request.residual, np.nan)
-        else:
-            self.answered = True
         self.n_chains.pop(request.number, None)
         if not np.isnan(fitted).all():
             self.n_chains[request.number] = len(request.residual)
@@ -195,37 +227,66 @@ class RemoteOrganization:
             finite(fitted[:, self._training_present])
             return fitted
 
-        call = (self.name, "fit_round", self.deadline, check, request.number)
-        try:
-            return self.session.call(*call, **fields)
-        except OrganizationError as error:
-            if str(error) != "NotPrepared":
-                raise
-        self._prepare_again()  # it has been restarted in the meantime
-        return self.session.call(*call, **fields)
-
-    def _attempt(self, call):
-        """Return the result of a call; if it fails, wait, return None or raise an error."""
+        deadline = self.policy.deadline
+        call = (self.name, "fit_round", deadline, check, request.number)
+        begin = time.monotonic()
         while True:
             try:
-                return call()
+                return self.session.call(*call, **fields)
             except OrganizationError as error:
-                if self.on_failure == "fail":
-                    error.add_note(f"while asking organization {self.name!r}")
+                late = time.monotonic() - begin > deadline
+                if error.problem != "NotPrepared" or late:
                     raise
-                waits = self.on_failure == "wait"
-                if waits and isinstance(error, Refused) and error.is_final:
-                    error.add_note(f"while asking organization {self.name!r}")
+            self._prepare_again()  # it was restarted, or other fits needed the space
+
+    def _attempt(self, call):
+        """Return the result of a call; None if it fails and the others go on without it."""
+        told, pause, training = False, _RETRY_AFTER, self._training
+        while True:
+            try:
+                result = call()
+            except OrganizationError as error:
+                self.problem = error.problem
+                self.is_away = isinstance(error, OrganizationAway)
+                waits, at_most = self._waits()
+                if isinstance(error, Refused) and error.is_final:
+                    if self.policy.on_failure != "continue":
+                        raise
+                    return None
+                if not waits and self.policy.on_failure == "fail":
                     raise
-                warnings.warn(
-                    f"Organization {self.name!r} did not answer ({error}): "
-                    + ("waiting for it." if waits else "continuing without it."),
-                    OrganizationWarning,
-                    stacklevel=2,
-                )
                 if not waits:
                     return None
-                time.sleep(_RETRY_AFTER)
+                if not told:
+                    self.warn(f"waiting for it{at_most}.")
+                    told = True
+                time.sleep(pause)
+                if self._training is not training:
+                    raise  # an error elsewhere has ended the fit
+                if self.problem == "Busy":
+                    pause = min(2 * pause, _MAX_PAUSE)
+            else:
+                self.is_away, self._away_since = False, None
+                return result
+
+    def _waits(self):
+        """Return whether to wait for it, and how long at most in words."""
+        if self.policy.on_failure == "wait" or self.problem == "Busy":
+            return True, ""
+        if not self.is_away:
+            return False, ""
+        now = time.monotonic()
+        self._away_since = self._away_since or now
+        limit = self.policy.grace_period
+        return now - self._away_since < limit, f" for at most {limit:g} seconds"
+
+    def warn(self, consequence):
+        """Warn that it did not answer, and tell the consequence."""
+        warnings.warn(
+            f"Organization {self.name!r} did not answer ({self.problem}): {consequence}",
+            OrganizationWarning,
+            stacklevel=2,
+        )
 
     def _reconnect(self):
         """Prepare it again as soon as it answers, in a thread next to the rounds."""
@@ -341,12 +402,14 @@ class RemoteOrganization:
             return present, prediction
 
         def call():
-            return self.session.call(self.name, "predict", self.deadline, check, **fields)
+            deadline = self.policy.deadline
+            return self.session.call(self.name, "predict", deadline, check, **fields)
 
         answer = self._attempt(call)
         if answer is not None and len(row_ids) >= _MANY_ROWS:
             self._warn_of_few(answer[0])
         if answer is None:
+            self.warn("continuing without it.")
             answer = np.full(len(row_ids), not self.abstains), None
         self._present = X, answer[0]
         return answer[1]
@@ -369,13 +432,13 @@ class RemoteOrganization:
         self.forget_rows()
         if self._unreachable:
             return
-        call = (self.name, "release", self.deadline, lambda reply: reply)
+        call = (self.name, "release", self.policy.deadline, lambda reply: reply)
         try:
             self.session.call(*call, n_requests=n_requests)
         except OrganizationError as error:
             warnings.warn(
-                f"Organization {self.name!r} did not answer ({error}) when the fit ended; "
-                "it will forget the rows of this fit when other fits need the space.",
+                f"Organization {self.name!r} did not answer ({error.problem}) when the fit "
+                "ended; it will forget the rows of this fit when others need the space.",
                 OrganizationWarning,
                 stacklevel=2,
             )

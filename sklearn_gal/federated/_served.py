@@ -14,6 +14,7 @@ from ._calls import decode_folds, effective_size
 from ._ledger import Clock
 from ._models import DiskModels
 from ._refusals import LimitExceeded, NotPrepared, RequestRefused
+from ._slots import check_caller
 
 
 class ServedOrganization(LocalOrganization):
@@ -59,6 +60,7 @@ class ServedOrganization(LocalOrganization):
         return super()._view(_safe_indexing(self.table, X))
 
     def _checked(self, prediction, shape):
+        check_caller()  # between folds and models
         self._clock.check()
         return super()._checked(prediction, shape)
 
@@ -130,6 +132,7 @@ class ServedFit:
         is_new : bool
             Whether something has been fitted.
         """
+        check_caller()  # it may have gone while others were served
         if not self.is_prepared:
             raise NotPrepared("prepare must be called before fit_round")
         n_chains, n_rows, _ = residual.shape
@@ -184,6 +187,7 @@ class ServedFit:
         if unknown or len(set(numbers)) < len(numbers):
             raise RequestRefused(f"numbers repeat, or have no models: {unknown[:10]}")
         self._local.present = present
+        check_caller()
         self.clock.start()
         if coefficients is not None:
             total = self._local.predict(positions, numbers, coefficients.tolist())

@@ -34,6 +34,7 @@ from ._refusals import (
 )
 from ._rules import Rules
 from ._served import ServedFit
+from ._slots import Busy, CallerGone, Slots, asked_by
 from ._table import key_shapes, kinds_of, own_table
 from ._versions import HANDSHAKE, check_handshake
 
@@ -114,6 +115,7 @@ class OrganizationService:
         self._ledger = Ledger(folder)
         self._manifests = Manifests(self._ledger, self._table, self.estimator)
         self._fits = OrderedDict()
+        self._slots = Slots(self.limits.max_fits)
         self._lock = threading.Lock()
         self._empty = None  # mask of the rows of the table in which all is missing
         self._id_budget = IdBudget(
@@ -122,13 +124,16 @@ class OrganizationService:
         self._expire()
         self._n_bytes = self._ledger.size()
 
-    def answer(self, request, *, label_holder=LABEL_HOLDER):
+    def answer(self, request, is_gone=None, *, label_holder=LABEL_HOLDER):
         """Answer a request; an error gives a reply, not an exception.
 
         Parameters
         ----------
         request : bytes
             Message with the name of a call and its fields.
+        is_gone : callable, default=None
+            ``is_gone()`` returns whether the caller no longer waits for the reply. The
+            organization then stops before the next fold or model.
         label_holder : str, default="label holder"
             Who asks, as the channel has authenticated it.
 
@@ -147,12 +152,17 @@ class OrganizationService:
             check_values(call, fields)
             for key in ("check", "versions"):
                 fields.pop(key, None)
-            result = getattr(self, f"_{call}")(entry, **fields)
+            with asked_by(is_gone):
+                result = getattr(self, f"_{call}")(entry, **fields)
             reply, decision = _wire.encode("ok", result), "answered"
         except (RequestRefused, _wire.MessageError) as error:
             is_news = getattr(error, "is_news", True)
             decision = f"refused: {type(error).__name__}: {error}"
             reply = self._refuse(entry, error)
+        except (Busy, CallerGone) as error:
+            log.info("organization %r did not finish a call: %s", self.name, error)
+            decision = f"not finished: {type(error).__name__}"
+            reply = _wire.encode("error", describe(error))
         except Exception as error:
             log.exception("organization %r could not answer %r", self.name, entry["call"])
             decision = f"failed: {type(error).__name__}"
@@ -210,15 +220,24 @@ class OrganizationService:
 
     def _prepare(self, entry, fit_id, row_ids, abstain, n_outputs=1, sample_weight=None):
         manifest = self._approved(entry, fit_id, len(row_ids))
-        positions, present = self._rows(entry, fit_id, row_ids, abstain)
-        if sample_weight is not None and sample_weight.shape != present.shape:
-            raise RequestRefused("sample_weight must have one value per row")
-        if len(present) and (abstain or present.all()):
-            fit = self._fit(fit_id)
-            with fit.lock:
-                fit.prepare(positions, present, sample_weight, n_outputs)
-                self._manifests.begin(manifest, len(present), n_outputs)
-            entry["fits"] = int("rows" not in manifest)
+        with self._lock:
+            self._fits.pop(self._slots.claim(fit_id), None)
+        is_prepared = False
+        try:
+            with self._slots.in_use(fit_id):
+                positions, present = self._rows(entry, fit_id, row_ids, abstain)
+                if sample_weight is not None and sample_weight.shape != present.shape:
+                    raise RequestRefused("sample_weight must have one value per row")
+                if len(present) and (abstain or present.all()):
+                    fit = self._fit(fit_id)
+                    with fit.lock:
+                        fit.prepare(positions, present, sample_weight, n_outputs)
+                        self._manifests.begin(manifest, len(present), n_outputs)
+                    entry["fits"] = int("rows" not in manifest)
+                    is_prepared = True
+        finally:
+            if not is_prepared:
+                self._slots.free(fit_id)
         return {"present": present, "versions": HANDSHAKE}
 
     def _approved(self, entry, fit_id, n_rows):
@@ -241,7 +260,7 @@ class OrganizationService:
 
     def _fit_round(self, entry, fit_id, number, seed, residual, folds=None):
         fit = self._fit(fit_id)
-        with fit.lock:
+        with self._slots.in_use(fit_id), fit.lock:
             manifest = self._ledger.read(fit_id)
             if manifest is None:
                 raise NotPrepared("prepare must be called before fit_round")
@@ -314,6 +333,7 @@ class OrganizationService:
         with fit.lock:
             fit.release(n_requests)
         self._n_bytes += self._ledger.size(fit_id) - before
+        self._slots.free(fit_id)
         manifest = self._ledger.read(fit_id)
         if manifest and manifest["state"] != WAITING and not len(fit.models):
             self.forget(fit_id)  # nothing of it can be used
@@ -341,8 +361,9 @@ class OrganizationService:
                     self.name, self.estimator, self._table, folder, self.limits
                 )
             self._fits.move_to_end(fit_id)
-            while len(self._fits) > self.limits.max_fits:
-                self._fits.popitem(last=False)
+            without_rows = [each for each in self._fits if each not in self._slots]
+            for each in without_rows[: -self.limits.max_fits]:
+                del self._fits[each]
             return self._fits[fit_id]
 
     def describe(self):
@@ -385,6 +406,7 @@ class OrganizationService:
         """
         if fit_id not in self.fits():
             raise ValueError(f"There is no fit {fit_id!r}; there are {self.fits()}.")
+        self._slots.free(fit_id)
         with self._lock:
             self._fits.pop(fit_id, None)
         self._ledger.forget(fit_id)

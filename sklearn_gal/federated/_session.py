@@ -19,7 +19,21 @@ CallRecord = namedtuple(
 
 
 class OrganizationError(RuntimeError):
-    """An organization did not answer, or not with what the contract asks for."""
+    """An organization did not answer, or not with what the contract asks for.
+
+    Parameters
+    ----------
+    problem : str
+        What went wrong, or the type of the error at the organization.
+    """
+
+    def __init__(self, problem):
+        super().__init__(problem)
+        self.problem = problem
+
+
+class OrganizationAway(OrganizationError):
+    """An organization cannot be reached."""
 
 
 class Refused(OrganizationError):
@@ -27,14 +41,14 @@ class Refused(OrganizationError):
 
     Parameters
     ----------
-    message : str
+    problem : str
         Which rule.
     kind : str
         The type of the error at the organization.
     """
 
-    def __init__(self, message, kind):
-        super().__init__(message)
+    def __init__(self, problem, kind):
+        super().__init__(problem)
         self.kind = kind
 
     @property
@@ -45,6 +59,10 @@ class Refused(OrganizationError):
 
 class OrganizationWarning(UserWarning):
     """An organization did not answer and is left out, or has hardly any of the rows."""
+
+
+# What a channel raises if an organization cannot be reached (TimeoutError: it is late).
+_AWAY = (OSError, EOFError)
 
 
 class MissingRows(ValueError):
@@ -92,7 +110,8 @@ class FitSession:
         Raises
         ------
         OrganizationError
-            If there is no reply within `timeout` seconds, or not what was asked for.
+            If there is no reply within `timeout` seconds, or not what was asked for. It is
+            an `OrganizationAway` if the organization cannot be reached.
         """
         fields = {key: value for key, value in fields.items() if value is not None}
         if needs_handshake(call):
@@ -101,7 +120,7 @@ class FitSession:
             fields["versions"] = HANDSHAKE
         request = _wire.encode(call, {"fit_id": self.fit_id, **fields})
         begin, received, result = time.perf_counter(), 0, None
-        problem: OrganizationError | None = None
+        failure: OrganizationError | None = None
         try:
             reply = self.federation.channel.call(organization, request, timeout)
             received = len(reply)
@@ -109,22 +128,25 @@ class FitSession:
             raise_unless_ok(name, answer)
             result = check(answer)
         except OrganizationError as error:
-            problem = error
+            failure = error
         except MissingRows:
             raise
         except _wire.MessageError as error:
-            problem = OrganizationError(str(error))
+            failure = OrganizationError(str(error))
         except Exception as error:  # a channel may raise any error
-            problem = OrganizationError(type(error).__name__)
+            is_away = isinstance(error, _AWAY) and not isinstance(error, TimeoutError)
+            kind = OrganizationAway if is_away else OrganizationError
+            failure = kind(type(error).__name__)
+            failure.__cause__ = error
         seconds = time.perf_counter() - begin
-        failure = "" if problem is None else getattr(problem, "kind", str(problem))
+        problem = "" if failure is None else getattr(failure, "kind", failure.problem)
         record = CallRecord(
-            organization, call, request_number, len(request), received, seconds, failure
+            organization, call, request_number, len(request), received, seconds, problem
         )
         with self._lock:
             self.calls.append(record)
-        if problem is not None:
-            raise problem
+        if failure is not None:
+            raise _named(failure, organization, call)
         return result
 
 
@@ -140,6 +162,13 @@ def raise_unless_ok(name, answer):
             f"it runs {str(versions)[:120]}, and this host {HANDSHAKE}: install the same "
             "release on both"
         )
+
+
+def _named(failure, organization, call):
+    """Have an error say which organization failed, in which call, and why."""
+    failure.args = (f"Organization {organization!r} did not answer ({failure.problem}).",)
+    failure.add_note(f"while asking organization {organization!r} for {call!r}")
+    return failure
 
 
 def id_column(X, position):

@@ -1,38 +1,35 @@
-"""The label holder's channel to the organizations, over FLARE."""
+"""The label holder's channel to the organizations, through its FLARE server."""
 
-import io
-import logging
-import tempfile
-import threading
+import json
+import socket
+import struct
 import time
 import warnings
-from contextlib import contextmanager, redirect_stdout
-from multiprocessing.connection import Client
+from contextlib import contextmanager
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
 from pathlib import Path
-
-from nvflare.fuel.flare_api.flare_api import new_secure_session
 
 from .._config import read_federation
 from .._session import OrganizationWarning
 from .certificates import check_certificates
-from .jobs import write_job
-from .relay import (
-    LOOPBACK,
-    MAX_CALL,
-    POLL_INTERVAL,
-    address_path,
-    read_address,
-    relay_key,
-)
+from .components import SILENCE
 
-log = logging.getLogger("sklearn_gal.federated")
+_LOOPBACK = "127.0.0.1"
+# Seconds that the label holder's FLARE server may take to start.
+_SERVER_START = 30.0
+# Seconds between two looks at which organizations are connected.
+_POLL_INTERVAL = 0.2
+# Seconds by which an organization may exceed its time before the caller no longer listens.
+_MARGIN = 5.0
 
 
 class FlareChannel:
     """Organizations over NVIDIA FLARE, for a :class:`Federation`.
 
-    The channel submits a job for each organization, and a new one when an organization
-    that could not be reached is back.
+    Every call goes to the relay in the label holder's FLARE server. The relay passes it on
+    and tells from second to second whether the organization still lives. Several channels
+    can use the same kit at the same time, and nothing is left of a channel that ends.
 
     Parameters
     ----------
@@ -65,62 +62,85 @@ class FlareChannel:
                 f"{federation['organizations']}, but not {unknown}. Choose among these, or "
                 "add organizations by `sklearn-gal provision`."
             )
-        self._admin = federation["admin"]
-        self._connect()
-        deadline = time.monotonic() + timeout
-        self._start(*(name for name in self.organizations if not self._address(name)))
+        begin = time.monotonic()
         for name in self.organizations:
-            if self._wait_for(name, deadline) is None:
-                warnings.warn(
-                    f"Organization {name!r} is not connected after {timeout:g} seconds.",
-                    OrganizationWarning,
-                    stacklevel=2,
-                )
+            while not self._has_connected(name, begin + min(timeout, _SERVER_START)):
+                if time.monotonic() >= begin + timeout:
+                    warnings.warn(
+                        f"Organization {name!r} is not connected after {timeout:g} "
+                        "seconds.",
+                        OrganizationWarning,
+                        stacklevel=2,
+                    )
+                    break
+                time.sleep(_POLL_INTERVAL)
 
-    def __getstate__(self):
-        kept = ("kit", "organizations", "_admin")
-        return {name: value for name, value in vars(self).items() if name in kept}
+    def _has_connected(self, organization, server_deadline):
+        """Return whether an organization answers; the server may just have been started."""
+        try:
+            return self.is_connected(organization)
+        except ConnectionError:
+            if time.monotonic() >= server_deadline:
+                raise
+            return False
 
-    def __setstate__(self, state):
-        vars(self).update(state)
-        self._connect()
+    def is_connected(self, organization):
+        """Return whether an organization answers.
 
-    def _connect(self):
-        self._relays = self.kit / "relays"
-        self._key = relay_key(self._relays)
-        self._lock = threading.Lock()
-        self._jobs = {}  # the job submitted last, by organization
-        self._unanswered = set()  # organizations that did not answer the last request
+        Parameters
+        ----------
+        organization : str
+            Its name.
+
+        Returns
+        -------
+        connected : bool
+
+        Raises
+        ------
+        ConnectionError
+            If the label holder's FLARE server does not answer.
+        """
+        with self._relay(organization, None) as relay:
+            return _status(relay, time.monotonic() + SILENCE) == "connected"
 
     def call(self, organization, request, timeout):
-        """Return the reply of an organization, within `timeout` seconds."""
-        deadline = time.monotonic() + timeout
-        if organization in self._unanswered or self._address(organization) is None:
-            self._start(organization)
-        address = self._wait_for(organization, deadline)
-        if address is None:
-            raise ConnectionError(f"{organization} is not connected")
-        try:
-            with Client((LOOPBACK, address["port"]), authkey=self._key) as connection:
-                remaining = max(0.0, deadline - time.monotonic())
-                connection.send_bytes(f"{remaining:.3f}".encode())
-                connection.send_bytes(request)
-                if not connection.poll(remaining):
-                    raise TimeoutError(f"{organization} did not answer in time")
-                reply = connection.recv_bytes(MAX_CALL)
-        except (OSError, EOFError):
-            self._unanswered.add(organization)
-            raise
-        if not reply:
-            self._unanswered.add(organization)
-            raise ConnectionError(f"{organization} did not answer")
-        return reply
+        """Return the reply of an organization, within `timeout` seconds.
+
+        Parameters
+        ----------
+        organization : str
+            Its name.
+        request : bytes
+            The message.
+        timeout : float
+            Seconds that the organization has for its answer.
+
+        Returns
+        -------
+        reply : bytes
+            A message.
+
+        Raises
+        ------
+        ConnectionError
+            If the organization, or the label holder's FLARE server, is not there, or is
+            lost while the organization works.
+        TimeoutError
+            If the organization is there, and does not answer in time.
+        """
+        deadline = time.monotonic() + timeout + _MARGIN
+        with self._relay(organization, timeout) as relay:
+            relay.send_bytes(request)
+            status = _status(relay, deadline)
+            if status == "answered":
+                return relay.recv_bytes()
+        if status == "late":
+            raise TimeoutError(f"{organization} did not answer in time")
+        raise ConnectionError(f"{organization}: {status}")
 
     def close(self):
-        """End the jobs of this channel at all organizations."""
-        with self._lock, self._server() as server:
-            for name in self.organizations:
-                self._end(name, server)
+        """Do nothing: a channel keeps no connection, and ends nothing at other hosts."""
 
     def __enter__(self):
         return self
@@ -128,61 +148,46 @@ class FlareChannel:
     def __exit__(self, *exception):
         self.close()
 
-    def _start(self, *names):
-        """Submit new jobs for organizations whose job does not wait to be run."""
-        with self._lock, self._server() as server:
-            for name in names:
-                if self._waits(name, server):
-                    continue
-                self._end(name, server)
-                with tempfile.TemporaryDirectory() as folder:
-                    job = write_job(Path(folder), name)
-                    self._jobs[name] = server.submit_job(str(job))
-                self._unanswered.discard(name)
-
-    def _waits(self, name, server):
-        """Whether the job of an organization waits for it to connect."""
-        if name not in self._jobs or self._address(name) is not None:
-            return False
-        # FLARE gives a job up if it could not run it for a long time
-        return not str(server.get_job_status(self._jobs[name])).startswith("FINISHED")
-
-    def _end(self, name, server):
-        """Abort the job of an organization."""
-        address = self._address(name)
-        for job in {self._jobs.pop(name, None), address and address["job"]} - {None}:
-            try:
-                server.abort_job(job)
-            except Exception as error:  # FLARE's own, also for a job that has ended
-                log.info("could not abort the job of %s: %s", name, error)
-        address_path(self._relays, name).unlink(missing_ok=True)
-
     @contextmanager
-    def _server(self):
-        """Open a session with the label holder's FLARE server; closing ends its threads."""
-        kit = str(self.kit / "admin")
-        check_certificates(self.kit / "server", self.kit / "admin")
+    def _relay(self, organization, timeout):
+        """Connect to the relay and tell it whom to ask."""
         try:
-            with redirect_stdout(io.StringIO()):  # FLARE prints to the terminal
-                session = new_secure_session(self._admin, kit, timeout=30.0)
-        except Exception as error:
+            folder = self.kit / "relays"
+            port, key = int((folder / "port").read_text()), (folder / "key").read_bytes()
+            relay = _connect(port, key)
+        except (OSError, EOFError, AuthenticationError) as error:
+            check_certificates(self.kit / "server", self.kit / "admin")
             raise ConnectionError(
                 f"The FLARE server of {self.kit} does not answer. Start it on this host by "
                 f"`sklearn-gal label-holder --kit {self.kit}`."
             ) from error
-        try:
-            yield session
-        finally:
-            session.close()
+        with relay:
+            try:
+                asked = {"organization": organization, "timeout": timeout}
+                relay.send_bytes(json.dumps(asked).encode())
+                yield relay
+            except (OSError, EOFError) as error:
+                if isinstance(error, (ConnectionError, TimeoutError)):
+                    raise
+                raise ConnectionError("the label holder's FLARE server was lost") from error
 
-    def _address(self, name):
-        """Return port and job of the relay to an organization, or None."""
-        return read_address(self._relays, name)
 
-    def _wait_for(self, name, deadline):
-        """Return the address of a relay once it is there, or None after the deadline."""
-        while True:
-            address = self._address(name)
-            if address is not None or time.monotonic() >= deadline:
-                return address
-            time.sleep(POLL_INTERVAL)
+def _connect(port, key):
+    """Return a connection to a relay, on which no read waits for longer than SILENCE."""
+    with socket.create_connection((_LOOPBACK, port), timeout=SILENCE) as plain:
+        plain.settimeout(None)
+        limit = struct.pack("ll", int(SILENCE), 0)
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        relay = Connection(plain.detach())
+    answer_challenge(relay, key)
+    deliver_challenge(relay, key)
+    return relay
+
+
+def _status(relay, deadline):
+    """Return how a call has ended; until then the relay gives signs of life."""
+    while not (frame := relay.recv_bytes(4096)):
+        if time.monotonic() > deadline:
+            raise TimeoutError("the relay has not ended a call in time")
+    return frame.decode()

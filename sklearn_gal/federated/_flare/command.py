@@ -16,7 +16,7 @@ from .certificates import (
     refuse_revoked,
     watch_certificates,
 )
-from .jobs import CONFIG_VARIABLE, RELAYS_VARIABLE
+from .lock import hold
 from .monitoring import LOOPBACK, add_monitoring_options, start_monitoring
 from .provision import LABEL_HOLDER, provision, restrict_server, restrict_site, revoke
 
@@ -88,28 +88,25 @@ def _report(kits):
 
 
 def _label_holder(options):
-    from .relay import relay_key
+    from .driver import register
 
     kit = Path(options.kit).resolve()
     federation = read_federation(kit)
     watch_certificates(
         kit / "server", kit / "admin", ends=federation.get("certificates_end", {})
     )
+    hold(kit / "server")
     refuse_revoked(kit / "server")
-    restrict_server(kit / "server", len(federation["organizations"]))
-    relays = kit / "relays"
-    relay_key(relays)
-    for stale in relays.glob("*.json"):
-        stale.unlink()
-    os.environ[RELAYS_VARIABLE] = str(relays)
+    restrict_server(kit / "server")
     check_ports(federation["listen"], federation["port"], federation["admin_port"])
+    register()
     listen_only_on(federation["listen"])
     start_monitoring(options, kit / "server", "server", federation["port"])
     _run_flare("server", kit / "server", [])
 
 
-def run_organization(config, settings, options):
-    """Run FLARE's client, which starts the processes that answer for an organization.
+def run_organization(config, settings, service, options):
+    """Run FLARE's client, and answer in it for an organization.
 
     Parameters
     ----------
@@ -117,6 +114,8 @@ def run_organization(config, settings, options):
         TOML file with the settings of the organization.
     settings : dict
         Its settings, which must include `kit`.
+    service : OrganizationService
+        What answers.
     options : Namespace
         Options of the command, see `add_monitoring_options`.
 
@@ -127,10 +126,13 @@ def run_organization(config, settings, options):
     CertificateError
         If its certificate has ended.
     """
+    from .site import Site
+
     site = _site(config, settings)
     watch_certificates(site)
+    hold(site)
     restrict_site(site)
-    os.environ[CONFIG_VARIABLE] = str(Path(config).resolve())
+    Site.service = service
     _, port = label_holder_address(site)
     start_monitoring(options, site, "client", port)
     _run_flare("client", site, [f"uid={settings['name']}"])

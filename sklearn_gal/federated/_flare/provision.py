@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from .._config import check_names, federation_settings
 from .certificates import REVOKED, check_dates, read_certificate, revocation_list
-from .jobs import ALLOWED_CLASSES
+from .components import RELAY, SCHEME, SITE
 
 LABEL_HOLDER = "label_holder"
 _ADMIN = "label-holder@sklearn-gal.local"
@@ -21,6 +21,8 @@ _ADMIN = "label-holder@sklearn-gal.local"
 AUTHORITY_DAYS = 3650
 # Files of a workspace that have the address of the label holder and certificates.
 _ESSENTIAL = ("fed_client.json", "client.crt", "server.crt", "rootCA.pem")
+# Seconds for which FLARE tries to send a reply again. A lost one is asked for again anyway.
+STREAM_SECONDS = 10.0
 NO_RIGHTS = dict.fromkeys(
     (
         "submit_job",
@@ -104,7 +106,7 @@ def provision(config, folder, renew=()):
             content = _place(made / _ADMIN, kit / "admin")
             content += _place(made / settings["host"], kit / "server")
             content += _describe(kit, settings, authority)
-            restrict_server(kit / "server", len(organizations))
+            restrict_server(kit / "server")
             (kit / "server" / "startup" / REVOKED).write_text(authority.revocation_list())
         else:
             content = _place(made / name, kit / "site")
@@ -342,41 +344,50 @@ def project_of(settings, valid_days):
 
 
 def restrict_site(site):
-    """Make an organization's host permit jobs of the allowed classes, nothing else."""
-    rights = NO_RIGHTS | {"submit_job": "any", "manage_job": "any", "view": "any"}
-    _write_rights(site, rights)
+    """Make an organization's host answer by the component `Site`, and permit no jobs."""
+    _write_rights(site, NO_RIGHTS | {"view": "any"})
+    _keep_streams_short(site)
     resources = _default_resources(site)
-    resources["class_allow_list"] = ALLOWED_CLASSES
-    resources["class_list_enforcement_mode"] = "enforce"
     # the log of an organization must not reach the server
     resources["allow_log_streaming"] = False
     resources["components"] = [
-        each for each in resources["components"] if "streamer" not in each["id"]
+        *(each for each in resources["components"] if "streamer" not in each["id"]),
+        {"id": "site", "path": SITE, "args": {"startup": str(site / "startup")}},
     ]
-    _write_json(site / "local" / "resources.json", resources)
+    _write_json(site / "local" / "resources.json", _without_jobs(resources))
 
 
-def restrict_server(server, n_organizations):
-    """Make the server permit jobs of the allowed classes, and store them in its kit."""
-    rights = NO_RIGHTS | dict.fromkeys(
-        ("submit_job", "manage_job", "view", "operate"), "any"
-    )
-    _write_rights(server, rights)
+def restrict_server(server):
+    """Make the server relay by the component `Relay`, and permit no jobs."""
+    _write_rights(server, NO_RIGHTS | {"view": "any", "operate": "any"})
+    _keep_streams_short(server)
     resources = _default_resources(server)
-    resources["class_allow_list"] = ALLOWED_CLASSES
-    resources["class_list_enforcement_mode"] = "enforce"
     storage = resources["snapshot_persistor"]["args"]["storage"]["args"]
     storage["root_dir"] = str(server / "snapshots")
     for component in resources["components"]:
         if component["id"] == "job_manager":
             component["args"]["uri_root"] = str(server / "jobs")
-        if component["id"] == "job_scheduler":
-            component["args"]["max_jobs"] = 2 * n_organizations + 4
-    _write_json(server / "local" / "resources.json", resources)
+    folders = {"folder": str(server.parent / "relays"), "startup": str(server / "startup")}
+    resources["components"].append({"id": "relay", "path": RELAY, "args": folders})
+    _write_json(server / "local" / "resources.json", _without_jobs(resources))
     start = server / "startup" / "fed_server.json"
     settings = json.loads(start.read_text())
     settings["servers"][0]["admin_host"] = "127.0.0.1"
+    settings["servers"][0]["service"]["scheme"] = SCHEME
     _write_json(start, settings)
+
+
+def _without_jobs(resources):
+    """Return the resources of a host where a job may use no class at all."""
+    return resources | {"class_allow_list": [], "class_list_enforcement_mode": "enforce"}
+
+
+def _keep_streams_short(workspace):
+    """Make FLARE forget streams soon: it keeps a thread for each one that has ended."""
+    _write_json(
+        workspace / "local" / "comm_config.json",
+        {"streaming_retry_timeout": STREAM_SECONDS},
+    )
 
 
 def _default_resources(site):
