@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.validation import has_fit_parameter
@@ -98,7 +99,12 @@ class Learner:
             Terms with the same sum: the given terms that this learner cannot merge, in the
             same order, then merged ones, whose models have `predict`.
         """
-        return terms
+        merged: dict = {}  # a frozen estimator is the same object in all rounds
+        for term in terms:
+            key = id(term.model), str(term.output)
+            before = merged[key].coefficient if key in merged else 0.0
+            merged[key] = term._replace(coefficient=before + term.coefficient)
+        return list(merged.values())
 
     @staticmethod
     def merge_outputs(terms):
@@ -142,7 +148,8 @@ class Learner:
         self.fit_params = fit_params
         self.make_learner = make_learner
         self.seeds = SeededClones(estimator)
-        self.multi_output = get_tags(estimator).target_tags.multi_output
+        self.multi_output = takes_several_outputs(estimator)
+        self._multi_output_is_certain = False
         self.cache_key = uuid4().hex
 
     def fit(self, residual, split, seed):
@@ -180,12 +187,25 @@ class Learner:
             residual = residual[rows]
         estimator = self.seeds.clone(seed)
         if residual.shape[1] == 1:
-            return estimator.fit(view, residual[:, 0], **fit_params)
+            return _fitted(estimator, view, residual[:, 0], fit_params)
         if self.multi_output:
-            return estimator.fit(view, residual, **fit_params)
-        return OutputRegressors(
-            [clone(estimator).fit(view, r, **fit_params) for r in residual.T]
-        )
+            try:
+                model = _fitted(estimator, view, residual, fit_params)
+            except Exception:
+                # The tags of a pipeline are those of its last step; another step may take
+                # a single output. If not, fitting the outputs apart fails as well.
+                if self._multi_output_is_certain:
+                    raise
+            else:
+                self._multi_output_is_certain = True
+                return model
+        models = [_fitted(clone(estimator), view, r, fit_params) for r in residual.T]
+        self.multi_output = False
+        return OutputRegressors(models)
+
+    def require_multi_output(self):
+        """Fit several outputs with one estimator, whatever its tags say."""
+        self.multi_output = self._multi_output_is_certain = True
 
     def predict(self, model, rows):
         """Predictions of `model` for `rows` (None: all of them) of the view."""
@@ -202,11 +222,32 @@ class Learner:
         return column_major(_safe_indexing(self.view, rows))
 
 
+def _fitted(estimator, view, target, fit_params):
+    """The estimator, fitted. What its `fit` returns does not matter."""
+    estimator.fit(view, target, **fit_params)
+    return estimator
+
+
+def takes_several_outputs(estimator):
+    """Whether an estimator says that it takes several outputs.
+
+    A frozen estimator predicts what it predicts, whatever target it is given.
+    """
+    last = estimator
+    while type(last) is Pipeline and last.steps:
+        last = last.steps[-1][1]
+    frozen = isinstance(last, FrozenEstimator)
+    return frozen or get_tags(estimator).target_tags.multi_output
+
+
 def weight_parameter(estimator):
     """Name under which `estimator.fit` takes sample weights; None if it takes none.
 
-    A pipeline passes the weights to its last step, the regressor.
+    A pipeline passes the weights to its last step, the regressor. A frozen estimator takes
+    and ignores them.
     """
+    if isinstance(estimator, FrozenEstimator):
+        return "sample_weight"
     if has_fit_parameter(estimator, "sample_weight"):
         return "sample_weight"
     if isinstance(estimator, Pipeline) and hasattr(estimator.steps[-1][1], "fit"):
