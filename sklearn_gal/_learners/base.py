@@ -212,6 +212,10 @@ class Learner:
         view = self.view if rows is None else self._cut(rows)
         return as_outputs(to_estimator(model).predict(view))
 
+    def copy(self):
+        """Return a learner of the same rows that has fitted nothing yet."""
+        return type(self)(self.estimator, self.view, self.fit_params, self.make_learner)
+
     def __reduce__(self):
         # What is cached between rounds is not sent to another process, where the first
         # copy of a learner replaces the copies that come later.

@@ -36,7 +36,20 @@ def is_missing(column):
             missing = missing | column.is_nan().fill_null(True).to_numpy()
         return missing
     column = np.asarray(column)
+    if column.dtype.kind == "O":
+        return np.array([value is None or value != value for value in column], bool)
     return np.isnan(column) if column.dtype.kind == "f" else np.zeros(len(column), bool)
+
+
+def has_text(values):
+    """Whether an array or a column has strings among its values."""
+    dtype = getattr(values, "dtype", None)
+    kind = getattr(dtype, "kind", "f" if hasattr(dtype, "is_numeric") else "O")
+    if hasattr(dtype, "is_numeric"):  # polars
+        kind = "f" if dtype.is_numeric() else "O"
+    if kind not in "OUT" or sparse.issparse(values):
+        return False
+    return any(isinstance(value, str) for value in np.ravel(np.asarray(values, object)))
 
 
 def is_numeric(column):

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils import _safe_indexing
 
 from .._contract import Fitted
+from .faults import is_about, raise_together
 from .local import derived_seeds
 from .parallel import LocalFits, Threads
 
@@ -100,7 +101,13 @@ class Participants:
 
     def presence(self, X):
         """Return which participants have which rows, (n_samples, n_participants)."""
-        present = [each.presence(X) for each in self.organizations]
+        present, errors = [], {}
+        for each in self.organizations:
+            try:
+                present.append(each.presence(X))
+            except ValueError as error:
+                errors[each.name] = error
+        raise_together(errors)
         return np.column_stack([present[owner] for owner in self.owner])
 
     def take(self, X, rows):
@@ -119,8 +126,13 @@ class Participants:
         n_outputs : int
             Number of outputs of a residual.
         """
+        errors = {}
         for participant, owner in zip(self, self.owner, strict=True):
-            participant.prepare(X, fit_params[owner], n_outputs)
+            try:
+                participant.prepare(X, fit_params[owner], n_outputs)
+            except ValueError as error:
+                errors[self.names[owner]] = error
+        raise_together(errors)
 
     def fitting(self, n_jobs):
         """Return `LocalFits`, a context manager that has the participants fit."""
@@ -129,6 +141,13 @@ class Participants:
     def n_at_once(self, n_jobs):
         """Return how many participants are called at the same time."""
         return n_jobs
+
+    def add_complaints(self, error):
+        """Add to the notes of an error which others would have failed for its reason."""
+        for each in self.organizations:
+            reason = getattr(each, "complaint", lambda error: None)(error)
+            if reason:
+                error.add_note(reason)
 
     def check_answers(self):
         """Raise an error if no organization has answered in a round."""
