@@ -21,7 +21,7 @@ from ._method.disclosure import Disclosure
 from ._method.folds import FoldPlan, RoundFolds, number_of_folds
 from ._method.observers import STOP_REASONS, EarlyStopping, Observer, Progress
 from ._method.rows import Rows
-from ._organizations.columns import resolve_organizations
+from ._organizations.columns import check_not_lazy, resolve_organizations
 from ._organizations.participants import Participants
 from ._training_data import TrainingData
 from ._validation import (
@@ -150,6 +150,7 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
                 f"This {type(self).__name__} estimator requires y to be passed, but the "
                 "target y is None."
             )
+        check_not_lazy(y, "y")
         target = self._validate_target(y)
         X = self._validate_X(X, reset=previous is None or brings_columns(self, X))
         check_consistent_length(X, target)

@@ -8,6 +8,8 @@ from .base import IN_SAMPLE, Learner, Split, take_rows, weight_parameter
 from .boosted import BoosterLearner
 from .boosted_columns import bundles_keep_values, check_readable_by_lightgbm, is_plain
 from .boosted_parameters import LIGHTGBM_PARAMETERS
+from .lightgbm_names import NAMES as LIGHTGBM_NAMES
+from .lightgbm_names import is_known as is_known_to_lightgbm
 from .linear import LeastSquaresLearner, RidgeLearner
 from .models import (
     FoldRegressors,
@@ -26,6 +28,7 @@ from .views import column_major
 __all__ = [
     "IN_SAMPLE",
     "LEARNERS",
+    "LIGHTGBM_NAMES",
     "LIGHTGBM_PARAMETERS",
     "FoldRegressors",
     "OutputRegressors",
@@ -37,6 +40,7 @@ __all__ = [
     "column_major",
     "depends_on_memory_layout",
     "each_prediction",
+    "is_known_to_lightgbm",
     "is_plain",
     "make_learner",
     "outputs_of",

@@ -8,6 +8,7 @@ from sklearn.base import is_classifier, is_clusterer, is_regressor
 from sklearn.utils import check_random_state
 
 from .default_learner import default_learner
+from .faults import raise_together
 from .local import SOLE_ORGANIZATION, LocalOrganization
 from .shared_model import SharingOrganization
 
@@ -51,6 +52,7 @@ def make_organizations(
     >>> make_organizations(np.zeros((5, 4)), n_organizations=2, random_state=0)
     [('organization_0', None, [2, 3]), ('organization_1', None, [0, 1])]
     """
+    check_not_lazy(X, "X")
     names = column_names(X)
     if len(getattr(X, "shape", np.shape(X))) != 2:
         raise ValueError(f"X must be two-dimensional, got {X!r}.")
@@ -75,6 +77,21 @@ def make_organizations(
             (f"organization_{i}", estimators[i % len(estimators)], columns)
         )
     return organizations
+
+
+def check_not_lazy(table, name):
+    """Refuse a table that is a query, such as a `LazyFrame` of polars.
+
+    Raises
+    ------
+    TypeError
+        If the table has no rows yet.
+    """
+    if hasattr(type(table), "collect") and not hasattr(type(table), "shape"):
+        raise TypeError(
+            f"{name} is a {type(table).__module__}.{type(table).__name__}, whose rows are "
+            f"not computed yet: pass {name}.collect()."
+        )
 
 
 def column_names(X):
@@ -110,18 +127,16 @@ def resolve_organizations(model, X):
         all_columns = np.arange(n_features)
         return [_organization(model, SOLE_ORGANIZATION, default_learner(), all_columns)]
     check_organizations(organizations, reserved=model.get_params(deep=False))
-    resolved = []
+    resolved, errors = [], {}
     for name, estimator, columns in organizations:
-        positions = _resolve_columns(name, columns, X, feature_names, n_features)
-        listed, times = np.unique(positions, return_counts=True)
-        for position in listed[times > 1].tolist():
-            label = position if feature_names is None else feature_names[position]
-            raise ValueError(
-                f"Organization {name!r} lists column {label!r} more than once: remove the "
-                "repetition."
-            )
+        try:
+            positions = _resolve_columns(name, columns, X, feature_names, n_features)
+        except ValueError as error:
+            errors[name] = error
+            continue
         estimator = default_learner() if estimator is None else estimator
         resolved.append(_organization(model, name, estimator, positions))
+    raise_together(errors)
     return resolved
 
 
@@ -213,6 +228,13 @@ def _resolve_columns(name, columns, X, feature_names, n_features):
         raise ValueError(
             f"Organization {name!r} holds no columns: {columns!r} selects none of X with "
             f"n_features = {n_features}. Remove the organization or correct its columns."
+        )
+    listed, times = np.unique(positions, return_counts=True)
+    for position in listed[times > 1].tolist():
+        label = position if feature_names is None else feature_names[position]
+        raise ValueError(
+            f"Organization {name!r} lists column {label!r} more than once: remove the "
+            "repetition."
         )
     return positions
 

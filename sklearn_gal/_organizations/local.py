@@ -26,8 +26,8 @@ from .._learners import (
 )
 from .default_learner import with_capacity
 from .faults import complaint, is_about, naming_errors, naming_fold
-from .missing import as_floats, has_text, is_numeric, missing_rows
-from .suitability import check_suits_columns, takes_a_table
+from .missing import as_floats, has_numbers, is_numeric, missing_rows
+from .suitability import check_suits, takes_a_table
 
 # Name of the only organization when the user names none.
 SOLE_ORGANIZATION = "all"
@@ -134,8 +134,10 @@ class LocalOrganization:
         """
         with self._naming_errors("preparing its columns"):
             presence = self.presence(X)
-            check_suits_columns(self.name, self.estimator, len(self.columns))
-            self._keeps_objects = self.one_dimensional or has_text(self._selection(X))
+            check_suits(self.name, self.estimator, len(self.columns))
+            self._keeps_objects = self.one_dimensional or not has_numbers(
+                self._selection(X)
+            )
             view, self._rows, self._learner = self._view(X), None, None
             self._merged = {}
             if not presence.all():
@@ -367,8 +369,9 @@ class LocalOrganization:
 
     def _view(self, X):
         view = self._selection(X)
-        is_object = isinstance(view, np.ndarray) and view.dtype == object
-        return view.astype(np.float64) if is_object and not self._keeps_objects else view
+        if self._keeps_objects or not isinstance(view, np.ndarray) or view.dtype != object:
+            return view
+        return view.astype(np.float64)
 
     def _selection(self, X):
         """Return the organization's columns of X, with their types."""

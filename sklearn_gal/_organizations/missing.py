@@ -43,13 +43,21 @@ def is_missing(column):
 
 def has_text(values):
     """Whether an array or a column has strings among its values."""
-    dtype = getattr(values, "dtype", None)
-    kind = getattr(dtype, "kind", "f" if hasattr(dtype, "is_numeric") else "O")
+    dtype = values.dtype
     if hasattr(dtype, "is_numeric"):  # polars
-        kind = "f" if dtype.is_numeric() else "O"
-    if kind not in "OUT" or sparse.issparse(values):
+        may_have = not dtype.is_numeric()
+    else:
+        may_have = dtype.kind in "OUT"
+    return may_have and any(isinstance(value, str) for value in np.ravel(values))
+
+
+def has_numbers(view):
+    """Whether all values of an array are numbers, or strings that can be read as such."""
+    try:
+        np.asarray(view, dtype=np.float64)
+    except (TypeError, ValueError):
         return False
-    return any(isinstance(value, str) for value in np.ravel(np.asarray(values, object)))
+    return True
 
 
 def is_numeric(column):

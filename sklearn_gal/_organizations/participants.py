@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils import _safe_indexing
 
 from .._contract import Fitted
-from .faults import is_about, raise_together
+from .faults import raise_together
 from .local import derived_seeds
 from .parallel import LocalFits, Threads
 

@@ -1,14 +1,19 @@
-"""Whether an estimator can have been meant for the columns of its organization."""
+"""Whether an estimator can have been meant for its organization."""
 
 import re
+from difflib import get_close_matches
+from inspect import signature
 from numbers import Integral
 
 import numpy as np
+from lightgbm import LGBMModel
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import StackingRegressor, VotingRegressor
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils import get_tags
+
+from .._learners import LIGHTGBM_NAMES, is_known_to_lightgbm
 
 # Parameters that have one entry per column, and parameters that list positions of columns
 PER_COLUMN = (
@@ -53,8 +58,8 @@ def takes_a_table(estimator):
     return tags.two_d_array or tags.three_d_array
 
 
-def check_suits_columns(name, estimator, n_columns):
-    """Check that an estimator can have been meant for this number of columns.
+def check_suits(name, estimator, n_columns):
+    """Check that an estimator can have been meant for an organization.
 
     Parameters
     ----------
@@ -68,9 +73,10 @@ def check_suits_columns(name, estimator, n_columns):
     Raises
     ------
     ValueError
-        If the estimator takes a single column and there are several, or if a parameter has
-        entries for other columns.
+        If the estimator takes a single column and there are several, if a parameter has
+        entries for other columns, or if LightGBM does not have a parameter.
     """
+    _check_names(name, estimator)
     if n_columns > 1 and not takes_a_table(estimator):
         raise ValueError(
             f"Organization {name!r} has {n_columns} columns, but the first step of its "
@@ -91,6 +97,23 @@ def check_suits_columns(name, estimator, n_columns):
                     "columns of this organization only, in the order in which they are "
                     "listed."
                 )
+
+
+def _check_names(name, estimator):
+    """Refuse misspelt parameters of LightGBM, which would ignore them."""
+    for model in [estimator, *estimator.get_params(deep=True).values()]:
+        if not isinstance(model, LGBMModel):
+            continue
+        own = signature(type(model)).parameters
+        for parameter in model.get_params(deep=False).keys() - own.keys():
+            if is_known_to_lightgbm(parameter):
+                continue
+            close = get_close_matches(parameter, sorted(LIGHTGBM_NAMES | own.keys()))
+            hint = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
+            raise ValueError(
+                f"The {type(model).__name__} of organization {name!r} has the parameter "
+                f"{parameter!r}, which LightGBM does not know. {hint}Correct or remove it."
+            )
 
 
 def _receivers(estimator):
@@ -116,7 +139,11 @@ def _wrong_number(value, n_columns):
         value = re.findall(r"[^\s,()\[\]]+", value)
     if value is None or isinstance(value, dict) or not hasattr(value, "__len__"):
         return None
-    return None if len(value) == n_columns else f"needs {n_columns} entries, but has {len(value)}"
+    return (
+        None
+        if len(value) == n_columns
+        else f"needs {n_columns} entries, but has {len(value)}"
+    )
 
 
 def _wrong_position(value, n_columns):
