@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
 from .._learners import IN_SAMPLE
@@ -25,12 +26,15 @@ class Fault:
     has : callable
         ``has(column)`` tells whether a column has the fault.
     sentence : str
-        What is wrong and what to do, with places for the columns and the organization.
+        What is wrong, with places for the columns and the organization.
+    remedy : str
+        What to do.
     """
 
     pattern: Any
     has: Any
     sentence: str
+    remedy: str
 
 
 def _has_infinity(column):
@@ -44,36 +48,38 @@ FAULTS = (
         re.compile(r"\bnans?\b|missing|\bnulls?\b|NoneType|\bNA\b", re.IGNORECASE),
         lambda column: bool(is_missing(column).any()),
         "Missing values are in the columns {columns} of organization {name!r}, whose "
-        "estimator {estimator} does not take them. Impute them in its pipeline, e.g. "
-        "make_pipeline(SimpleImputer(), Ridge()), or use an estimator that takes them, "
-        "such as None, the default learner.",
+        "estimator {estimator} does not take them.",
+        "Impute them in its pipeline, e.g. make_pipeline(SimpleImputer(), Ridge()), or use "
+        "an estimator that takes them, such as None, the default learner.",
     ),
     Fault(
         re.compile(r"\binf(inity|inite|s)?\b|too large", re.IGNORECASE),
         _has_infinity,
         "Infinite values are in the columns {columns} of organization {name!r}, whose "
-        "estimator {estimator} does not take them. Replace them.",
+        "estimator {estimator} does not take them.",
+        "Replace them.",
     ),
     Fault(
         re.compile(r"could not convert|string|\bstr\b|dtype|ufunc", re.IGNORECASE),
         has_text,
         "Strings are in the columns {columns} of organization {name!r}, whose estimator "
-        "{estimator} does not take them. Encode them in its pipeline, e.g. "
+        "{estimator} does not take them.",
+        "Encode them in its pipeline, e.g. "
         "make_pipeline(OneHotEncoder(handle_unknown='ignore'), Ridge()).",
     ),
 )
+# Instead of the remedy, if an estimator takes a single column of text
+TEXT_REMEDY = "Replace them by text, or let it abstain with missing_rows='abstain'."
 
 
 @contextmanager
-def naming_errors(name, estimator, task, view=None):
+def naming_errors(organization, task, view=None):
     """Add to the notes of an error the organization's name, and columns with a fault.
 
     Parameters
     ----------
-    name : str
-        Name of the organization.
-    estimator : estimator
-        Its estimator.
+    organization : LocalOrganization
+        Where the error may be.
     task : str
         What it is doing.
     view : array-like, sparse matrix or dataframe, default=None
@@ -82,8 +88,8 @@ def naming_errors(name, estimator, task, view=None):
     try:
         yield
     except Exception as error:
-        error.add_note(f"while organization {name!r} was {task}")
-        reason = view is not None and explain(error, name, estimator, view)
+        error.add_note(f"while organization {organization.name!r} was {task}")
+        reason = view is not None and explain(error, organization, view)
         if reason:
             error.add_note(reason)
         raise
@@ -129,75 +135,83 @@ def _fits(learner, residual, seed):
     return True
 
 
-def explain(error, name, estimator, view):
+def explain(error, organization, view):
     """Return a sentence on the columns that an error is about; None if there are none.
 
     Parameters
     ----------
     error : Exception
         Error of an estimator.
-    name : str
-        Name of the organization.
-    estimator : estimator
-        Its estimator.
+    organization : LocalOrganization
+        Whose estimator it is, or another one that may have the same fault.
     view : array-like, sparse matrix or dataframe
-        The columns that the estimator received.
+        The columns that its estimator receives.
     """
+    name, message = organization.name, str(error)
     for parameter in PER_COLUMN:
-        if f"{parameter}.size()" in str(error):
+        if f"{parameter}.size()" in message:
             return (
                 f"{parameter} in the estimator of organization {name!r} must have one "
                 "entry for each of the columns that LightGBM receives from the steps "
                 "before it."
             )
     for fault in FAULTS:
-        if fault.pattern.search(str(error)):
-            columns = faulty_columns(fault, view)
-            if columns:
-                listed = ", ".join(map(repr, columns))
-                kind = type(estimator).__name__
-                return fault.sentence.format(columns=listed, name=name, estimator=kind)
+        if not fault.pattern.search(message):
+            continue
+        columns = [repr(column) for column in _faulty(fault, organization.columns, view)]
+        if columns and not all(column in message for column in columns):
+            sentence = fault.sentence.format(
+                columns=", ".join(columns),
+                name=name,
+                estimator=_kind(organization.estimator),
+            )
+            remedy = TEXT_REMEDY if len(view.shape) == 1 else fault.remedy
+            return f"{sentence} {remedy}"
     return None
 
 
-def complaint(error, name, estimator, learner):
-    """Return what `explain` returns if a fit fails for the same reason as another one.
+def complaint(error, organization, view, attempt):
+    """Return what `explain` returns, if the organization fails as another one has failed.
 
     Parameters
     ----------
     error : Exception
-        What another organization has raised.
-    name : str
-        Name of the organization.
-    estimator : estimator
-        Its estimator.
-    learner : Learner
-        What would fit it.
+        What the other organization has raised.
+    organization : LocalOrganization
+        The organization.
+    view : array-like, sparse matrix or dataframe
+        The columns that its estimator receives.
+    attempt : callable
+        Does what the other organization was doing.
     """
-    reason = explain(error, name, estimator, learner.view)
+    texts = [str(error), *getattr(error, "__notes__", [])]
+    if any(repr(organization.name) in text for text in texts):
+        return None
+    reason = explain(error, organization, view)
     if reason is None:
         return None
-    target = np.linspace(-1.0, 1.0, learner.view.shape[0])[:, None]
     try:
-        learner.copy().fit(target, IN_SAMPLE, 0)
+        attempt()
     except Exception as own:
-        return reason if explain(own, name, estimator, learner.view) == reason else None
+        return reason if explain(own, organization, view) == reason else None
     return None
 
 
-def is_about(error, name):
-    """Whether an error names an organization."""
-    return any(repr(name) in text for text in [str(error), *error.__notes__])
+def _kind(estimator):
+    """The class of an estimator, and those of the steps of a pipeline."""
+    if not isinstance(estimator, Pipeline):
+        return type(estimator).__name__
+    steps = [step if isinstance(step, str) else _kind(step) for _, step in estimator.steps]
+    return f"Pipeline({', '.join(steps)})"
 
 
-def faulty_columns(fault, view):
-    """Return the names, or the positions, of the columns of a view with a fault."""
+def _faulty(fault, positions, view):
+    """Return the names of the columns of a view with a fault, or their positions in X."""
     if sparse.issparse(view):
-        has = fault.has(view.data)
-        return ["of the sparse matrix"] if has else []
+        return ["of the sparse matrix"] if fault.has(view.data) else []
     if len(view.shape) == 1:
-        return [getattr(view, "name", 0)] if fault.has(view) else []
-    names = getattr(view, "columns", range(view.shape[1]))
+        return [getattr(view, "name", int(positions[0]))] if fault.has(view) else []
+    names = getattr(view, "columns", positions.tolist())
     return [
         name
         for position, name in enumerate(names)
@@ -223,8 +237,16 @@ def raise_together(errors):
     first = next(iter(errors.values()))
     if len(errors) == 1:
         raise first
-    messages = {
-        name: str(error) if repr(name) in str(error) else f"Organization {name!r}: {error}"
-        for name, error in errors.items()
-    }
-    raise ValueError("\n".join(messages.values())) from first
+    messages, reasons = [], []
+    for name, error in errors.items():
+        named = repr(name) in str(error)
+        messages.append(str(error) if named else f"Organization {name!r}: {error}")
+        reasons += [note for note in getattr(error, "__notes__", []) if _is_reason(note)]
+    together = ValueError("\n".join(messages))
+    for note in reasons:
+        together.add_note(note)
+    raise together from first
+
+
+def _is_reason(note):
+    return not note.startswith("while ")

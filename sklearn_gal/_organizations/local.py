@@ -2,6 +2,7 @@
 
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import joblib
@@ -25,7 +26,7 @@ from .._learners import (
     weighted_sum,
 )
 from .default_learner import with_capacity
-from .faults import complaint, is_about, naming_errors, naming_fold
+from .faults import complaint, naming_errors, naming_fold
 from .missing import as_floats, has_numbers, is_numeric, missing_rows
 from .suitability import check_suits, takes_a_table
 
@@ -144,7 +145,8 @@ class LocalOrganization:
                 self._rows = np.flatnonzero(presence)
                 view = _safe_indexing(view, self._rows)
                 fit_params = take_rows(fit_params, self._rows, len(presence))
-            if np.count_nonzero(presence) >= MIN_ROWS_TO_FIT or self._rows is None:
+        if np.count_nonzero(presence) >= MIN_ROWS_TO_FIT or self._rows is None:
+            with self._naming_errors("preparing its columns", view):
                 estimator = with_capacity(self.estimator, view, n_outputs)
                 if depends_on_memory_layout(estimator, view, fit_params):
                     view = column_major(view)
@@ -389,20 +391,25 @@ class LocalOrganization:
         return sparse.csr_matrix(view) if sparse.issparse(view) else view
 
     def _naming_errors(self, task, view=None):
-        return naming_errors(self.name, self.estimator, task, view)
+        return naming_errors(self, task, view)
 
-    def complaint(self, error):
+    def complaint(self, error, X=None):
         """Return a sentence if the organization fails for the same reason as another one.
 
         Parameters
         ----------
         error : Exception
-            What the other organization has raised in the first round.
+            What the other organization has raised in the first round, or when it predicted.
+        X : {array, sparse matrix, dataframe}, default=None
+            Rows to predict; None: a fit has failed.
         """
+        if X is not None:
+            predict = partial(self.predict, X, list(self.models)[:1], [1.0])
+            return complaint(error, self, self._selection(X), predict)
         learner = self._learner
-        if learner is None or self.models or is_about(error, self.name):
+        if learner is None or self.models:  # it has not failed
             return None
-        return complaint(error, self.name, self.estimator, learner)
+        return complaint(error, self, learner.view, learner.try_to_fit)
 
     def _checked(self, prediction, shape):
         """Return a prediction; refuse one that would spoil the model of all."""

@@ -132,7 +132,8 @@ class Participants:
                 participant.prepare(X, fit_params[owner], n_outputs)
             except ValueError as error:
                 errors[self.names[owner]] = error
-        raise_together(errors)
+        with self.complaining():
+            raise_together(errors)
 
     def fitting(self, n_jobs):
         """Return `LocalFits`, a context manager that has the participants fit."""
@@ -142,12 +143,23 @@ class Participants:
         """Return how many participants are called at the same time."""
         return n_jobs
 
-    def add_complaints(self, error):
-        """Add to the notes of an error which others would have failed for its reason."""
-        for each in self.organizations:
-            reason = getattr(each, "complaint", lambda error: None)(error)
-            if reason:
-                error.add_note(reason)
+    @contextmanager
+    def complaining(self, X=None):
+        """Add to the notes of an error which others would have failed for its reason.
+
+        Parameters
+        ----------
+        X : table, default=None
+            Rows to predict; None: the participants are fitted.
+        """
+        try:
+            yield
+        except Exception as error:
+            for each in self.organizations:
+                reason = getattr(each, "complaint", lambda *_: None)(error, X)
+                if reason:
+                    error.add_note(reason)
+            raise
 
     def check_answers(self):
         """Raise an error if no organization has answered in a round."""
@@ -176,7 +188,7 @@ class Participants:
                 X, term.numbers, term.coefficients
             )
 
-        with Threads(self.n_at_once(n_jobs)) as threads:
+        with self.complaining(X), Threads(self.n_at_once(n_jobs)) as threads:
             return threads.map(predict, terms)
 
     def functions(self, X, wanted, n_jobs):
@@ -206,7 +218,7 @@ class Participants:
         def predict(participant):
             return participant.predict_each(X, numbers_of[participant.name])
 
-        with Threads(self.n_at_once(n_jobs)) as threads:
+        with self.complaining(X), Threads(self.n_at_once(n_jobs)) as threads:
             answers = threads.map(predict, asked)
         return {
             (participant.name, number): (
