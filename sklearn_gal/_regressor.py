@@ -187,8 +187,8 @@ class GALRegressor(RegressorMixin, BaseGAL):
         cross-fitting.
     stop_reason_ : str
         Why the fit ended: "max_iter", "no_descent" (no step along the assisted direction
-        lowers the loss), "early_stopping" (the validation loss no longer improves), or
-        "callback" (a callback asked for it).
+        lowers the loss), "constant_target" (y is constant), "early_stopping" (the
+        validation loss no longer improves), or "callback" (a callback asked for it).
     patterns_ : ndarray of bool of shape (n_patterns, n_organizations)
         Combinations of organizations that have separate weights and rates. The first one
         consists of all organizations, and there are others only with

@@ -150,6 +150,7 @@ class Learner:
         self.seeds = SeededClones(estimator)
         self.multi_output = takes_several_outputs(estimator)
         self._multi_output_is_certain = False
+        self._takes_single_output = get_tags(estimator).target_tags.single_output
         self.cache_key = uuid4().hex
 
     def fit(self, residual, split, seed):
@@ -186,7 +187,7 @@ class Learner:
             fit_params = take_rows(fit_params, rows, len(residual))
             residual = residual[rows]
         estimator = self.seeds.clone(seed)
-        if residual.shape[1] == 1:
+        if residual.shape[1] == 1 and self._takes_single_output:
             return _fitted(estimator, view, residual[:, 0], fit_params)
         if self.multi_output:
             try:
