@@ -150,7 +150,7 @@ class Learner:
         self.seeds = SeededClones(estimator)
         self.multi_output = takes_several_outputs(estimator)
         self._multi_output_is_certain = False
-        self._takes_single_output = get_tags(estimator).target_tags.single_output
+        self._takes_single_output = get_tags(last_step(estimator)).target_tags.single_output
         self.cache_key = uuid4().hex
 
     def fit(self, residual, split, seed):
@@ -235,15 +235,19 @@ def _fitted(estimator, view, target, fit_params):
     return estimator
 
 
+def last_step(estimator):
+    """The last step of a pipeline, also of a pipeline in a pipeline."""
+    while type(estimator) is Pipeline and estimator.steps:
+        estimator = estimator.steps[-1][1]
+    return estimator
+
+
 def takes_several_outputs(estimator):
     """Whether an estimator says that it takes several outputs.
 
     A frozen estimator predicts what it predicts, whatever target it is given.
     """
-    last = estimator
-    while type(last) is Pipeline and last.steps:
-        last = last.steps[-1][1]
-    frozen = isinstance(last, FrozenEstimator)
+    frozen = isinstance(last_step(estimator), FrozenEstimator)
     return frozen or get_tags(estimator).target_tags.multi_output
 
 

@@ -131,6 +131,9 @@ def resolve_organizations(model, X):
     for name, estimator, columns in organizations:
         try:
             positions = _resolve_columns(name, columns, X, feature_names, n_features)
+            if len(positions) == 0:
+                holds_label = name == (model.label_holder or organizations[0][0])
+                raise ValueError(_no_columns(name, columns, n_features, holds_label))
         except ValueError as error:
             errors[name] = error
             continue
@@ -224,11 +227,6 @@ def _resolve_columns(name, columns, X, feature_names, n_features):
         positions = np.array([_position(name, columns, feature_names, n_features)])
     else:
         positions = _listed_positions(name, columns, feature_names, n_features)
-    if len(positions) == 0:
-        raise ValueError(
-            f"Organization {name!r} holds no columns: {columns!r} selects none of X with "
-            f"n_features = {n_features}. Remove the organization or correct its columns."
-        )
     listed, times = np.unique(positions, return_counts=True)
     for position in listed[times > 1].tolist():
         label = position if feature_names is None else feature_names[position]
@@ -237,6 +235,20 @@ def _resolve_columns(name, columns, X, feature_names, n_features):
             "repetition."
         )
     return positions
+
+
+def _no_columns(name, columns, n_features, holds_label):
+    """The message about an organization without columns."""
+    remedy = "Remove the organization or correct its columns."
+    if holds_label:
+        remedy = (
+            "Correct its columns: it is the label holder, which needs a column as well, or "
+            "set label_holder to the organization that holds y."
+        )
+    return (
+        f"Organization {name!r} holds no columns: {columns!r} selects none of X with "
+        f"n_features = {n_features}. {remedy}"
+    )
 
 
 def _listed_positions(name, columns, feature_names, n_features):
