@@ -104,11 +104,11 @@ def _check_names(name, estimator):
     for model in [estimator, *estimator.get_params(deep=True).values()]:
         if not isinstance(model, LGBMModel):
             continue
-        own = signature(type(model)).parameters
-        for parameter in model.get_params(deep=False).keys() - own.keys():
+        own = signature(type(model)).parameters.keys() | LGBMModel().get_params().keys()
+        for parameter in model.get_params(deep=False).keys() - own:
             if is_known_to_lightgbm(parameter):
                 continue
-            close = get_close_matches(parameter, sorted(LIGHTGBM_NAMES | own.keys()))
+            close = get_close_matches(parameter, sorted(LIGHTGBM_NAMES | own))
             hint = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
             raise ValueError(
                 f"The {type(model).__name__} of organization {name!r} has the parameter "
