@@ -273,7 +273,8 @@ def test_misspelt_parameters_given_to_lightgbm(linear, position):
     ]
     message = (
         "LGBMRegressor of organization 'bank' has the parameter 'num_leafs', which "
-        r"LightGBM does not know. Did you mean .*'num_leaves'.*\n.*'shop' has .*'gamma_ray', which"
+        r"LightGBM does not know. Did you mean .*'num_leaves'.*\n.*'shop' has "
+        "the parameter 'gamma_ray', which"
     )
     with pytest.raises(ValueError, match=message):
         GALRegressor(held).fit(X, y)
