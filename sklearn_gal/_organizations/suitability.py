@@ -154,7 +154,7 @@ def _wrong_position(value, n_columns):
     if entries and all(isinstance(entry, (bool, np.bool_)) for entry in entries):
         return _wrong_number(entries, n_columns)
     for entry in entries:
-        if isinstance(entry, Integral) and not 0 <= entry < n_columns:
+        if isinstance(entry, Integral) and not 0 <= int(entry) < n_columns:
             return f"lists column {entry}"
     return None
 
