@@ -269,6 +269,19 @@ def test_organizations_read_numbers_next_to_text():
     assert "organization 'b'" in raised.value.__notes__[0]
 
 
+@pytest.mark.parametrize("absent", [None, np.nan, np.float32("nan"), pd.NA, pd.NaT])
+def test_missing_values_in_arrays_of_objects(absent):
+    frame, _, y = commented()
+    X = frame.to_numpy()
+    X[3, 1:] = absent
+    held = [("a", Ridge(), [0]), ("b", make_pipeline(TfidfVectorizer(), Ridge()), [1])]
+    model = GALRegressor(held, missing_rows="abstain", max_iter=2).fit(X, y)
+    assert model.contributions(X)[3, 1] == 0
+    assert model.contributions(X)[4, 1] != 0
+    with pytest.raises(ValueError, match=r"'c' are missing .* in 1 of 90 rows"):
+        GALRegressor([("a", Ridge(), [0]), ("c", Ridge(), [1, 2])]).fit(X, y)
+
+
 def test_several_columns_for_what_takes_a_single_one():
     frame, _, y = commented()
     held = [("a", make_pipeline(TfidfVectorizer(), Ridge()), ["comment", "m"])]

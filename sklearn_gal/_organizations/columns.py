@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier, is_clusterer, is_regressor
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, get_tags
 
 from .default_learner import default_learner
 from .faults import raise_together
@@ -197,6 +197,13 @@ def _check_estimator(name, estimator):
             f"The estimator of organization {name!r} must be a regressor instance or None "
             f"for the default one, got {estimator!r}."
         )
+    try:
+        get_tags(estimator)
+    except AttributeError as error:
+        raise ValueError(
+            f"The estimator of organization {name!r}, {type(estimator).__name__}, has no "
+            "tags: let its class inherit from sklearn.base.BaseEstimator."
+        ) from error
     if is_classifier(estimator):
         raise ValueError(
             f"The estimator of organization {name!r} is a classifier, "

@@ -37,8 +37,15 @@ def is_missing(column):
         return missing
     column = np.asarray(column)
     if column.dtype.kind == "O":
-        return np.array([value is None or value != value for value in column], bool)
+        return np.array([_is_missing_value(value) for value in column], bool)
     return np.isnan(column) if column.dtype.kind == "f" else np.zeros(len(column), bool)
+
+
+def _is_missing_value(value):
+    """Whether an object is None, NaN, or one of the two constants of pandas."""
+    if isinstance(value, (float, np.floating)):
+        return value != value
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
 
 
 def has_text(values):

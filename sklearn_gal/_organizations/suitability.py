@@ -137,7 +137,8 @@ def _wrong_number(value, n_columns):
     """What is wrong with a parameter that has one entry per column."""
     if isinstance(value, str):
         value = re.findall(r"[^\s,()\[\]]+", value)
-    if value is None or isinstance(value, dict) or not hasattr(value, "__len__"):
+    listed = hasattr(value, "__len__") and not isinstance(value, dict)
+    if not listed or len(value) == 0:
         return None
     return (
         None
