@@ -87,7 +87,9 @@ class SharingOrganization(LocalOrganization):
         # Not every regressor that takes several outputs says so in its tags. Those of a
         # pipeline say it if its last step takes them, whatever its other steps take.
         says_so = self._learner.multi_output
-        reason = self._probe(2)
+        parts = self.estimator.get_params(deep=True).values()
+        is_certain = says_so and not any(hasattr(part, "fit") for part in parts)
+        reason = None if is_certain else self._probe(2)
         if reason is not None and (not says_so or self._probe(1) is None):
             raise ValueError(
                 "share_models=True fits all rounds with one model, as outputs of a "
