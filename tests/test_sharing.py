@@ -267,5 +267,5 @@ def test_pipelines_with_a_step_that_takes_one_target(diabetes, estimator, takes)
     if takes:
         assert model.fit(X, y).n_iter_ == 2
     else:
-        with pytest.raises(ValueError, match="'shop', .*, takes one output at a time"):
+        with pytest.raises(ValueError, match=r"'shop', .*, takes one output at a time"):
             model.fit(X, y)
