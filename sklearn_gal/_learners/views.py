@@ -21,7 +21,7 @@ def column_major(view):
     """
     if isinstance(view, np.ndarray):
         return np.asfortranarray(view)
-    if not hasattr(view, "iloc"):
+    if not hasattr(view, "iloc") or view.ndim == 1:
         return view
     frame = type(view)({j: view.iloc[:, j] for j in range(view.shape[1])}, copy=True)
     frame.columns = view.columns
