@@ -9,6 +9,8 @@ from sklearn.datasets import (
     make_friedman1,
 )
 
+from sklearn_gal import align_organizations
+
 
 def make_adult_like(n_samples=20_000, random_state=0):
     """A binary target, 24 % positive, from 14 skewed, discrete and continuous columns.
@@ -64,8 +66,7 @@ def load_flights(n_rows, random_state=0):
     Three organizations hold the columns: the airline, the weather service and the registry
     of aircraft. X is a dataframe with missing values and categories. In one row of six, all
     columns of the registry are missing. Flights of the same hour share the weather, and
-    flights of the same aircraft share its entry. So the keys are not unique, and
-    `align_organizations` cannot join these tables.
+    flights of the same aircraft share its entry.
 
     Returns
     -------
@@ -77,18 +78,18 @@ def load_flights(n_rows, random_state=0):
 
     flights = flights.dropna(subset="arr_delay").sample(n_rows, random_state=random_state)
     date = pd.to_datetime(flights[["year", "month", "day"]])
-    flights["weekday"] = date.dt.dayofweek
-    weather = weather.drop(columns=["year", "month", "day", "hour"])
-    keys = {"weather": ["origin", "time_hour"], "registry": ["tailnum"]}
-    X = flights[[*AIRLINE, "time_hour", "tailnum"]]
-    columns = [AIRLINE]
-    for name, other in (("weather", weather), ("registry", planes)):
-        X = X.merge(other, how="left", on=keys[name], validate="many_to_one")
-        columns.append([column for column in other if column not in keys[name]])
-    X = X.drop(columns=["time_hour", "tailnum"])
-    texts = X.select_dtypes(exclude="number").columns
-    late = flights["arr_delay"] > 15
-    return X.astype(dict.fromkeys(texts, "category")), late.to_numpy(int), columns
+    flights["weekday"] = date.dt.day_of_week
+    flights["late"] = flights["arr_delay"] > 15
+    tables = {
+        "airline": flights[[*AIRLINE, "time_hour", "tailnum", "late"]],
+        "weather": weather.drop(columns=["year", "month", "day", "hour"]),
+        "registry": planes,
+    }
+    on = {"weather": ["origin", "time_hour"], "registry": "tailnum"}
+    aligned = align_organizations(tables, on, how="left", target="late", keep_keys="origin")
+    texts = aligned.X.select_dtypes(exclude="number").columns
+    X = aligned.X.astype(dict.fromkeys(texts, "category"))
+    return X, aligned.y.to_numpy(int), list(aligned.columns.values())
 
 
 def load_diamonds():

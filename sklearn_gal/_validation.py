@@ -107,6 +107,7 @@ def validate_X(model, X, reset):
 
     NaN is allowed here. The estimator of each organization decides whether it supports NaN.
     """
+    _refuse_tables(X)
     if not hasattr(X, "columns"):
         return validate_data(
             model,
@@ -129,6 +130,16 @@ def validate_X(model, X, reset):
             "column is required."
         )
     return X
+
+
+def _refuse_tables(X):
+    if isinstance(X, dict):
+        raise TypeError(
+            f"X is a {type(X).__name__} with the entries {list(X)}, but the columns of all "
+            "organizations must be in one table. Join the tables with aligned = "
+            "align_organizations(tables, on=...) and pass aligned.X. aligned.columns has "
+            "the columns of each organization."
+        )
 
 
 class _Header:

@@ -29,7 +29,9 @@ def tables(kind, **changes):
 
 def values(frame, column):
     """Values with None where they are missing."""
-    return [None if v is None or v != v else v for v in frame[column].to_list()]
+    return [
+        None if v is None or v is pd.NA or v != v else v for v in frame[column].to_list()
+    ]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -91,13 +93,20 @@ def test_pandas_has_the_keys_as_index_and_floats_where_rows_are_missing():
 
 
 def test_overlap():
-    expected = [[4, 2, 4], [2, 3, 2], [4, 2, 4]]
     names = ["bank", "shop", "lab"]
+    expected = {
+        "n_rows": [4, 3, 4],
+        "n_keys": [4, 3, 4],
+        "n_duplicates": [0, 0, 0],
+        "bank": [4, 2, 4],
+        "shop": [2, 2, 2],
+        "lab": [4, 2, 4],
+    }
     frame = align_organizations(tables(pd.DataFrame), on="id").overlap
-    assert_frame_equal(frame, pd.DataFrame(expected, columns=names, index=names))
+    assert_frame_equal(frame, pd.DataFrame(expected, index=names))
     frame = align_organizations(tables(pl.DataFrame), on="id").overlap
     assert frame["organization"].to_list() == names
-    assert [frame[name].to_list() for name in names] == expected
+    assert frame.drop("organization").to_dict(as_series=False) == expected
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -131,9 +140,14 @@ def test_one_table(kind):
         ({"shop": {"id": [1], "income": [2]}}, "id", "'bank' and 'shop' both .* 'income'"),
         ({"shop": {"id": [1]}}, "id", "'shop' has no columns apart from the key"),
         ({}, "key", r"'bank' has no key column \['key'\]"),
-        ({}, [], r"'bank' has no key column"),
+        ({}, [], r"'bank' has no key column: .*, got \[\]"),
         ({}, {"bank": "id"}, "does not name the key of organization 'shop'"),
-        ({"shop": SHOP | {"id": ["7", "4", "1"]}}, "id", "differ in type, int and str"),
+        (
+            {"shop": SHOP | {"id": ["7", "4", "1"]}},
+            "id",
+            r"'id' of organization 'bank' and 'id' of .* 'shop' differ in type, numbers "
+            r"\([iI]nt64\) and text \((str|String|object)\)",
+        ),
         ({"shop": SHOP | {"id": [70, 40, 10]}}, "id", "No key is in all tables"),
         (
             {"shop": SHOP},
@@ -190,3 +204,222 @@ def test_ready_for_a_fit(kind, rng):
     model = GALClassifier(organizations, missing_rows="abstain", max_iter=10)
     assert model.fit(aligned.X, y).score(aligned.X, y) > 0.8
     assert aligned.overlap["shop"].to_list() == [len(some), len(some)]
+
+
+def plain(frame):
+    """Rows of a frame, with None where values are missing."""
+    return list(zip(*(values(frame, column) for column in frame.columns), strict=True))
+
+
+def random_tables(rng):
+    """Orders that look up a customer and a shop's day; some keys are missing or unknown."""
+    n = 60
+    orders = pd.DataFrame(
+        {
+            "customer": rng.choice([*range(12), None], n),
+            "shop": rng.choice(["x", "y", "z", None], n),
+            "amount": np.arange(n),
+            "day": rng.integers(0, 5, n),
+        }
+    ).astype({"customer": "Int64"})
+    customers = pd.DataFrame(
+        {"age": rng.normal(size=10), "number": rng.permutation(15)[:10]}
+    )
+    shops = pd.MultiIndex.from_product([["x", "y", "w"], range(4)]).to_frame(index=False)
+    shops.columns = ["shop", "date"]
+    shops = shops.sample(9, random_state=rng.integers(100)).assign(staff=np.arange(9))
+    return orders, customers, shops
+
+
+ORDERS_ON = {"customers": {"customer": "number"}, "shops": {"shop": "shop", "day": "date"}}
+
+
+@pytest.mark.parametrize("how", ["inner", "left"])
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("kind", [pd.DataFrame, pl.from_pandas])
+def test_lookups_are_the_merges_of_pandas(kind, seed, how):
+    orders, customers, shops = random_tables(np.random.default_rng(seed))
+    if how == "inner":
+        orders = orders.dropna()
+    expected = orders.merge(
+        customers.astype({"number": "Int64"}),
+        how=how,
+        left_on="customer",
+        right_on="number",
+    ).merge(shops, how=how, left_on=["shop", "day"], right_on=["shop", "date"])
+    given = {"orders": kind(orders), "customers": kind(customers), "shops": kind(shops)}
+    aligned = align_organizations(given, on=ORDERS_ON, how=how)
+    assert plain(aligned.X) == plain(expected[["amount", "age", "staff"]])
+    assert plain(aligned.row_keys) == plain(expected[["customer", "shop", "day"]])
+    assert aligned.columns == {
+        "orders": ["amount"],
+        "customers": ["age"],
+        "shops": ["staff"],
+    }
+    assert aligned.X["amount"].dtype == given["orders"]["amount"].dtype
+    assert aligned.X["age"].dtype == given["customers"]["age"].dtype
+    if how == "inner" or kind is pl.from_pandas:
+        assert aligned.X["staff"].dtype == given["shops"]["staff"].dtype
+    if kind is pd.DataFrame:  # rows can be traced back to the first table
+        assert orders.loc[aligned.X.index, "amount"].equals(aligned.X["amount"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_key_with_many_rows(kind):
+    visits = kind({"who": ["b", "a", "b"], "cost": [1, 2, 3]})
+    people = kind({"who": ["a", "b", "c"], "age": [10, 20, 30]})
+    aligned = align_organizations({"visits": visits, "people": people}, on="who")
+    assert plain(aligned.X) == [(1, 20), (2, 10), (3, 20)]
+    assert aligned.X["age"].dtype == people["age"].dtype
+    assert plain(aligned.overlap)[-2:] == plain(aligned.overlap)
+    assert values(aligned.overlap, "n_rows") == [3, 3]
+    assert values(aligned.overlap, "n_keys") == [2, 3]
+    assert values(aligned.overlap, "n_duplicates") == [1, 1]
+    assert values(aligned.overlap, "people") == [3, 3]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_overlap_and_groups_of_lookups(kind):
+    flights = {
+        "hour": [1, 1, 2, 2, 9, None],
+        "tail": ["p", "q", "p", None, "r", "r"],
+        "miles": [1, 2, 3, 4, 5, 6],
+    }
+    weather = {"hour": [2, 1, 3], "wind": [20, 10, 30]}
+    planes = {"tail": ["q", "p", "s", None], "seats": [2, 1, 3, 9]}
+    given = {"airline": kind(flights), "weather": kind(weather), "planes": kind(planes)}
+    on = {"airline": None, "weather": "hour", "planes": "tail"}
+    aligned = align_organizations(given, on=on, how="left")
+    assert values(aligned.X, "wind") == [10, 10, 20, 20, None, None]
+    assert values(aligned.X, "seats") == [1, 2, 1, None, None, None]
+    assert {
+        name: aligned.overlap[name].to_list() for name in aligned.overlap.columns[-6:]
+    } == {
+        "n_rows": [6, 3, 4],
+        "n_keys": [4, 3, 3],
+        "n_duplicates": [0, 2, 1],
+        "airline": [6, 4, 3],
+        "weather": [4, 4, 3],
+        "planes": [3, 3, 3],
+    }
+    assert list(aligned.groups) == ["weather", "planes"]
+    for name, column in (("weather", "wind"), ("planes", "seats")):
+        groups = aligned.groups[name]
+        shared = values(aligned.X, column)
+        for one in range(6):
+            for other in range(one):
+                same = shared[one] == shared[other] and shared[one] is not None
+                assert (groups[one] == groups[other]) == same
+
+
+times = pd.to_datetime(["2020-01-01 05:00", "2020-01-02 06:30"])
+text, ints = ["1", "2"], [1, 2]
+PANDAS_KEYS = {
+    "numbers": [
+        pd.Series(ints),
+        pd.Series(ints, dtype="int32"),
+        pd.Series(ints, dtype="uint64"),
+        pd.Series([1.0, 2.0]),
+        pd.Series([1.0, 2.0, np.nan]),
+        pd.Series([1, 2, 3.5]),
+        pd.Series([1, 2, None], dtype="Int64"),
+        pd.Series([1, 2, None], dtype="int64[pyarrow]"),
+        pd.Series([1, 2, None], dtype="float[pyarrow]"),
+        pd.Series([1, 2, None], dtype=object),
+        pd.Series([1, 2, None], dtype="category"),
+        pd.Series([1, 2, "other"], dtype=object),
+    ],
+    "text": [
+        pd.Series([*text, None], dtype=object),
+        pd.Series([*text, None], dtype="str"),
+        pd.Series([*text, None], dtype="string"),
+        pd.Series([*text, None], dtype="string[pyarrow]"),
+        pd.Series([*text, None], dtype="category"),
+        pd.Series(pd.Categorical(text, categories=["2", "0", "1"])),
+    ],
+    "times without": [
+        pd.Series([*times, None]).dt.as_unit("s"),
+        pd.Series(times).dt.as_unit("ns"),
+        pd.Series(times).astype("timestamp[us][pyarrow]"),
+        pd.Series([*times, None], dtype="category"),
+    ],
+    "times with": [
+        pd.Series([*times.tz_localize("UTC"), None]),
+        pd.Series(times.tz_localize("UTC").tz_convert("Europe/Paris")).dt.as_unit("ns"),
+        pd.Series(times.tz_localize("UTC")).astype("timestamp[us, UTC][pyarrow]"),
+    ],
+    "date": [
+        pd.Series([*times.date, None]),
+        pd.Series(times.date).astype("date32[pyarrow]"),
+    ],
+    "Timedelta": [pd.Series(times - times[0]), pd.Series(times - times[0]).dt.as_unit("s")],
+}
+stamps = pl.Series(times.to_list())
+utc = stamps.dt.replace_time_zone("UTC")
+POLARS_KEYS = {
+    "numbers": [
+        pl.Series([*ints, None]),
+        pl.Series(ints, dtype=pl.Int32),
+        pl.Series(ints, dtype=pl.UInt64),
+        pl.Series([1.0, 2.0, None, np.nan]),
+        pl.Series([1.0, 2.0, 1.5]),
+        pl.Series(ints, dtype=pl.Float32),
+        pl.Series(ints).cast(pl.Decimal(10, 2)),
+    ],
+    "text": [
+        pl.Series([*text, None]),
+        pl.Series([*text, None], dtype=pl.Categorical),
+        pl.Series(text, dtype=pl.Enum(text)),
+        pl.Series(text, dtype=pl.Enum(["0", "2", "1"])),
+    ],
+    "times without": [stamps.dt.cast_time_unit("ms"), stamps.dt.cast_time_unit("ns")],
+    "times with": [utc, utc.dt.convert_time_zone("Europe/Paris").dt.cast_time_unit("ns")],
+    "date": [stamps.dt.date()],
+    "duration": [stamps - stamps[0], (stamps - stamps[0]).dt.cast_time_unit("ms")],
+}
+PAIRS = [
+    (one, other)
+    for keys in (PANDAS_KEYS, POLARS_KEYS)
+    for kind in keys
+    for one in keys[kind]
+    for other in keys[kind]
+]
+DIFFERENT = [
+    (first, keys[first][0], second, keys[second][0])
+    for keys in (PANDAS_KEYS, POLARS_KEYS)
+    for first in keys
+    for second in keys
+    if first != second
+]
+
+
+def with_key(key, **columns):
+    """A dataframe with the column `key` and numbers in the order of its rows."""
+    frame = type(key.to_frame())
+    return frame({"key": key, **{name: range(len(key)) for name in columns}})
+
+
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+def test_equal_keys_of_different_dtypes(one, other):
+    frame = type(one.to_frame())
+    first = frame({"key": one, "a": list(range(len(one)))})
+    second = frame({"key": other, "b": list(range(len(other)))})
+    aligned = align_organizations({"one": first, "two": second}, on="key", how="left")
+    found = values(aligned.X, "b")
+    assert found[:2] == [0, 1]
+    if one is not other:
+        same = type(one) is pd.Series and one.dtype == other.dtype
+        assert found[2:] == [None] * (len(one) - 2) or same
+    assert aligned.row_keys["key"].dtype == one.dtype
+
+
+@pytest.mark.parametrize(("first", "one", "second", "other"), DIFFERENT)
+def test_keys_that_cannot_be_equal(first, one, second, other):
+    frame = type(one.to_frame())
+    given = {
+        "a": frame({"key": one, "x": list(range(len(one)))}),
+        "b": frame({"id": other, "y": list(range(len(other)))}),
+    }
+    message = f"'key' of organization 'a' and 'id' of .* 'b' differ in type, {first}.*and {second}"
+    with pytest.raises(ValueError, match=message):
+        align_organizations(given, on={"b": {"key": "id"}}, how="left")

@@ -3,40 +3,79 @@
 import numpy as np
 from sklearn.utils import Bunch
 
-from .missing import is_missing
+from .lookups import read_on
+from .matching import ABSENT, complete_rows, distinct, take
 
 
-def align_organizations(tables, on, how="inner", target=None):
+def align_organizations(
+    tables, on, how="inner", target=None, *, asof=None, keep_keys=False, prefix=False
+):
     """Join the keyed tables of several organizations.
+
+    The first table is that of the label holder. It gives the rows and their order. In each
+    of the other tables, a row of the label holder has at most one row, which is found by
+    its key. Many rows of the label holder may have the same key.
 
     Parameters
     ----------
     tables : dict of str to dataframe
-        Names of the organizations and their pandas or polars dataframes, with one row per
-        key. The first table is that of the label holder.
+        Names of the organizations and their pandas or polars dataframes. The keys are
+        unique in all tables but the first.
     on : str, list of str, or dict
-        Name or names of the key columns. If the names differ between the tables, a dict
-        from the name of each organization to its key columns.
+        The key columns. A str or a list if they have the same names in all tables, e.g.
+        ``"patient"``. If tables have different keys, a dict from the name of each
+        organization to its key:
+
+        - a str or a list of str: columns of its table, which are compared with the columns
+          of the same names in the first table;
+        - a dict from columns of the first table to columns of its table, if the names
+          differ, e.g. ``{"time_hour": "hour", "origin": "airport"}``;
+        - for the first organization, None if its rows have no key that is common to all
+          tables. It may also be left out. If the first organization has a str or a list,
+          the columns of the others are compared with these columns, in this order.
     how : {"inner", "left"}, default="inner"
-        If "inner", X has the keys that are in all tables. If "left", X has all keys of the
-        first table, and the columns of an organization are missing in rows that its table
-        does not have, see ``missing_rows="abstain"``.
+        If "inner", X has the rows of the first table that have a row in all other tables. A
+        key that is missing is an error. If "left", X has all rows of the first table. The
+        columns of an organization are missing in rows that its table does not have, see
+        ``missing_rows="abstain"``. A row whose key is missing has no row in the other
+        table, and rows without a key in the other tables are not used.
     target : str, default=None
         Name of a column of the first table that is returned as `y` instead of in X.
+    asof : str, default=None
+        Key column of the first table with times or numbers that need not be equal: the row
+        in another table is the last one at or before this value, among the rows that are
+        equal in all other key columns. It applies to each table that is compared with this
+        column.
+    keep_keys : bool, str or list of str, default=False
+        Key columns of the first table that stay in X as columns of the label holder, e.g.
+        ``["origin"]``. True keeps all of them.
+    prefix : bool, default=False
+        If True, columns of the same name in several tables are renamed in X to the
+        organization and the column, e.g. ``"registry__year"``. If False, they are an error.
 
     Returns
     -------
     aligned : Bunch
         Dictionary-like object with the following attributes.
 
-        - `X`: dataframe with one row per key, in the order of the first table, without the
-          key columns. In pandas, the keys are the index. If rows are missing, integer and
-          boolean pandas columns are converted to float, which supports missing values.
+        - `X`: dataframe with one row per row of the first table, in its order, without the
+          key columns. In pandas, the index has the key of the first table. If `on` does not
+          name such a key, or if the key stays in X, it is the index of the first table. If
+          rows are missing, integer and boolean pandas columns are converted to float, which
+          supports missing values.
         - `columns`: dict from the name of each organization to the list of its columns,
           for the parameter `organizations` of an estimator.
-        - `overlap`: dataframe with the number of keys that two organizations share. The
-          diagonal has the number of keys of each organization.
-        - `row_keys`: dataframe of the keys of X.
+        - `overlap`: dataframe with one row per organization. `n_rows` is the number of rows
+          of its table, and `n_keys` is the number of different keys. `n_duplicates` is the
+          number of rows of the first table that have the same row in this table as an
+          earlier row; for the first organization, the same keys. The columns with the names
+          of the organizations have the number of rows of the first table that two
+          organizations have.
+        - `row_keys`: dataframe of the key columns of the first table, for the rows of X.
+        - `groups`: dict from the name of each organization, except the first, to an array
+          of shape (n_samples,). Rows with the same row in its table have the same number,
+          see the parameter `groups` of `fit`. A row that its table does not have is a group
+          by itself.
         - `y`: column `target`, if it is given.
 
     Raises
@@ -44,8 +83,8 @@ def align_organizations(tables, on, how="inner", target=None):
     TypeError
         If the tables are neither all pandas nor all polars dataframes.
     ValueError
-        If a key is repeated or missing in a table, if keys differ in type, if two
-        organizations have a column of the same name, or if no key is left.
+        If a key is repeated in a table other than the first, if keys differ in type, if two
+        organizations have a column of the same name, or if no row is left.
 
     See Also
     --------
@@ -68,36 +107,73 @@ def align_organizations(tables, on, how="inner", target=None):
     2        2   70      7.0
     >>> aligned.columns
     {'clinic': ['age'], 'laboratory': ['glucose']}
+
+    Flights look up the weather of their airport and hour, and their aircraft:
+
+    >>> flights = pd.DataFrame(
+    ...     {
+    ...         "origin": ["JFK", "JFK", "LGA", "LGA"],
+    ...         "hour": [6, 6, 6, 7],
+    ...         "tail": ["N1", "N2", "N1", None],
+    ...         "distance": [500, 900, 500, 200],
+    ...     }
+    ... )
+    >>> weather = pd.DataFrame(
+    ...     {"airport": ["JFK", "LGA"], "hour": [6, 6], "wind": [4.5, 8.0]}
+    ... )
+    >>> registry = pd.DataFrame({"tail": ["N1", "N2"], "seats": [150, 80]})
+    >>> aligned = align_organizations(
+    ...     {"airline": flights, "weather": weather, "registry": registry},
+    ...     on={"weather": {"origin": "airport", "hour": "hour"}, "registry": "tail"},
+    ...     how="left",
+    ...     keep_keys="origin",
+    ... )
+    >>> aligned.X
+      origin  distance  wind  seats
+    0    JFK       500   4.5  150.0
+    1    JFK       900   4.5   80.0
+    2    LGA       500   8.0  150.0
+    3    LGA       200   NaN    NaN
     >>> aligned.overlap
-                clinic  laboratory
-    clinic           3           2
-    laboratory       2           3
+              n_rows  n_keys  n_duplicates  airline  weather  registry
+    airline        4       3             0        4        3         3
+    weather        2       2             1        3        3         3
+    registry       2       2             1        3        3         3
     """
     _check_tables(tables)
     if how not in ("inner", "left"):
         raise ValueError(f"how must be 'inner' or 'left', got {how!r}.")
-    key_columns = {name: _key_columns(name, table, on) for name, table in tables.items()}
-    keys = {name: _keys(name, tables[name], key_columns[name]) for name in tables}
-    _check_comparable(keys)
-    columns = _data_columns(tables, key_columns, target)
-    positions = {
-        name: {key: position for position, key in enumerate(keys[name])} for name in tables
+    first = next(iter(tables))
+    own_key, lookups = read_on(tables, on)
+    keys = {
+        first: list(
+            dict.fromkeys([*own_key, *(c for each in lookups for c in each.wanted)])
+        )
     }
-    aligned_keys = _aligned_keys(keys, how, on)
-    rows = {name: [positions[name].get(key) for key in aligned_keys] for name in tables}
+    keys |= {lookup.name: lookup.key for lookup in lookups}
+    _check_asof(asof, first, lookups)
+    kept = _kept_keys(keep_keys, first, keys[first])
+    columns = _data_columns(tables, keys, kept, target)
+    shown = _shown_columns(columns, prefix)
+    if how == "inner":
+        _check_complete(tables, keys)
+    rows = {first: np.arange(len(tables[first]))}
+    rows |= {lookup.name: lookup.find(tables, asof) for lookup in lookups}
+    used = _rows_used(rows, how, on)
     data: dict = {}
     for name, table in tables.items():
-        data |= _select(table, columns[name], rows[name])
-    first = next(iter(tables))
-    index = _select(tables[first], key_columns[first], rows[first])
+        data |= _select(table, columns[name], rows[name][used], shown[name])
+    index = [] if set(own_key) & set(kept) else own_key
     aligned = Bunch(
-        X=_make_frame(tables[first], data, index),
-        columns=columns,
-        overlap=_overlap(tables[first], positions),
-        row_keys=_make_frame(tables[first], index),
+        X=_make_frame(tables[first], data, used, index),
+        columns=shown,
+        overlap=_overlap(tables, keys, rows),
+        row_keys=type(tables[first])(_select(tables[first], keys[first], used)),
+        groups={lookup.name: _groups(rows[lookup.name][used]) for lookup in lookups},
     )
     if target is not None:
-        aligned.y = _select(tables[first], [target], rows[first])[target]
+        y = _select(tables[first], [target], used)
+        aligned.y = _make_frame(tables[first], y, used, index)[target]
     return aligned
 
 
@@ -112,157 +188,173 @@ def _check_tables(tables):
         if not isinstance(name, str):
             raise TypeError(f"The names of organizations must be strings, got {name!r}.")
         kinds[name] = type(table).__module__.partition(".")[0]
-        is_frame = hasattr(table, "columns") and hasattr(table, "dtypes")
+        is_frame = all(
+            hasattr(type(table), each) for each in ("columns", "dtypes", "shape")
+        )
         if kinds[name] not in ("pandas", "polars") or not is_frame:
+            lazy = ": call its method collect()" if hasattr(table, "collect") else ""
             raise TypeError(
                 f"The table of organization {name!r} must be a dataframe of pandas or "
-                f"polars, got {type(table).__module__}.{type(table).__name__}."
+                f"polars, got {type(table).__module__}.{type(table).__name__}{lazy}."
+            )
+        if len(set(table.columns)) < len(table.columns):
+            raise ValueError(
+                f"The table of organization {name!r} has several columns of the same name; "
+                f"its columns are {list(table.columns)}. Rename or remove them."
             )
     if len(set(kinds.values())) > 1:
         raise TypeError(f"All tables must be of the same library, got {kinds}.")
 
 
-def _key_columns(name, table, on):
-    """Names of the key columns in the table of one organization."""
-    if isinstance(on, dict):
-        if name not in on:
-            raise ValueError(
-                f"on={on!r} does not name the key of organization {name!r}: add its key "
-                "columns."
-            )
-        on = on[name]
-    on = [on] if isinstance(on, str) else list(on)
-    missing = [column for column in on if column not in list(table.columns)]
-    if missing or not on:
+def _check_asof(asof, first, lookups):
+    names = [column for lookup in lookups for column in lookup.wanted]
+    if asof is not None and asof not in names:
         raise ValueError(
-            f"The table of organization {name!r} has no key column {missing}; its columns "
-            f"are {list(table.columns)}. Pass one of them as `on`. If the keys are the "
-            "index, convert it to a column with reset_index()."
+            f"asof={asof!r} must be a column of organization {first!r} that is compared "
+            f"with the key of another organization: one of {list(dict.fromkeys(names))}."
         )
-    return on
 
 
-def _keys(name, table, key_columns):
-    """Keys of a table as a list of tuples, checked to be unique and not missing."""
-    for column in key_columns:
-        missing = np.count_nonzero(is_missing(table[column]))
-        if missing:
-            raise ValueError(
-                f"The key {column!r} of organization {name!r} is missing in {missing} of "
-                f"{table.shape[0]} rows: remove these rows or fill in their keys."
-            )
-    keys = list(zip(*(table[column].to_list() for column in key_columns), strict=True))
-    if len(set(keys)) < len(keys):
-        seen, repeated = set(), []
-        for key in keys:
-            if key in seen:
-                repeated.append(key)
-            seen.add(key)
-        example = repeated[0][0] if len(key_columns) == 1 else repeated[0]
+def _kept_keys(keep_keys, first, keys):
+    """Key columns of the first table that are columns of the label holder."""
+    if isinstance(keep_keys, (bool, np.bool_)):
+        return keys if keep_keys else []
+    kept = [keep_keys] if isinstance(keep_keys, str) else list(keep_keys)
+    unknown = [column for column in kept if column not in keys]
+    if unknown:
         raise ValueError(
-            f"The table of organization {name!r} has {len(repeated)} rows with the key of "
-            f"an earlier row, e.g. {example!r}. There must be one row per key: aggregate "
-            "or remove the repeated rows."
+            f"keep_keys={keep_keys!r} must have key columns of organization {first!r}, "
+            f"which are {keys}, but {unknown} are not."
         )
-    return keys
+    return kept
 
 
-def _check_comparable(keys):
-    """Raise an error if keys cannot be equal, such as numbers and strings."""
-    first, *others = [name for name in keys if keys[name]]
-    for name in others:
-        for one, other in zip(keys[first][0], keys[name][0], strict=False):
-            if isinstance(one, str) != isinstance(other, str):
-                raise ValueError(
-                    f"The keys of organizations {first!r} and {name!r} differ in type, "
-                    f"{type(one).__name__} and {type(other).__name__}: convert one of them."
-                )
-        if len(keys[first][0]) != len(keys[name][0]):
-            raise ValueError(
-                f"The keys of organizations {first!r} and {name!r} differ in their number "
-                f"of columns, {len(keys[first][0])} and {len(keys[name][0])}: pass equally "
-                "many columns for each organization in `on`."
-            )
-
-
-def _data_columns(tables, key_columns, target):
-    """Columns of each organization without its key and the target, checked to be unique."""
+def _data_columns(tables, keys, kept, target):
+    """Columns of each organization in its table, without its keys and the target."""
+    first = next(iter(tables))
     columns = {
-        name: [column for column in table.columns if column not in key_columns[name]]
+        name: [column for column in table.columns if column not in keys[name]]
         for name, table in tables.items()
     }
+    columns[first] = [
+        column for column in tables[first].columns if column in [*columns[first], *kept]
+    ]
     if target is not None:
-        first = next(iter(tables))
         if target not in columns[first]:
             raise ValueError(
                 f"target={target!r} is no column of the first table, of organization "
                 f"{first!r}. Use one of its columns: {columns[first]}."
             )
         columns[first].remove(target)
-    owner: dict[str, str] = {}
     for name, data_columns in columns.items():
         if not data_columns:
             raise ValueError(
                 f"The table of organization {name!r} has no columns apart from the key and "
                 "the target: add columns, or remove the table."
             )
-        for column in data_columns:
-            if column in owner:
-                raise ValueError(
-                    f"Organizations {owner[column]!r} and {name!r} both have a column "
-                    f"{column!r}: rename it in one of the tables."
-                )
-            owner[column] = name
     return columns
 
 
-def _aligned_keys(keys, how, on):
-    """Keys of the rows of X, in the order of the first table."""
-    first, *others = keys
-    if how == "left":
-        if not keys[first]:
-            raise ValueError(f"The table of organization {first!r} has no rows.")
-        return keys[first]
-    shared = set(keys[first]).intersection(*(keys[name] for name in others))
-    if not shared:
+def _shown_columns(columns, prefix):
+    """Names of these columns in X, which are unique."""
+    owners: dict = {}
+    for name, held in columns.items():
+        for column in held:
+            owners.setdefault(column, []).append(name)
+    shared = {column: names for column, names in owners.items() if len(names) > 1}
+    if shared and not prefix:
+        column, (first, second, *_) = next(iter(shared.items()))
         raise ValueError(
-            f"No key is in all tables of {list(keys)}: check that {on!r} means the same "
+            f"Organizations {first!r} and {second!r} both have a column {column!r}: rename "
+            "it in one of the tables, or pass prefix=True, which renames it in X to "
+            f"{f'{first}__{column}'!r} and {f'{second}__{column}'!r}."
+        )
+    shown = {
+        name: [f"{name}__{column}" if column in shared else column for column in held]
+        for name, held in columns.items()
+    }
+    names = [column for held in shown.values() for column in held]
+    twice = [column for column in names if names.count(column) > 1] if shared else []
+    if twice:
+        raise ValueError(
+            f"With prefix=True, X would have several columns {twice[0]!r}: rename this "
+            "column in its table."
+        )
+    return shown
+
+
+def _check_complete(tables, keys):
+    for name, table in tables.items():
+        for column in keys[name]:
+            missing = table.shape[0] - len(complete_rows([table[column]]))
+            if missing:
+                raise ValueError(
+                    f"The key {column!r} of organization {name!r} is missing in {missing} "
+                    f"of {table.shape[0]} rows: remove these rows, fill in their keys, or "
+                    "pass how='left', where a row without a key has no row in other tables."
+                )
+
+
+def _rows_used(rows, how, on):
+    """Rows of the first table that X has."""
+    first = next(iter(rows))
+    if not len(rows[first]):
+        raise ValueError(f"The table of organization {first!r} has no rows.")
+    if how == "left":
+        return rows[first]
+    used = np.flatnonzero(np.all([each != ABSENT for each in rows.values()], axis=0))
+    if not len(used):
+        raise ValueError(
+            f"No key is in all tables of {list(rows)}: check that {on!r} means the same "
             "in all of them."
         )
-    return [key for key in keys[first] if key in shared]
+    return used
 
 
-def _select(table, columns, positions):
-    """Columns of a table by name, with rows at `positions`; None is a missing row."""
-    if hasattr(table, "iloc"):
-        part = table[columns].reset_index(drop=True)
-        if None not in positions:
-            part = part.iloc[positions].reset_index(drop=True)
-        else:
-            booleans = [column for column in columns if part[column].dtype == bool]
-            part = part.astype(dict.fromkeys(booleans, float))
-            part = part.reindex([-1 if p is None else p for p in positions])
-            part = part.reset_index(drop=True)
-        return {column: part[column] for column in columns}
-    return {column: table[column].gather(positions) for column in columns}
+def _select(table, columns, rows, names=None):
+    """Columns of a table with the given rows, as a dict from their new names."""
+    taken = take([table[column] for column in columns], rows)
+    return dict(zip(names or columns, taken, strict=True))
 
 
-def _make_frame(like, columns, index=None):
-    """Create a dataframe like `like`. In pandas, the columns of `index` are its index."""
-    frame = type(like)(columns)
-    if index is not None and hasattr(frame, "set_index"):
-        frame = type(like)({**index, **columns}).set_index(list(index))
+def _make_frame(table, data, rows, index):
+    """Create a dataframe of `data`, which belongs to the given rows of the first table.
+
+    In pandas, its index has the columns `index` of the table, or else the table's index.
+    """
+    frame = type(table)(data)
+    if hasattr(frame, "set_index"):
+        rows = table.iloc[rows]
+        frame.index = rows.set_index(index).index if index else rows.index
     return frame
 
 
-def _overlap(like, positions):
-    """Number of keys that each pair of organizations shares, as a dataframe like `like`."""
-    counts = {
-        name: [len(one.keys() & other.keys()) for other in positions.values()]
-        for name, one in positions.items()
+def _groups(rows):
+    """Numbers that are equal for equal rows. An absent row has a number by itself."""
+    absent = rows == ABSENT
+    groups = rows.copy()
+    groups[absent] = rows.max(initial=0) + 1 + np.arange(np.count_nonzero(absent))
+    return groups
+
+
+def _overlap(tables, keys, rows):
+    """Numbers of rows, keys and duplicates, and of rows that two organizations have."""
+    counts: dict = {"n_rows": [], "n_keys": [], "n_duplicates": []}
+    present = {name: each != ABSENT for name, each in rows.items()}
+    for name, table in tables.items():
+        columns = [table[column] for column in keys[name]]
+        complete = complete_rows(columns)
+        n_keys = len(distinct(take(columns, complete))[0])
+        found = rows[name][present[name]]
+        is_first = not counts["n_rows"]
+        repeats = len(complete) - n_keys if is_first else len(found) - len(np.unique(found))
+        counts["n_rows"].append(len(table))
+        counts["n_keys"].append(n_keys)
+        counts["n_duplicates"].append(repeats)
+    counts |= {
+        name: [np.count_nonzero(have & other) for other in present.values()]
+        for name, have in present.items()
     }
-    if hasattr(like, "set_index"):
-        frame = type(like)(counts)
-        frame.index = list(positions)
-        return frame
-    return type(like)({"organization": list(positions), **counts})
+    if hasattr(table, "set_index"):
+        return type(table)(counts, index=list(tables))
+    return type(table)({"organization": list(tables), **counts})
