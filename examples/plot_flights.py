@@ -3,10 +3,10 @@ Late flights: from keyed tables to a decision
 =============================================
 
 An airline wants to warn passengers whose flight will probably arrive late. It knows its
-schedule. The weather service knows the weather at the airport of departure, and the registry
-of aircraft knows the aircraft. This example goes all the way: three tables with different
-keys, a model, a few candidates to choose from, explanations, calibration, and the threshold
-from which on passengers are warned.
+schedule. The weather service knows the weather at the airport of departure, and the
+registry of aircraft knows the aircraft. This example goes all the way: three tables with
+different keys, a model, a few candidates to choose from, explanations, calibration, and the
+threshold from which on passengers are warned.
 """
 
 # %%
@@ -59,9 +59,9 @@ airline.head()
 # %%
 # One row per flight
 # ------------------
-# A flight looks up the weather by airport and hour, and its aircraft by the tail number. Many
-# flights have the same weather, or the same aircraft. The airport stays a column of the
-# airline.
+# A flight looks up the weather by airport and hour, and its aircraft by the tail number.
+# Many flights have the same weather, or the same aircraft. The airport stays a column of
+# the airline.
 
 aligned = align_organizations(
     {"airline": airline, "weather": weather, "registry": planes},
@@ -141,8 +141,8 @@ for label in ("alone", "assisted", "joint"):
     print(f"{label:10} AUC {auc:.3f}   log loss {loss:.3f}")
 
 # %%
-# With assistance the airline predicts late flights much better than alone, and no worse than
-# with all columns in one place.
+# With assistance the airline predicts late flights much better than alone, and no worse
+# than with all columns in one place.
 
 # %%
 # Who assisted?
@@ -197,8 +197,8 @@ for label, truth, predicted in [
 plt.show()
 
 # %%
-# Both lines are close to the diagonal, so the probabilities can be taken at their word. If
-# they were not, :class:`~sklearn.calibration.CalibratedClassifierCV` would correct them, see
+# Both lines are close to the diagonal, so the probabilities are about right. If they were
+# not, :class:`~sklearn.calibration.CalibratedClassifierCV` could correct them, see
 # :doc:`/works_with`.
 
 # %%
