@@ -160,9 +160,9 @@ InteractionDisplay.from_estimator(best)
 plt.show()
 
 # %%
-# The airline and the weather service explain about as much alone, and together a part of
-# what is left: bad weather matters more at some hours and airports than at others. The
-# registry adds less.
+# The airline and the weather service explain about as much alone. Their products explain a
+# part of what is left, for example if bad weather matters more at some hours than at
+# others. The registry adds less.
 #
 # How much each organization moves the log odds of being late, over the flights of the test
 # set:
@@ -171,7 +171,8 @@ display = ContributionDisplay.from_estimator(best, X_test, target="late")
 plt.show()
 
 # %%
-# And for the passengers of one flight, the one with the largest risk. There was a storm:
+# And for the passengers of one flight, the one with the largest risk. There were strong
+# gusts:
 
 riskiest = int(probability["assisted"].argmax())
 display.plot(row=riskiest)
