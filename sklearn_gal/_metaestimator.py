@@ -186,7 +186,7 @@ class OrganizationsEstimator(BaseEstimator):
                 "metadata to the organizations' estimators, enable metadata routing with "
                 "sklearn.set_config(enable_metadata_routing=True)."
             )
-        if params and not hasattr(self.cv, "split"):
+        if params and (isinstance(self.cv, str) or not hasattr(self.cv, "split")):
             raise ValueError(
                 f"groups require a splitter as cv, e.g. GroupKFold(), got cv={self.cv!r}. "
                 "Fit without groups or pass a splitter."

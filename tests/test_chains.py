@@ -445,3 +445,23 @@ def test_classes_have_chains_as_well(monkeypatch):
     assert_allclose(model.train_loss_[-1], -shifted[np.arange(400), labels].mean())
     sizes = [np.bincount(labels[numbers == fold], minlength=3) for fold in range(5)]
     assert np.ptp(sizes, axis=0).max() <= 1
+
+
+def test_groups_keep_the_held_out_loss_that_of_new_groups():
+    rng = np.random.default_rng(0)
+    groups = rng.integers(0, 200, 2000)
+    columns, effects = rng.normal(size=(200, 4)), rng.normal(scale=2, size=200)
+    X = np.column_stack([rng.normal(size=(2000, 2)), columns[groups]])
+    y = X[:, 0] + effects[groups] + rng.normal(size=2000)
+    known = groups < 100  # the columns of "b" identify the group, and have no effect
+    settings = {"organizations": [("a", None, [0, 1]), ("b", None, [2, 3, 4, 5])]}
+    settings |= {"cv": "auto", "max_iter": None, "interactions": "auto"}
+    by_row = fitted(X[known], y[known], **settings)
+    settings |= {"cv": GroupKFold(5), "fit_params": {"groups": groups[known]}}
+    by_group = fitted(X[known], y[known], **settings)
+    errors = [
+        np.mean((y - each.predict(X))[~known] ** 2) / 2 for each in (by_row, by_group)
+    ]
+    assert by_row.validation_loss_[-1] < 0.6 * errors[0]
+    assert_allclose(by_group.validation_loss_[-1], errors[1], rtol=0.15)
+    assert errors[1] < 0.9 * errors[0]

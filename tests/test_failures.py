@@ -235,9 +235,10 @@ def test_nothing_left_to_fit(diabetes):
         model.fit(*diabetes)
 
 
-def test_groups_without_a_splitter(diabetes):
-    with pytest.raises(ValueError, match="groups require a splitter as cv"):
-        GALRegressor(cv=3).fit(*diabetes, groups=np.arange(442))
+@pytest.mark.parametrize("cv", [3, "auto", None])
+def test_groups_without_a_splitter(diabetes, cv):
+    with pytest.raises(ValueError, match=f"groups require a splitter as cv.*got cv={cv!r}"):
+        GALRegressor(cv=cv).fit(*diabetes, groups=np.arange(442))
 
 
 def test_warm_start_with_fewer_rounds(diabetes):

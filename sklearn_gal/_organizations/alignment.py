@@ -1,8 +1,11 @@
 """Alignment of the keyed tables of several organizations."""
 
+from itertools import chain
+
 import numpy as np
 from sklearn.utils import Bunch
 
+from .features import data_columns, kept_keys, names_in_X
 from .lookups import read_on
 from .matching import ABSENT, complete_rows, distinct, take
 
@@ -71,7 +74,8 @@ def align_organizations(
           earlier row; for the first organization, the same keys. The columns with the names
           of the organizations have the number of rows of the first table that two
           organizations have.
-        - `row_keys`: dataframe of the key columns of the first table, for the rows of X.
+        - `row_keys`: dataframe of the key columns of the first table, for the rows of X. In
+          pandas, it has the index of the first table.
         - `groups`: dict from the name of each organization, except the first, to an array
           of shape (n_samples,). Rows with the same row in its table have the same number,
           see the parameter `groups` of `fit`. A row that its table does not have is a group
@@ -145,21 +149,17 @@ def align_organizations(
         raise ValueError(f"how must be 'inner' or 'left', got {how!r}.")
     first = next(iter(tables))
     own_key, lookups = read_on(tables, on)
-    keys = {
-        first: list(
-            dict.fromkeys([*own_key, *(c for each in lookups for c in each.wanted)])
-        )
-    }
+    keys = {first: list(dict.fromkeys(chain(own_key, *(each.wanted for each in lookups))))}
     keys |= {lookup.name: lookup.key for lookup in lookups}
     _check_asof(asof, first, lookups)
-    kept = _kept_keys(keep_keys, first, keys[first])
-    columns = _data_columns(tables, keys, kept, target)
-    shown = _shown_columns(columns, prefix)
+    kept = kept_keys(keep_keys, first, keys[first])
+    columns = data_columns(tables, keys, kept, target)
+    shown = names_in_X(columns, prefix)
     if how == "inner":
         _check_complete(tables, keys)
     rows = {first: np.arange(len(tables[first]))}
     rows |= {lookup.name: lookup.find(tables, asof) for lookup in lookups}
-    used = _rows_used(rows, how, on)
+    used = _rows_used(tables, lookups, rows, how)
     data: dict = {}
     for name, table in tables.items():
         data |= _select(table, columns[name], rows[name][used], shown[name])
@@ -168,7 +168,9 @@ def align_organizations(
         X=_make_frame(tables[first], data, used, index),
         columns=shown,
         overlap=_overlap(tables, keys, rows),
-        row_keys=type(tables[first])(_select(tables[first], keys[first], used)),
+        row_keys=_make_frame(
+            tables[first], _select(tables[first], keys[first], used), used
+        ),
         groups={lookup.name: _groups(rows[lookup.name][used]) for lookup in lookups},
     )
     if target is not None:
@@ -207,80 +209,12 @@ def _check_tables(tables):
 
 
 def _check_asof(asof, first, lookups):
-    names = [column for lookup in lookups for column in lookup.wanted]
+    names = list(dict.fromkeys(chain(*(lookup.wanted for lookup in lookups))))
     if asof is not None and asof not in names:
         raise ValueError(
             f"asof={asof!r} must be a column of organization {first!r} that is compared "
-            f"with the key of another organization: one of {list(dict.fromkeys(names))}."
+            f"with the key of another organization: one of {names}."
         )
-
-
-def _kept_keys(keep_keys, first, keys):
-    """Key columns of the first table that are columns of the label holder."""
-    if isinstance(keep_keys, (bool, np.bool_)):
-        return keys if keep_keys else []
-    kept = [keep_keys] if isinstance(keep_keys, str) else list(keep_keys)
-    unknown = [column for column in kept if column not in keys]
-    if unknown:
-        raise ValueError(
-            f"keep_keys={keep_keys!r} must have key columns of organization {first!r}, "
-            f"which are {keys}, but {unknown} are not."
-        )
-    return kept
-
-
-def _data_columns(tables, keys, kept, target):
-    """Columns of each organization in its table, without its keys and the target."""
-    first = next(iter(tables))
-    columns = {
-        name: [column for column in table.columns if column not in keys[name]]
-        for name, table in tables.items()
-    }
-    columns[first] = [
-        column for column in tables[first].columns if column in [*columns[first], *kept]
-    ]
-    if target is not None:
-        if target not in columns[first]:
-            raise ValueError(
-                f"target={target!r} is no column of the first table, of organization "
-                f"{first!r}. Use one of its columns: {columns[first]}."
-            )
-        columns[first].remove(target)
-    for name, data_columns in columns.items():
-        if not data_columns:
-            raise ValueError(
-                f"The table of organization {name!r} has no columns apart from the key and "
-                "the target: add columns, or remove the table."
-            )
-    return columns
-
-
-def _shown_columns(columns, prefix):
-    """Names of these columns in X, which are unique."""
-    owners: dict = {}
-    for name, held in columns.items():
-        for column in held:
-            owners.setdefault(column, []).append(name)
-    shared = {column: names for column, names in owners.items() if len(names) > 1}
-    if shared and not prefix:
-        column, (first, second, *_) = next(iter(shared.items()))
-        raise ValueError(
-            f"Organizations {first!r} and {second!r} both have a column {column!r}: rename "
-            "it in one of the tables, or pass prefix=True, which renames it in X to "
-            f"{f'{first}__{column}'!r} and {f'{second}__{column}'!r}."
-        )
-    shown = {
-        name: [f"{name}__{column}" if column in shared else column for column in held]
-        for name, held in columns.items()
-    }
-    names = [column for held in shown.values() for column in held]
-    twice = [column for column in names if names.count(column) > 1] if shared else []
-    if twice:
-        raise ValueError(
-            f"With prefix=True, X would have several columns {twice[0]!r}: rename this "
-            "column in its table."
-        )
-    return shown
 
 
 def _check_complete(tables, keys):
@@ -295,7 +229,7 @@ def _check_complete(tables, keys):
                 )
 
 
-def _rows_used(rows, how, on):
+def _rows_used(tables, lookups, rows, how):
     """Rows of the first table that X has."""
     first = next(iter(rows))
     if not len(rows[first]):
@@ -304,9 +238,12 @@ def _rows_used(rows, how, on):
         return rows[first]
     used = np.flatnonzero(np.all([each != ABSENT for each in rows.values()], axis=0))
     if not len(used):
+        n_found = {each.name: int((rows[each.name] != ABSENT).sum()) for each in lookups}
+        least = min(lookups, key=lambda lookup: n_found[lookup.name])
         raise ValueError(
-            f"No key is in all tables of {list(rows)}: check that {on!r} means the same "
-            "in all of them."
+            f"No key is in all tables of {list(rows)}. Of the {len(rows[first])} rows of "
+            f"organization {first!r}, the other tables have {n_found}. Check that the keys "
+            f"mean the same: {least.first_keys(tables)}."
         )
     return used
 
@@ -317,7 +254,7 @@ def _select(table, columns, rows, names=None):
     return dict(zip(names or columns, taken, strict=True))
 
 
-def _make_frame(table, data, rows, index):
+def _make_frame(table, data, rows, index=()):
     """Create a dataframe of `data`, which belongs to the given rows of the first table.
 
     In pandas, its index has the columns `index` of the table, or else the table's index.
@@ -325,7 +262,7 @@ def _make_frame(table, data, rows, index):
     frame = type(table)(data)
     if hasattr(frame, "set_index"):
         rows = table.iloc[rows]
-        frame.index = rows.set_index(index).index if index else rows.index
+        frame.index = rows.set_index(list(index)).index if index else rows.index
     return frame
 
 

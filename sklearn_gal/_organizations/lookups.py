@@ -50,6 +50,16 @@ class Lookup:
             rows[asked] = np.where(found == ABSENT, ABSENT, known[found])
         return rows
 
+    def first_keys(self, tables):
+        """Return a text with the first keys of both tables."""
+        wanted = tables[self.holder][self.wanted[0]].head(3).to_list()
+        key = tables[self.name][self.key[0]].head(3).to_list()
+        return (
+            f"the first values of {self.wanted[0]!r} of organization {self.holder!r} are "
+            f"{wanted}, and those of {self.key[0]!r} of organization {self.name!r} are "
+            f"{key}"
+        )
+
     def _comparable(self, wanted, keys, asof):
         pairs = []
         for name, key, column, other in zip(
@@ -79,8 +89,9 @@ class Lookup:
             raise ValueError(
                 f"The table of organization {self.name!r} has {n_repeated} rows with the "
                 f"key of an earlier row, e.g. {example!r} in {self._key_shown}. A row of "
-                f"organization {self.holder!r} can have only one of them: aggregate the "
-                "rows of each key, for example with\n"
+                f"organization {self.holder!r} can have only one of them. Add a column to "
+                "the key in `on` if one is left out. Otherwise, aggregate the rows of each "
+                "key, for example with\n"
                 f"    tables[{self.name!r}] = {self._aggregation(table)}"
             )
 
@@ -141,7 +152,7 @@ def _lookup(holder, name, own_key, on):
         raise ValueError(
             f"The keys of organizations {holder!r} and {name!r} differ in their number of "
             f"columns, {wanted} and {key}: pass equally many columns for each organization "
-            f"in `on`, or a dict from columns of {holder!r} to columns of {name!r}."
+            f"in `on`. If {holder!r} has the columns {key}, leave out its key."
         )
     return Lookup(holder, name, wanted, key)
 
@@ -161,8 +172,9 @@ def _check_key_columns(name, table, key):
     if missing:
         raise ValueError(
             f"The table of organization {name!r} has no key column {missing}; its columns "
-            f"are {list(table.columns)}. Pass one of them as `on`. If the keys are the "
-            "index, convert it to a column with reset_index()."
+            f"are {list(table.columns)}. Pass one of them as `on`. If the tables have "
+            "different keys, pass a dict from the name of each organization to its key. If "
+            "the keys are the index, convert it to a column with reset_index()."
         )
 
 

@@ -1,6 +1,7 @@
 """Keys of pandas and polars tables, and the rows that have them."""
 
 from numbers import Number
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,7 @@ def _plain_pandas(column):
     """The column without categories, Arrow times and time zone, and what it contains."""
     if hasattr(column.dtype, "categories"):
         column = column.astype(column.dtype.categories.dtype)
-    arrow = getattr(column.dtype, "pyarrow_dtype", None)
+    arrow: Any = getattr(column.dtype, "pyarrow_dtype", None)
     if hasattr(arrow, "tz"):  # a timestamp; a date has no time zone
         zone = f", {arrow.tz}" if arrow.tz else ""
         column = column.astype(f"datetime64[{arrow.unit}{zone}]")
@@ -87,16 +88,17 @@ def _with_one_pandas_dtype(column, other):
 def _plain_polars(column):
     """The column without categories and time zone, and what it contains."""
     dtype = column.dtype
-    if hasattr(dtype, "categories"):
-        return column.cast(str), "text"
-    if hasattr(dtype, "time_zone"):
-        if dtype.time_zone is None:
-            return column, "times without a time zone"
-        column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-        return column, "times with a time zone"
     kind = str(dtype.base_type()).lower()
-    is_number = dtype.is_numeric() or kind == "boolean"
-    return column, NUMBERS if is_number else {"string": "text"}.get(kind, kind)
+    if kind in ("string", "categorical", "enum"):
+        return column.cast(str), "text"
+    if dtype.is_numeric() or kind == "boolean":
+        return column, NUMBERS
+    if kind != "datetime":
+        return column, kind
+    if dtype.time_zone is None:
+        return column, "times without a time zone"
+    column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    return column, "times with a time zone"
 
 
 def _with_one_polars_dtype(column, other):
