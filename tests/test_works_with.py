@@ -1,6 +1,7 @@
-"""The code of docs/works_with.rst that needs packages which the tests do not ask for.
+"""What docs/works_with.rst says: its code blocks, and what does not work.
 
-The page's doctests run with the other documentation. These tests run its code blocks.
+The code blocks need packages that the tests do not ask for. The page's doctests run with
+the other documentation.
 """
 
 import doctest
@@ -9,13 +10,20 @@ import textwrap
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
+from sklearn.datasets import load_breast_cancer
+from sklearn.ensemble import BaggingClassifier
+from sklearn.feature_selection import SequentialFeatureSelector
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.semi_supervised import SelfTrainingClassifier
+
+from sklearn_gal import GALClassifier
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +58,36 @@ def run(sections):
 def test_every_block_of_the_page_belongs_to_a_tested_section(sections):
     with_blocks = {title for title, text in sections.items() if "code-block" in text}
     assert with_blocks == {"MAPIE", "Optuna", "SHAP", "XGBoost and CatBoost", "skrub"}
+
+
+@pytest.fixture
+def model():
+    return GALClassifier(
+        [("a", None, ["mean area"]), ("b", None, ["worst area", "worst texture"])],
+        max_iter=2,
+        random_state=0,
+    )
+
+
+@pytest.mark.parametrize("meta", [BaggingClassifier, SelfTrainingClassifier])
+def test_meta_estimators_that_pass_arrays_need_positions(meta, model):
+    X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+    X = X[["mean area", "worst area", "worst texture"]]
+    labels = y.mask(y.index < 20, -1) if meta is SelfTrainingClassifier else y
+    with pytest.raises(ValueError, match="X has no column names"):
+        meta(model).fit(X, labels)
+    model.organizations = [("a", None, [0]), ("b", None, [1, 2])]
+    assert meta(model).fit(X, labels).score(X, y) > 0.9
+
+
+def test_feature_selectors_remove_columns_of_organizations(model):
+    X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+    X = X[["mean area", "worst area", "worst texture"]]
+    with pytest.raises(ValueError, match="has no column names"):
+        SequentialFeatureSelector(model, n_features_to_select=2, cv=2).fit(X, y)
+    model.organizations = [("a", None, [0]), ("b", None, [1, 2])]
+    with pytest.raises(ValueError, match="X has only n_features"):
+        SequentialFeatureSelector(model, n_features_to_select=2, cv=2).fit(X, y)
 
 
 def test_optuna(run):
@@ -122,6 +160,19 @@ def test_shap(run):
     drawn_names = {label.get_text() for label in names["axes"].get_yticklabels()}
     assert set(fitted.organization_names_) <= drawn_names
     plt.close("all")
+
+
+def test_shap_needs_a_function_and_numbers(run):
+    shap = pytest.importorskip("shap")
+    names = run("SHAP")
+    fitted, background = names["fitted"], names["background"]
+    with pytest.raises(Exception, match="not yet supported by TreeExplainer"):
+        shap.TreeExplainer(fitted)
+    sizes = np.where(background["worst area"] > 600, "large", "small")
+    mixed = background.assign(**{"mean area": pd.Categorical(sizes)})
+    model = clone(names["model"]).fit(mixed, names["y_train"][mixed.index])
+    with pytest.raises(TypeError):
+        shap.Explainer(model.decision_function, mixed, seed=0)(mixed[:2])
 
 
 def test_shap_agrees_with_the_contributions_of_an_additive_model(run):
