@@ -2,9 +2,9 @@
 
 from . import losses, privacy
 from ._classifier import GALClassifier
+from ._learners import default_learner
 from ._organizations.alignment import align_organizations
 from ._organizations.columns import make_organizations
-from ._organizations.default_learner import default_learner
 from ._regressor import GALRegressor
 from ._version import __version__
 

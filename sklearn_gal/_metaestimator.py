@@ -14,8 +14,7 @@ from sklearn.utils.metadata_routing import (
     process_routing,
 )
 
-from ._learners import LIGHTGBM_PARAMETERS, weight_parameter
-from ._organizations.default_learner import default_learner, suggest
+from ._learners import LIGHTGBM_PARAMETERS, default_learner, suggest, weight_parameter
 from ._organizations.local import SOLE_ORGANIZATION
 
 # Key of the splitter in the routing. Names of organizations do not contain "__".

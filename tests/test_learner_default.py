@@ -12,9 +12,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_gal import default_learner
-from sklearn_gal._learners import IN_SAMPLE, Split, as_outputs, make_learner, to_estimator
+from sklearn_gal._learners import (
+    IN_SAMPLE,
+    Split,
+    as_outputs,
+    make_learner,
+    to_estimator,
+    with_capacity,
+)
 from sklearn_gal._learners.boosted import BoosterLearner
-from sklearn_gal._organizations.default_learner import with_capacity
+from sklearn_gal._learners.default_learner import bundling
+from sklearn_gal._learners.table_encoder import TableEncoder
 
 CHOSEN = ("num_leaves", "reg_lambda", "min_child_samples")
 
@@ -88,12 +96,14 @@ def test_columns_are_bundled_where_no_value_is_lost(rng):
         (1 - one_hot, False),
         (sparse.csr_matrix(rare), True),
     ]
+    learner = default_learner()
     for view, bundles in views:
-        assert with_capacity(default_learner(), view).enable_bundle is bundles
-        pipeline = make_pipeline(StandardScaler(), default_learner())
-        assert with_capacity(pipeline, view)[-1].enable_bundle is True
-        given = with_capacity(default_learner(enable_bundle=not bundles), view)
-        assert given.enable_bundle is not bundles
+        encoder = TableEncoder().fit(view)
+        matrix = encoder.transform(view)
+        chosen = bundling(learner.get_params(), matrix, encoder.categorical)
+        assert chosen == {"enable_bundle": bundles}
+        given = default_learner(enable_bundle=not bundles)
+        assert bundling(given.get_params(), matrix, encoder.categorical) == {}
 
 
 @pytest.mark.parametrize("kind", ["one-hot", "rare values", "categories"])
@@ -119,13 +129,15 @@ def test_values_of_many_rows_come_from_bins(rng, kind, n_outputs):
         assert_array_equal(fitted, as_outputs(to_estimator(model).predict(view)))
 
 
-def test_lightgbm_ignores_what_is_not_chosen(rng):
+def test_a_fit_chooses_what_is_not_given(rng):
     X, y = rng.normal(size=(200, 3)), rng.normal(size=200)
     learner = default_learner(random_state=0)
     plain = LGBMRegressor(
         n_estimators=1,
         learning_rate=1.0,
         boost_from_average=False,
+        num_leaves=4,
+        reg_lambda=5.0,
         random_state=0,
         verbosity=-1,
     )
@@ -135,6 +147,7 @@ def test_lightgbm_ignores_what_is_not_chosen(rng):
         assert_array_equal(pickle.loads(pickle.dumps(each)).predict(X), expected)
     fitted = make_learner(clone(learner), X, {}).fit(y[:, None], IN_SAMPLE, 0)[1]
     assert_array_equal(fitted[:, 0], expected)
+    assert chosen(learner) == (None, None, None)
     learner.set_params(num_leaves=2).fit(X, y)
     assert len(np.unique(learner.predict(X))) == 2
 

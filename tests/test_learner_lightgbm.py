@@ -22,6 +22,7 @@ from sklearn_gal._learners import (
 )
 from sklearn_gal._learners.base import Learner
 from sklearn_gal._learners.boosted import BoosterLearner
+from sklearn_gal._learners.default_learner import DefaultLearner
 
 N = 400
 SPLITS = {
@@ -286,7 +287,7 @@ def test_models_become_estimators_on_first_use(rng, monkeypatch):
         stored = pickle.dumps(model)
     rounds = model.estimators_
     each = rounds[1][0].estimators[1]
-    assert type(each) is LGBMRegressor
+    assert type(each) is DefaultLearner
     assert model.estimators_[1][0].estimators[1] is each
     for one in (model, pickle.loads(stored), pickle.loads(pickle.dumps(model))):
         assert_array_equal(one.predict(X), predicted)

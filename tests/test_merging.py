@@ -19,9 +19,10 @@ from sklearn.linear_model import (
     SGDRegressor,
 )
 from sklearn.neighbors import KNeighborsRegressor
+from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVR
+from sklearn.svm import SVR, LinearSVR
 
 from sklearn_gal import GALClassifier, GALRegressor
 from sklearn_gal._learners import (
@@ -265,6 +266,48 @@ def test_predictions_are_those_of_the_last_stage(wine, cv, estimator):
     assert_allclose(
         model.predict_proba(X), list(model.staged_predict_proba(X))[-1], rtol=1e-10
     )
+
+
+class Single(KNeighborsRegressor):
+    """Predicts float32, as the boosted trees of some libraries do."""
+
+    def predict(self, X):
+        return super().predict(X).astype(np.float32)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float32 frame", "Float32 frame"])
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        None,
+        LGBMRegressor(n_estimators=2, verbosity=-1),
+        Ridge(),
+        Lasso(0.01),
+        Single(),
+        make_pipeline(StandardScaler(), SVR()),
+        make_pipeline(StandardScaler(), MLPRegressor(hidden_layer_sizes=(4,), max_iter=3)),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_row_has_one_prediction(wine, estimator, dtype):
+    X, y = wine
+    X = X.astype(dtype.partition(" ")[0].lower())
+    if dtype.endswith("frame"):
+        names = [f"x{j}" for j in range(X.shape[1])]
+        X = pd.DataFrame(X, columns=names).astype(dtype.partition(" ")[0])
+    held = [("a", estimator, slice(0, 6)), ("b", estimator, slice(6, 13))]
+    model = GALClassifier(held, max_iter=3, random_state=0).fit(X, y)
+    values = model.decision_function(X)
+    assert values.dtype == np.float64
+    unit = np.abs(values).max()
+    rows = [model.decision_function(X[j : j + 1]) for j in range(0, len(X), 20)]
+    others = {
+        "staged": list(model.staged_decision_function(X))[-1],
+        "stored": pickle.loads(pickle.dumps(model)).decision_function(X),
+    }
+    assert_allclose(np.vstack(rows), values[::20], rtol=0, atol=1e-12 * unit)
+    for each in others.values():
+        assert_allclose(each, values, rtol=0, atol=1e-12 * unit)
 
 
 def test_merged_models_are_made_once_and_never_saved(diabetes, monkeypatch):

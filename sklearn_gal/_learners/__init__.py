@@ -6,8 +6,9 @@ a subclass of `Learner` and its name in this tuple.
 
 from .base import IN_SAMPLE, Learner, Split, take_rows, weight_parameter
 from .boosted import BoosterLearner
-from .boosted_columns import bundles_keep_values, check_readable_by_lightgbm, is_plain
 from .boosted_parameters import LIGHTGBM_PARAMETERS
+from .default_learner import default_learner, suggest, with_capacity
+from .lightgbm_guard import check_readable_by_lightgbm, guard
 from .linear import LeastSquaresLearner, RidgeLearner
 from .models import (
     FoldRegressors,
@@ -21,7 +22,8 @@ from .models import (
 from .pipeline import PipelineLearner
 from .seeds import SeededClones
 from .summed import EachPrediction, WeightedSum
-from .views import column_major
+from .table_encoder import is_number, to_floats
+from .views import column_major, in_double_precision
 
 __all__ = [
     "IN_SAMPLE",
@@ -32,18 +34,24 @@ __all__ = [
     "SeededClones",
     "Split",
     "as_outputs",
-    "bundles_keep_values",
     "chains_of",
+    "check_readable_by_lightgbm",
     "column_major",
+    "default_learner",
     "depends_on_memory_layout",
     "each_prediction",
-    "is_plain",
+    "guard",
+    "in_double_precision",
+    "is_number",
     "make_learner",
     "outputs_of",
+    "suggest",
     "take_rows",
     "to_estimator",
+    "to_floats",
     "weight_parameter",
     "weighted_sum",
+    "with_capacity",
 ]
 
 # The first that takes an estimator fits it; all merge models for prediction, in this order.
@@ -74,9 +82,8 @@ def make_learner(estimator, view, fit_params):
     Raises
     ------
     ValueError
-        If the estimator passes a dataframe to LightGBM that it cannot read.
+        If LightGBM cannot read the columns that it receives.
     """
-    check_readable_by_lightgbm(estimator, view)
     learner = _learner_class(estimator, view, fit_params)
     return learner(estimator, view, fit_params, make_learner)
 

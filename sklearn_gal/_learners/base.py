@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.validation import has_fit_parameter
 
+from .lightgbm_guard import guard
 from .models import OutputRegressors, as_outputs, to_estimator
 from .seeds import SeededClones
 from .views import column_major
@@ -178,7 +179,7 @@ class Learner:
             view = self._cut(rows)
             fit_params = take_rows(fit_params, rows, len(residual))
             residual = residual[rows]
-        estimator = self.seeds.clone(seed)
+        estimator = guard(self.seeds.clone(seed))
         if residual.shape[1] == 1:
             return estimator.fit(view, residual[:, 0], **fit_params)
         if self.multi_output:

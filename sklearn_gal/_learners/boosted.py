@@ -1,17 +1,19 @@
 """LightGBM fitted to one residual after the other on columns that are binned once."""
 
 import re
-from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 from lightgbm import Booster, Dataset, LGBMRegressor
 from scipy import sparse
+from sklearn.utils import _safe_indexing
 
 from .base import IN_SAMPLE, Learner
 from .boosted_columns import (
+    Binned,
     bundles_keep_values,
+    has_columns,
     is_plain,
     mode_counts,
     never_bundled,
@@ -32,7 +34,11 @@ from .boosted_parameters import (
     SINGLE_TREE_PARAMETERS,
     SQUARED_ERROR,
 )
-from .models import OutputRegressors, Term, to_estimator
+from .default_learner import DefaultLearner, bundling, label_unit, mean_one
+from .lightgbm_guard import check_readable_by_lightgbm
+from .models import OutputRegressors, Term
+from .table_encoder import TableEncoder
+from .views import column_major
 
 # From this number of rows on, parts are cut from columns that are binned with all rows.
 MIN_ROWS_SHARED_BINS = 1_000
@@ -46,35 +52,6 @@ MAX_HISTOGRAM_BYTES = 2**25
 _TEMPLATE_ROWS = 1000
 # Parameters that training sets, and that the text of a model shows as the user gave them
 _SET_BY_TRAINING = re.compile(r"\[(metric|force_col_wise): [^]]*]")
-
-
-@dataclass
-class Binned:
-    """Binned rows of one fit.
-
-    Parameters
-    ----------
-    train : Dataset
-        Rows to fit to.
-    others : ndarray of int
-        Rows to predict that are not fitted to.
-    predict : Dataset or None, default=None
-        These other rows; None: there are none, or they cannot be predicted from bins.
-    predicts_from_bins : bool, default=False
-        Whether binned rows reach the same leaves as the rows themselves, so that fitted
-        values need no prediction.
-    booster : Booster or None, default=None
-        The booster of these rows before its first trees, if it can be rewound.
-    weight : ndarray of shape (n_rows,) or None, default=None
-        Sample weights of the rows to fit to.
-    """
-
-    train: Dataset
-    others: np.ndarray
-    predict: Dataset | None = None
-    predicts_from_bins: bool = False
-    booster: Booster | None = None
-    weight: np.ndarray | None = None
 
 
 class BoosterLearner(Learner):
@@ -91,14 +68,14 @@ class BoosterLearner(Learner):
     @classmethod
     def takes(cls, estimator, view, fit_params):
         """Whether the trees are known to be those of clone and fit."""
-        if type(estimator) is not LGBMRegressor or not fit_params.keys() <= {
-            "sample_weight"
-        }:
+        makes_matrix = type(estimator) is DefaultLearner
+        if not (makes_matrix or type(estimator) is LGBMRegressor):
             return False
         params = estimator.get_params()
         objective, seed = params["objective"], params["random_state"]
         return (
-            is_plain(view)
+            (makes_matrix or is_plain(view))
+            and fit_params.keys() <= {"sample_weight"}
             and params.keys() <= LIGHTGBM_PARAMETERS
             and params["boosting_type"] == "gbdt"
             and (objective is None or isinstance(objective, str))
@@ -125,7 +102,16 @@ class BoosterLearner(Learner):
 
     def __init__(self, estimator, view, fit_params, make_learner=None):
         super().__init__(estimator, view, fit_params, make_learner)
+        self._matrix, self._encoder, self._categorical = view, None, []
         settings = self.seeds.estimator.get_params()
+        if type(estimator) is LGBMRegressor:
+            check_readable_by_lightgbm(view)
+        else:
+            self._encoder = TableEncoder().fit(view)
+            self._matrix = self._encoder.transform(view)
+            self._categorical = self._encoder.categorical
+            settings |= bundling(settings, self._matrix, self._categorical)
+            self.seeds.estimator.set_params(enable_bundle=settings["enable_bundle"])
         if settings["subsample_for_bin"] < view.shape[0] and self.seeds.names:
             # the bins come from a sample of the rows, which must be the same in all rounds
             settings.setdefault("data_random_seed", 1)
@@ -149,11 +135,11 @@ class BoosterLearner(Learner):
     def fit(self, residual, split, seed):
         """Fit to a residual; see `Learner.fit`."""
         labels = residual if split.rows is None else residual[split.rows]
-        labels = np.ascontiguousarray(labels.T, dtype=np.float32)
         shares_bins = split.rows is not None and len(residual) >= MIN_ROWS_SHARED_BINS
         used_once = split.key is None and not shares_bins
-        if used_once or labels.shape[1] < 2 or not np.isfinite(labels).all():
+        if used_once or len(labels) < 2 or not _are_safe_in_float32(labels):
             return super().fit(residual, split, seed)
+        labels = np.ascontiguousarray(labels.T, dtype=np.float32)
         if self._template is None:
             self._make_template()
         binned = self._binned_rows(split, shares_bins)
@@ -171,7 +157,7 @@ class BoosterLearner(Learner):
         models: list = [None] * len(labels)
         # without random numbers the seeds can stay, so that the booster can be rewound
         settings = self._fixed_seeds if self._rewinds else self.seeds.settings(seed)
-        if self.fits_outputs_together and _has_columns(binned.train):
+        if self.fits_outputs_together and has_columns(binned.train):
             models = self._grow(binned, labels, split, fitted)
         terms = []
         for output, label in enumerate(labels):
@@ -202,7 +188,8 @@ class BoosterLearner(Learner):
             _copy_values(booster, binned, split, fitted)
         else:
             outputs, n_threads = list(range(len(labels))), self._training["num_threads"]
-            term = Term(outputs, MergedBooster(booster, n_threads), 1.0)
+            model = MergedBooster(booster, n_threads, self._encoder)
+            term = Term(outputs, model, 1.0)
             self._predict_outputs([term], split, fitted)
         if binned.booster is not None:
             booster.rollback_one_iter()
@@ -220,16 +207,24 @@ class BoosterLearner(Learner):
         if split.predicts_nothing or not terms:
             return
         rows = slice(None) if split.predict_rows is None else split.predict_rows
-        view = self.view if split.predict_rows is None else self._cut(rows)
+        matrix = self._matrix if split.predict_rows is None else self._rows(rows)
         for outputs, model, _ in merge_boosters_of_outputs(terms):
-            values = to_estimator(model).predict(view).reshape(view.shape[0], -1)
+            if isinstance(model, MergedBooster):
+                values = model.predict_matrix(matrix)
+            else:
+                values = self.predict(model, split.predict_rows)
+            values = values.reshape(matrix.shape[0], -1)
             for output, each in zip(np.atleast_1d(outputs), values.T, strict=True):
                 fitted[output, rows] = each
 
     def _make_template(self):
         """Fit the model that every round copies, and find the training parameters."""
         some = np.arange(min(_TEMPLATE_ROWS, self.view.shape[0]))
-        template = self.seeds.clone(0).fit(self._cut(some), np.zeros(len(some)))
+        template, no_labels = self.seeds.clone(0), np.zeros(len(some))
+        if self._encoder is None:
+            template.fit(self._rows(some), no_labels)
+        else:
+            template.fit_matrix(self._encoder, self._rows(some), no_labels)
         booster = template.booster_
         params = booster.params
         parameters = booster.model_to_string().partition("\nparameters:")[2]
@@ -244,7 +239,7 @@ class BoosterLearner(Learner):
         }
         self._training["metric"] = "None"
         user_chose = {"force_col_wise", "force_row_wise"} & params.keys()
-        is_dense = not sparse.issparse(self.view)
+        is_dense = not sparse.issparse(self._matrix)
         if not user_chose and params["num_threads"] == 1 and is_dense:
             # With one thread both ways add the same numbers in the same order. By default
             # LightGBM tries both, which takes longer than growing a tree.
@@ -269,15 +264,17 @@ class BoosterLearner(Learner):
 
     def _bin(self, split):
         """Bin the rows to fit to and, in the same bins, the other rows to predict."""
-        view = self.view if split.rows is None else self._cut(split.rows)
+        view = self._matrix if split.rows is None else self._rows(split.rows)
         weight = self._weight(split)
         params = dict(self._training)
-        train = Dataset(view, weight=weight, params=params).construct()  # labels are zeros
+        columns = {"categorical_feature": self._categorical} if self._categorical else {}
+        train = Dataset(view, weight=weight, params=params, **columns)
+        train.construct()  # labels are zeros
         train.label = train.weight = None  # LightGBM has copied them
         binned = Binned(train, self._other_rows(split), weight=weight)
         binned.predicts_from_bins = self._predicts_from_bins(view, len(binned.others))
         if binned.predicts_from_bins and len(binned.others):
-            view = self._cut(binned.others)
+            view = self._rows(binned.others)
             binned.predict = Dataset(view, reference=train, params=dict(params)).construct()
             binned.predict.label = None
         return binned
@@ -297,8 +294,13 @@ class BoosterLearner(Learner):
         weight = self.fit_params.get("sample_weight")
         if weight is None:
             return None
-        weight = np.asarray(weight, dtype=np.float32)
-        return weight if split.rows is None else weight[split.rows]
+        weight = np.asarray(weight)
+        weight = weight if split.rows is None else weight[split.rows]
+        return weight.astype(np.float32) if self._encoder is None else mean_one(weight)
+
+    def _rows(self, rows):
+        """Rows of the matrix that LightGBM receives."""
+        return column_major(_safe_indexing(self._matrix, rows))
 
     def _other_rows(self, split):
         """Rows to predict that are not fitted to."""
@@ -330,9 +332,9 @@ class BoosterLearner(Learner):
         unusual = {"max_bin", "min_data_in_bin", "zero_as_missing"} & settings.keys()
         if unusual or settings["subsample_for_bin"] < 10_000:
             return False
-        if n_others == 0 and bundles_keep_values(view):
+        if n_others == 0 and bundles_keep_values(view, self._categorical):
             return True
-        return never_bundled(mode_counts(view), view.shape[0])
+        return never_bundled(mode_counts(view, self._categorical), view.shape[0])
 
     def _train(self, binned, label, settings, split, fitted):
         """A model of one output, trained as by `LGBMRegressor`.
@@ -418,6 +420,7 @@ def _copy_values(booster, binned, split, fitted):
         booster.eval_valid(lambda values, _: copy_to(binned.others, values))
 
 
-def _has_columns(train):
-    """Whether LightGBM can split any column of binned rows."""
-    return any(train.feature_num_bin(j) > 0 for j in range(train.num_feature()))
+def _are_safe_in_float32(labels):
+    """Whether labels need neither an error message nor another unit."""
+    largest = np.max(np.abs(labels))
+    return bool(largest <= np.finfo(np.float32).max) and label_unit(labels) == 1.0

@@ -1,21 +1,52 @@
-"""Which columns LightGBM can read, and how it bundles them."""
+"""Binned columns, and how LightGBM bundles them."""
+
+from dataclasses import dataclass
 
 import numpy as np
+from lightgbm import Booster, Dataset
 from scipy import sparse
-from sklearn.pipeline import Pipeline
 
 # LightGBM bundles columns if at most this share of the rows loses a value.
 _MAX_CONFLICTS = 1e-4
 
 
-def bundles_keep_values(view):
+@dataclass
+class Binned:
+    """Binned rows of one fit.
+
+    Parameters
+    ----------
+    train : Dataset
+        Rows to fit to.
+    others : ndarray of int
+        Rows to predict that are not fitted to.
+    predict : Dataset or None, default=None
+        These other rows; None: there are none, or they cannot be predicted from bins.
+    predicts_from_bins : bool, default=False
+        Whether binned rows reach the same leaves as the rows themselves, so that fitted
+        values need no prediction.
+    booster : Booster or None, default=None
+        The booster of these rows before its first trees, if it can be rewound.
+    weight : ndarray of shape (n_rows,) or None, default=None
+        Sample weights of the rows to fit to.
+    """
+
+    train: Dataset
+    others: np.ndarray
+    predict: Dataset | None = None
+    predicts_from_bins: bool = False
+    booster: Booster | None = None
+    weight: np.ndarray | None = None
+
+
+def bundles_keep_values(view, categorical=()):
     """Whether LightGBM's bundles of columns lose no value of these rows.
 
     With fewer than 10,000 rows it bundles columns only if none loses a value. Nor does a
     bundle lose any if a row has at most one value other than 0, the most frequent value of
     each column. LightGBM does not count all conflicts of categories.
     """
-    if not is_numeric(view):
+    if categorical or not is_numeric(view):
         return False
     if view.shape[0] * _MAX_CONFLICTS < 1:
         return True
@@ -23,12 +54,13 @@ def bundles_keep_values(view):
     return bool(others.sum(axis=1).max() <= 1 and others.mean(axis=0).max() < 0.5)
 
 
-def mode_counts(view):
+def mode_counts(view, categorical=()):
     """Count the most frequent value of each column; infinite if that is unknown.
 
     Columns with a single value are left out, as LightGBM leaves them out. It may put rare
     categories into one bin: those of at most a hundredth of the rows in all, and those of
-    fewer than three rows. They count with the most frequent category.
+    fewer than three rows. They count with the most frequent category. The columns of an
+    array at the positions `categorical` have codes of categories.
     """
     unknown = np.array([np.inf, np.inf])
     if sparse.issparse(view):
@@ -36,8 +68,11 @@ def mode_counts(view):
     counts = []
     for j in range(view.shape[1]):
         column = view.iloc[:, j] if _is_pandas(view) else view[:, j]
-        if hasattr(column, "cat"):
-            each = np.bincount(np.asarray(column.cat.codes) + 1)
+        codes = column.cat.codes if hasattr(column, "cat") else None
+        if j in categorical:
+            codes = np.nan_to_num(column, nan=-1.0).astype(np.intp)
+        if codes is not None:
+            each = np.bincount(np.asarray(codes) + 1)
             rare = len(column) / 100 + each[each < 3].sum()
             if each.max() < len(column):
                 counts.append(each.max() + rare)
@@ -84,46 +119,6 @@ def _is_pandas(view):
     return type(view).__module__.partition(".")[0] == "pandas"
 
 
-def check_readable_by_lightgbm(estimator, view):
-    """Refuse column types that LightGBM cannot read; some from polars abort Python.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Local estimator; others than LightGBM's may have any columns.
-    view : array-like, sparse matrix or dataframe
-        The organization's columns.
-
-    Raises
-    ------
-    ValueError
-        If the estimator passes a dataframe to LightGBM that it cannot read.
-    """
-    if not hasattr(view, "columns") or not _passes_frame_to_lightgbm(estimator):
-        return
-    unreadable = []
-    for name, dtype in zip(view.columns, view.dtypes, strict=True):
-        if hasattr(dtype, "is_numeric"):  # polars
-            readable = dtype.is_numeric() or str(dtype) == "Boolean"
-        else:
-            readable = dtype.kind in "biuf" or dtype.name == "category"
-        if not readable:
-            unreadable.append(f"{name!r} ({dtype})")
-    if unreadable:
-        raise ValueError(
-            f"LightGBM cannot read the columns {', '.join(unreadable)}. It reads numbers, "
-            "booleans and pandas categories (dtype 'category'). Encode other columns in a "
-            "pipeline, e.g. strings with make_pipeline(OrdinalEncoder(), LGBMRegressor())."
-        )
-
-
-def _passes_frame_to_lightgbm(estimator):
-    """Whether the columns reach LightGBM without a transformer in between."""
-    if isinstance(estimator, Pipeline):
-        *transformers, (_, last) = estimator.steps
-        untouched = all(step in (None, "passthrough") for _, step in transformers)
-        return untouched and _passes_frame_to_lightgbm(last)
-    if type(estimator).__module__.partition(".")[0] == "lightgbm":
-        return True
-    inner = [getattr(estimator, name, None) for name in ("estimator", "regressor")]
-    return any(_passes_frame_to_lightgbm(each) for each in inner if each is not None)
+def has_columns(train):
+    """Whether LightGBM can split any column of binned rows."""
+    return any(train.feature_num_bin(j) > 0 for j in range(train.num_feature()))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from lightgbm import Booster, LGBMRegressor
 
+from .default_learner import DefaultLearner
 from .models import LazyModel, Term
 
 # Objectives of LightGBM whose prediction is the sum over trees
@@ -86,7 +87,7 @@ class LazyBooster(LazyModel):
         position of the model's output.
     settings : dict
         Parameters that differ from those of `template`: seeds.
-    template : LGBMRegressor
+    template : LGBMRegressor or DefaultLearner
         Fitted to the same columns with the same parameters.
     """
 
@@ -108,6 +109,11 @@ class LazyBooster(LazyModel):
     def params(self):
         """The booster's training parameters."""
         return {**self._template.booster_.params, **self._settings}
+
+    @property
+    def encoder(self):
+        """What makes a matrix of the rows to predict; None if LightGBM receives them."""
+        return encoder_of(self._template)
 
     def to_estimator(self):
         """The fitted estimator, the same object in every call, which replaces the text."""
@@ -138,17 +144,26 @@ class MergedBooster:
         All the trees, with leaves that are multiplied by the models' coefficients.
     n_threads : int
         Number of threads of a prediction.
+    encoder : TableEncoder or None
+        Makes the matrix that the trees were fitted to; None: they read the view itself.
     """
 
-    def __init__(self, booster, n_threads):
+    def __init__(self, booster, n_threads, encoder):
         self._booster = booster
         self._n_threads = n_threads
+        self._encoder = encoder
 
     def predict(self, view):
         """The sums of the trees, (n_samples,) or (n_samples, n_outputs)."""
+        if self._encoder is not None:
+            return self.predict_matrix(self._encoder.transform(view))
         # LightGBM's scikit-learn interface converts arrays of objects in the same way
         if isinstance(view, np.ndarray) and view.dtype.kind == "O":
             view = view.astype(np.float64)
+        return self.predict_matrix(view)
+
+    def predict_matrix(self, view):
+        """The sums for rows that LightGBM reads as they are."""
         return self._booster.predict(view, raw_score=True, num_threads=self._n_threads)
 
 
@@ -172,13 +187,21 @@ def merge_boosters_of_outputs(terms):
 
 def is_booster(model):
     """Whether a fitted model is LightGBM's, with all of its trees in use."""
-    if type(model) is LGBMRegressor:
+    if type(model) in (LGBMRegressor, DefaultLearner):
         return model.booster_.best_iteration <= 0
     return isinstance(model, LazyBooster)
 
 
+def encoder_of(model):
+    """What makes a matrix of the rows that a fitted booster predicts; None if nothing."""
+    return getattr(model, "encoder" if isinstance(model, LazyBooster) else "encoder_", None)
+
+
 def _merge(terms):
     """Merge boosters, if their predictions are sums of the same kind."""
+    encoder, *others = [encoder_of(model) for _, model, _ in terms]
+    if any(other is not encoder and other != encoder for other in others):
+        return terms
     boosters = [
         model if isinstance(model, LazyBooster) else model.booster_ for _, model, _ in terms
     ]
@@ -207,7 +230,7 @@ def _merge(terms):
     merged = Booster(model_str="\n\n".join([head, *numbered, end]))
     n_threads = boosters[0].params.get("num_threads", 1)
     output = outputs[0] if n_outputs == 1 else outputs
-    return [Term(output, MergedBooster(merged, n_threads), 1.0)]
+    return [Term(output, MergedBooster(merged, n_threads, encoder), 1.0)]
 
 
 def _head(text):

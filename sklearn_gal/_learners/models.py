@@ -42,8 +42,10 @@ class FoldRegressors(RegressorMixin, BaseEstimator):
         return True
 
     def predict(self, X):
-        """Mean prediction over folds."""
-        total = sum(estimator.predict(X) for estimator in self.estimators)
+        """Mean prediction over folds, as float64 whatever the estimators return."""
+        total: Any = 0.0
+        for estimator in self.estimators:
+            total = total + np.asarray(estimator.predict(X), dtype=np.float64)
         return total / len(self.estimators)
 
 

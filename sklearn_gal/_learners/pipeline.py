@@ -2,10 +2,19 @@
 
 from collections import defaultdict
 from copy import copy
+from typing import Any
 
 import joblib
 from scipy import sparse
 from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.feature_extraction import DictVectorizer, FeatureHasher
+from sklearn.feature_extraction.text import (
+    CountVectorizer,
+    HashingVectorizer,
+    TfidfTransformer,
+    TfidfVectorizer,
+)
 from sklearn.feature_selection import VarianceThreshold
 from sklearn.impute import KNNImputer, MissingIndicator, SimpleImputer
 from sklearn.kernel_approximation import Nystroem, RBFSampler
@@ -26,13 +35,18 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from .base import IN_SAMPLE, Learner
+from .base import Learner
+from .lightgbm_guard import guard
 from .models import OutputRegressors, Term, to_estimator
 
 # Transformers that ignore the target, whatever their parameters are, and that transform the
 # rows they are fitted to in the same way as other rows
 UNSUPERVISED = {
     Binarizer,
+    CountVectorizer,
+    DictVectorizer,
+    FeatureHasher,
+    HashingVectorizer,
     KBinsDiscretizer,
     KNNImputer,
     MaxAbsScaler,
@@ -42,6 +56,7 @@ UNSUPERVISED = {
     Nystroem,
     OneHotEncoder,
     OrdinalEncoder,
+    PCA,
     PolynomialFeatures,
     PowerTransformer,
     QuantileTransformer,
@@ -50,19 +65,23 @@ UNSUPERVISED = {
     SimpleImputer,
     SplineTransformer,
     StandardScaler,
+    TfidfTransformer,
+    TfidfVectorizer,
+    TruncatedSVD,
     VarianceThreshold,
 }
-# From this number of rows on, transformers are fitted to all rows, not to those of a fold.
-MIN_ROWS_SHARED_TRANSFORMERS = 1_000
+# Those whose random numbers only draw rows or start a decomposition
+SEEDED = {KBinsDiscretizer, PCA, QuantileTransformer, TruncatedSVD}
 # Transformed columns are cached for the next round up to this size in all.
 MAX_CACHED_BYTES = 2**28
 
 
 class PipelineLearner(Learner):
-    """A `Pipeline` whose transformers are fitted once for all fits to the same rows.
+    """A `Pipeline` whose transformers are fitted once, to all rows of the organization.
 
-    With many rows they are fitted once for all folds as well. The last step is fitted to
-    the transformed columns by a learner for that step.
+    They ignore the target, so that a transformer that knows the rows of a fold tells
+    nothing of their residuals. The last step is fitted to the transformed columns by a
+    learner for that step.
     """
 
     @classmethod
@@ -102,14 +121,12 @@ class PipelineLearner(Learner):
 
     def __init__(self, estimator, view, fit_params, make_learner):
         super().__init__(estimator, view, fit_params, make_learner)
-        self._transformers, self._learners = {}, {}
+        self._transformers: Any = None
+        self._learner: Any = None
 
     def fit(self, residual, split, seed):
         """Fit to a residual; see `Learner.fit`."""
-        shares_with_all_rows = self.view.shape[0] >= MIN_ROWS_SHARED_TRANSFORMERS
-        if split.key is None and not shares_with_all_rows:
-            return super().fit(residual, split, seed)
-        transformers, learner = self._prepare(IN_SAMPLE if shares_with_all_rows else split)
+        transformers, learner = self._prepare()
         model, fitted = learner.fit(residual, split, seed)
         model = to_estimator(model)
         if isinstance(model, OutputRegressors):
@@ -117,24 +134,20 @@ class PipelineLearner(Learner):
             return OutputRegressors(each), fitted
         return self._from_fitted_steps(transformers, model), fitted
 
-    def _prepare(self, split):
+    def _prepare(self):
         """Fitted transformers, and the last step's learner on the transformed columns."""
-        if split.key not in self._transformers:
-            transformers = self.seeds.clone(0)[:-1]
-            transformers.fit(self.view if split.rows is None else self._cut(split.rows))
-            self._transformers[split.key] = transformers
-        transformers = self._transformers[split.key]
-        learner = self._learners.get(split.key)
-        if learner is None:
-            view = transformers.transform(self.view)
-            weights = self.fit_params.values()
-            params = dict(zip(["sample_weight"], weights, strict=False))
-            learner = self.make_learner(self.seeds.estimator.steps[-1][1], view, params)
-            learner.multi_output = self.multi_output
-            cached = sum(_size(each.view) for each in self._learners.values())
-            if cached + _size(view) <= MAX_CACHED_BYTES:
-                self._learners[split.key] = learner
-        return transformers.steps, learner
+        if self._transformers is None:
+            self._transformers = guard(self.seeds.clone(0)[:-1]).fit(self.view)
+        if self._learner is not None:
+            return self._transformers.steps, self._learner
+        view = self._transformers.transform(self.view)
+        weights = self.fit_params.values()
+        params = dict(zip(["sample_weight"], weights, strict=False))
+        learner = self.make_learner(self.seeds.estimator.steps[-1][1], view, params)
+        learner.multi_output = self.multi_output
+        if _size(view) <= MAX_CACHED_BYTES:
+            self._learner = learner
+        return self._transformers.steps, learner
 
     def _from_fitted_steps(self, transformers, model):
         """The fitted pipeline that clone and fit would have returned."""
@@ -195,7 +208,8 @@ def refits_identically(step):
             refits_identically(each) for _, each in step.steps
         )
     seed = getattr(step, "random_state", 0)
-    return type(step) in UNSUPERVISED and isinstance(seed, int)
+    has_seed = isinstance(seed, int) or (seed is None and type(step) in SEEDED)
+    return type(step) in UNSUPERVISED and has_seed
 
 
 def _size(view):

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.base import is_classifier, is_clusterer, is_regressor
 from sklearn.utils import check_random_state
 
-from .default_learner import default_learner
+from .._learners import default_learner
 from .local import SOLE_ORGANIZATION, LocalOrganization
 from .shared_model import SharingOrganization
 

@@ -19,14 +19,16 @@ from .._learners import (
     column_major,
     depends_on_memory_layout,
     each_prediction,
+    in_double_precision,
     make_learner,
     outputs_of,
     take_rows,
     to_estimator,
+    to_floats,
     weighted_sum,
+    with_capacity,
 )
-from .default_learner import with_capacity
-from .missing import as_floats, is_numeric, missing_rows
+from .missing import is_numeric, missing_rows
 
 # Name of the only organization when the user names none.
 SOLE_ORGANIZATION = "all"
@@ -308,7 +310,7 @@ class LocalOrganization:
 
     def column(self, X, position):
         """Return one of the organization's columns as floats, (n_samples,)."""
-        return as_floats(_safe_indexing(X, int(self.columns[position]), axis=1))
+        return to_floats(_safe_indexing(X, int(self.columns[position]), axis=1))
 
     def numeric_columns(self, X):
         """Return the positions of the numeric columns among the organization's columns.
@@ -363,10 +365,11 @@ class LocalOrganization:
         ):
             view = X[:, first : last + 1]  # not a copy, so it must not be written to
             view.flags.writeable = False
-            return view
+            return in_double_precision(view)
         view = _safe_indexing(X, self.columns, axis=1)
         # LightGBM reads sparse matrices, but not yet sparse arrays
-        return sparse.csr_matrix(view) if sparse.issparse(view) else view
+        view = sparse.csr_matrix(view) if sparse.issparse(view) else view
+        return in_double_precision(view)
 
     @contextmanager
     def _naming_errors(self, task):

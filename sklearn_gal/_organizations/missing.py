@@ -4,6 +4,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import _safe_indexing
 
+from .._learners import is_number, to_floats
+
 
 def missing_rows(X, columns):
     """Mask of the rows of X in which all of `columns` are missing, (n_samples,).
@@ -41,18 +43,7 @@ def is_missing(column):
 
 def is_numeric(column):
     """Whether a column of an array or of a frame has numbers and at least two values."""
-    dtype = column.dtype
-    numeric = dtype.is_numeric() if hasattr(dtype, "is_numeric") else dtype.kind in "fiub"
-    if not numeric:
+    if not is_number(column):
         return False
-    values = as_floats(column)
+    values = to_floats(column)
     return np.nanmin(values, initial=np.inf) < np.nanmax(values, initial=-np.inf)
-
-
-def as_floats(column):
-    """A column of numbers as a float array; NaN where a value is missing."""
-    if hasattr(column, "isna"):  # pandas
-        return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    if hasattr(column, "is_null"):  # polars
-        return column.cast(float).to_numpy()
-    return np.asarray(column, dtype=np.float64)

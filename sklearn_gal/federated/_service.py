@@ -17,9 +17,8 @@ import numpy as np
 from sklearn.utils import _safe_indexing
 
 from .._contract import NO_FOLD, Folds, Request
-from .._learners import weight_parameter
+from .._learners import default_learner, weight_parameter
 from .._organizations.columns import check_organizations
-from .._organizations.default_learner import default_learner
 from .._organizations.local import LocalOrganization
 from .._organizations.missing import missing_rows
 from . import _wire

@@ -3,7 +3,7 @@
 from numbers import Number
 
 import numpy as np
-from lightgbm import LGBMClassifier, LGBMRegressor
+from lightgbm import LGBMClassifier, LGBMModel, LGBMRegressor
 from scipy import sparse
 from sklearn import get_config
 from sklearn.base import is_classifier
@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 from sklearn.utils import _safe_indexing, check_array
 
-from .._learners import check_readable_by_lightgbm, weight_parameter
+from .._learners import check_readable_by_lightgbm, guard, weight_parameter
 from .._organizations.missing import is_missing
 from ..losses import (
     REGRESSION_LOSSES,
@@ -49,7 +49,7 @@ def check_reference(reference, model):
 def make_reference(reference, model, y, sample_weight):
     """Return the strong learner: the user's estimator, or LightGBM for this model."""
     if not isinstance(reference, str):
-        return reference
+        return guard(reference)
     learner = _lightgbm(model, y, sample_weight)
     if get_config()["enable_metadata_routing"]:
         learner.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
@@ -61,7 +61,8 @@ def make_reference(reference, model, y, sample_weight):
 
 def reference_params(reference, X, sample_weight):
     """Return the parameters of `fit`; raise a ValueError if it cannot take X or weights."""
-    check_readable_by_lightgbm(reference, X)
+    if isinstance(reference, LGBMModel):
+        check_readable_by_lightgbm(X)
     if sample_weight is None:
         return None
     if get_config()["enable_metadata_routing"]:

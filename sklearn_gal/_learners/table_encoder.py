@@ -1,0 +1,188 @@
+"""A matrix of floats from the columns of a table, with codes for categories."""
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+
+class TableEncoder:
+    """Makes a float64 matrix of a table's columns.
+
+    Numbers and booleans of all types become floats. Categories become codes: the position
+    of a value among the categories of `fit`, and NaN for other values. Missing values
+    become NaN. Sparse matrices stay sparse.
+    """
+
+    def fit(self, view):
+        """Find the categories.
+
+        Parameters
+        ----------
+        view : array-like, sparse matrix or dataframe of shape (n_samples, n_columns)
+            Training rows.
+
+        Returns
+        -------
+        self : TableEncoder
+            The fitted encoder.
+
+        Raises
+        ------
+        ValueError
+            If columns are neither numbers nor categories. The message names all of them.
+        """
+        self.codes: dict[int, dict[Any, float]] = {}
+        unreadable = []
+        for j, (name, column) in enumerate(_columns(view)):
+            categories = _categories(column)
+            if categories is not None:
+                self.codes[j] = {
+                    value: float(code) for code, value in enumerate(categories)
+                }
+            elif not is_number(column):
+                unreadable.append((name, column.dtype))
+        if unreadable:
+            raise ValueError(describe_unreadable(unreadable))
+        return self
+
+    @property
+    def categorical(self):
+        """The positions of the columns that have categories, a list."""
+        return list(self.codes)
+
+    def transform(self, view):
+        """Make the matrix.
+
+        Parameters
+        ----------
+        view : array-like, sparse matrix or dataframe of shape (n_samples, n_columns)
+            Rows with the columns of `fit`.
+
+        Returns
+        -------
+        matrix : ndarray or csr_matrix of shape (n_samples, n_columns)
+            In column-major order, unless it is sparse.
+
+        Raises
+        ------
+        ValueError
+            If columns that were numbers in `fit` are none. The message names all of them.
+        """
+        if sparse.issparse(view):
+            return sparse.csr_matrix(view, dtype=np.float64)
+        if isinstance(view, np.ndarray) and view.dtype.kind in "fiub" and not self.codes:
+            return np.asfortranarray(view, dtype=np.float64)
+        matrix = np.empty(view.shape, order="F")
+        unreadable = []
+        for j, (name, column) in enumerate(_columns(view)):
+            if j in self.codes:
+                matrix[:, j] = _encode(column, self.codes[j])
+            elif is_number(column):
+                matrix[:, j] = to_floats(column)
+            else:
+                unreadable.append((name, column.dtype))
+        if unreadable:
+            raise ValueError(describe_unreadable(unreadable))
+        return matrix
+
+    def __eq__(self, other):
+        return isinstance(other, TableEncoder) and self.codes == other.codes
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def describe_unreadable(columns):
+    """An error message about columns that are neither numbers nor categories.
+
+    Parameters
+    ----------
+    columns : list of (object, dtype)
+        Names or positions of the columns, and their types.
+
+    Returns
+    -------
+    message : str
+        The message, with what to do about them.
+    """
+    listed = ", ".join(f"{name!r} ({dtype})" for name, dtype in columns)
+    return (
+        f"LightGBM cannot read the columns {listed}. It reads numbers, booleans and "
+        "categories. Convert strings to categories, e.g. with astype('category') in pandas "
+        "or cast(pl.Categorical) in polars, or encode the columns in a pipeline, e.g. with "
+        "make_pipeline(OrdinalEncoder(), LGBMRegressor())."
+    )
+
+
+def _columns(view):
+    """The names, or else the positions, of the columns of a dense view, and the columns."""
+    if sparse.issparse(view):
+        return
+    names = view.columns if hasattr(view, "columns") else range(view.shape[1])
+    for j, name in enumerate(names):
+        yield name, view.iloc[:, j] if hasattr(view, "iloc") else view[:, j]
+
+
+def _categories(column):
+    """The categories of a column in a fixed order; None if it has none."""
+    dtype = column.dtype
+    if _is_arrow_dictionary(dtype):
+        column = column.astype("category")
+    if hasattr(column, "cat") and hasattr(column.cat, "categories"):  # pandas
+        return list(column.cat.categories)
+    if str(dtype).startswith("Enum"):  # polars
+        return dtype.categories.to_list()
+    if str(dtype).startswith("Categorical") and hasattr(column, "to_list"):
+        return sorted(column.drop_nulls().cast(str).unique().to_list())
+    return None
+
+
+def _is_arrow_dictionary(dtype):
+    return hasattr(dtype, "pyarrow_dtype") and str(dtype).startswith("dictionary")
+
+
+def _encode(column, codes):
+    """The codes of a column's values; NaN for values that have none."""
+    if hasattr(column, "cat") and hasattr(column.cat, "categories"):
+        table = [codes.get(value, np.nan) for value in column.cat.categories]
+        return np.array([*table, np.nan])[column.cat.codes.to_numpy()]  # -1 is missing
+    values = column.to_list() if hasattr(column, "to_list") else column.tolist()
+    return np.array([codes.get(value, np.nan) for value in values], dtype=np.float64)
+
+
+def is_number(column):
+    """Whether the values of a column are numbers or booleans, or missing."""
+    dtype = column.dtype
+    if isinstance(dtype, np.dtype):
+        return dtype.kind in "fiub" or (dtype.kind == "O" and _holds_numbers(column))
+    if hasattr(dtype, "is_numeric"):  # polars
+        return dtype.is_numeric() or str(dtype) in ("Boolean", "Null")
+    if hasattr(column, "sparse"):
+        return dtype.subtype.kind in "fiub"
+    if hasattr(dtype, "pyarrow_dtype"):
+        number = ("int", "uint", "float", "double", "halffloat", "decimal", "bool", "null")
+        return str(dtype).startswith(number)
+    return dtype.kind in "fiub"
+
+
+def _holds_numbers(column):
+    """Whether the objects of a column can be converted to floats; strings cannot."""
+    values = np.asarray(column, dtype=object)
+    if any(isinstance(value, (str, bytes)) for value in values):
+        return False
+    try:
+        to_floats(column)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def to_floats(column):
+    """A column of numbers as floats; NaN where a value is missing."""
+    if hasattr(column, "sparse"):
+        column = column.sparse.to_dense()
+    if hasattr(column, "isna"):  # pandas
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    if hasattr(column, "is_null"):  # polars
+        return column.cast(float).to_numpy()
+    return np.asarray(column, dtype=np.float64)
