@@ -144,6 +144,8 @@ class Case:
             self._pick("number classes"),
         )
         self.holder = self._pick(["clinic", "bank"])
+        if self.wrapper == "MultiOutput":  # it does not take a single output
+            self.target = "classes"
 
     def _pick(self, among, p=None):
         among = among.split() if isinstance(among, str) else list(among)
@@ -183,7 +185,7 @@ class Case:
         """Return the outcome, and a message."""
         try:
             return ("works", "") if self.run() else ("unclear", "not finite")
-        except Exception as error:
+        except BaseException as error:  # a panic of polars is no Exception
             text = "\n".join([str(error), *getattr(error, "__notes__", [])])
             organization = "'clinic'" in text or "'bank'" in text
             column = self._names_column(text)
@@ -247,7 +249,7 @@ def listed(outcome, results):
     for case, found, message in results:
         if found == outcome:
             message = re.sub(r"\d+", "0", " ".join(message.split()))
-            groups[message[:130]].append(case)
+            groups[re.split(r" [<[]", message)[0][:130]].append(case)
     yield from ("", f"{outcome}: {sum(map(len, groups.values()))} cases")
     for message, cases in sorted(groups.items(), key=lambda group: -len(group[1])):
         yield f"{len(cases):5}  {message}"
