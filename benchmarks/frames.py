@@ -249,7 +249,9 @@ def listed(outcome, results):
     for case, found, message in results:
         if found == outcome:
             message = re.sub(r"\d+", "0", " ".join(message.split()))
-            groups[re.split(r" [<[]", message)[0][:130]].append(case)
+            if outcome != "ended":
+                message = re.split(r" [<[]", message)[0]
+            groups[message[:130]].append(case)
     yield from ("", f"{outcome}: {sum(map(len, groups.values()))} cases")
     for message, cases in sorted(groups.items(), key=lambda group: -len(group[1])):
         yield f"{len(cases):5}  {message}"
