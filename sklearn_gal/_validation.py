@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import sklearn
+from scipy import sparse
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_array, check_scalar
 from sklearn.utils.validation import validate_data
@@ -138,7 +139,7 @@ def validate_X(model, X, reset):
 
 
 def _refuse_tables(X):
-    if isinstance(X, dict):
+    if isinstance(X, dict) and not sparse.issparse(X):  # a dok_matrix is a dict
         raise TypeError(
             f"X is a {type(X).__name__} with the entries {list(X)}, but the columns of all "
             "organizations must be in one table. Join the tables with aligned = "
