@@ -63,9 +63,18 @@ def tests(session, scikit_learn):
     session.run(
         *("python", "-m", "pytest", "-q", "tests"),
         *("docs/user_guide.rst", "docs/getting_started.rst", "docs/federated.rst"),
+        "docs/works_with.rst",
         *session.posargs,
         env=ONE_THREAD,
     )
+
+
+@nox.session
+def works_with(session):
+    """The code of docs/works_with.rst with the packages that it is about."""
+    session.install(".[test,works_with]")
+    tests = ("docs/works_with.rst", "tests/test_works_with.py")
+    session.run("python", "-m", "pytest", "-q", *tests, env=ONE_THREAD)
 
 
 @nox.session

@@ -77,5 +77,8 @@ html_theme_options = {
 }
 html_sidebars = {
     name: []
-    for name in ("getting_started", "comparison", "glossary", "contributing", "changes")
+    for name in (
+        *("getting_started", "works_with", "comparison", "glossary"),
+        *("contributing", "changes"),
+    )
 }

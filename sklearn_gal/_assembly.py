@@ -21,9 +21,20 @@ from .losses import check_output
 ROUNDS = (0, 100, 0.3), (5_000, 45, 0.5), (30_000, 60, 0.5)
 ROUNDS_OF_SEVERAL = (0, 90, 0.4), (10_000, 90, 0.5)
 
+# A residual that is smaller than this share of another one may be a rounding error.
+_ROUNDING = 1e-8
+# Largest residuals for which weights and rates can be computed
+_RESIDUALS = 1e-70, 1e70
+
 
 def model_to_extend(estimator, loss, rows, participants, previous, n_chains):
-    """Return the model before its first round, or that of the fit that is continued."""
+    """Return the model before its first round, or that of the fit that is continued.
+
+    Raises
+    ------
+    ValueError
+        If the squares of the residuals are beyond floating-point numbers.
+    """
     patterns = patterns_of(estimator, rows.present, participants)
     gated = _interacts(estimator, participants, n_chains)
     if previous is not None:
@@ -33,9 +44,37 @@ def model_to_extend(estimator, loss, rows, participants, previous, n_chains):
     residual = loss.pseudo_residual(rows.y, np.tile(baseline, (len(rows), 1)))
     check_output(residual, rows.y.shape, "pseudo_residual")
     first_residual = np.abs(residual).max()
-    return AdditiveModel(
+    model = AdditiveModel(
         loss, baseline, participants, patterns, first_residual, gated, n_chains
     )
+    least, largest = _RESIDUALS
+    in_range = first_residual == 0 or least < first_residual < largest
+    if not in_range and not nothing_to_fit(model, rows):
+        raise ValueError(
+            f"The largest residual of y is {first_residual:.3g} before the first round. It "
+            f"must be between {least:g} and {largest:g}, because it is squared: divide y "
+            "by a constant, e.g. with TransformedTargetRegressor."
+        )
+    return model
+
+
+def nothing_to_fit(model, rows):
+    """Tell whether y is constant and the baseline predicts it, up to rounding.
+
+    The residuals of such a baseline are negligible next to those of another prediction. A
+    loss of the user may have another baseline.
+    """
+    y = rows.y
+    if model.rounds or (np.ptp(y, axis=0) > 4 * np.spacing(np.abs(y).max(axis=0))).any():
+        return False
+    baseline = model.baseline
+    other = baseline + np.where(baseline == 0, 1.0, np.abs(baseline))
+    with np.errstate(over="ignore"):
+        first, far = (
+            np.abs(model.loss.pseudo_residual(y, np.tile(raw, (len(y), 1)))).max()
+            for raw in (baseline, other)
+        )
+    return first <= _ROUNDING * far
 
 
 def rounds_of(estimator, n_samples, n_outputs, cross_fits):

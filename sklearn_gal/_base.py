@@ -12,16 +12,22 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from ._assembly import descent_of, model_to_extend, patterns_of, rounds_of
+from ._assembly import (
+    descent_of,
+    model_to_extend,
+    nothing_to_fit,
+    patterns_of,
+    rounds_of,
+)
 from ._callbacks import CallbackSupportMixin, FitReport, with_callbacks
 from ._fitted_attributes import FittedAttributes
 from ._metaestimator import OrganizationsEstimator
 from ._method.descent import in_sample
 from ._method.disclosure import Disclosure
 from ._method.folds import FoldPlan, RoundFolds, number_of_folds
-from ._method.observers import STOP_REASONS, EarlyStopping, Observer, Progress
+from ._method.observers import ADVICE, STOP_REASONS, EarlyStopping, Observer, Progress
 from ._method.rows import Rows
-from ._organizations.columns import resolve_organizations
+from ._organizations.columns import check_not_lazy, resolve_organizations
 from ._organizations.participants import Participants
 from ._training_data import TrainingData
 from ._validation import (
@@ -40,8 +46,9 @@ from ._warm_start import (
     brings_columns,
     check_may_leave,
     check_same_settings,
+    fit_to_continue,
+    reset_unless_warm,
     restore,
-    resume_or_reset,
     unchanged_on_failure,
 )
 from .losses import check_link, get_loss, loss_for_target
@@ -125,9 +132,10 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
         parameters of their fits and those of the splitter. `observers` are told of the
         rounds, in addition to those that the parameters ask for.
         """
+        reset_unless_warm(self)
         check_parameters(self)
         report = FitReport(self, X, y, sample_weight, self.max_iter)
-        previous = resume_or_reset(self)
+        previous = fit_to_continue(self)
         with unchanged_on_failure(self):
             X, target, sample_weight = self._validate(X, y, sample_weight, previous)
             y, strata, sample_weight = self._encode(target, sample_weight, previous)
@@ -150,6 +158,7 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
                 f"This {type(self).__name__} estimator requires y to be passed, but the "
                 "target y is None."
             )
+        check_not_lazy(y, "y")
         target = self._validate_target(y)
         X = self._validate_X(X, reset=previous is None or brings_columns(self, X))
         check_consistent_length(X, target)
@@ -265,7 +274,7 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
             plan=plan,
             identity=parts[0].identity,
             snapshots=snapshots if self.warm_start else [],
-            held_out=_held_out(data, raws[0]),
+            held_out=data.held_out(raws[0]),
         )
 
     def _fold_plan(self, data, state, previous):
@@ -312,15 +321,17 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
         patience = 0
         if plan.redraws or plan.cross_fits or model.gated:
             patience = IDLE_ROUNDS if self.privacy is None else IDLE_ROUNDS_WITH_PRIVACY
-        reason = descent.run(max_iter, patience, [*listed, *observers])
+        if nothing_to_fit(model, descent.train.rows):
+            reason = "constant_target"
+        else:
+            reason = descent.run(max_iter, patience, [*listed, *observers])
         if self.verbose:
             n_rounds = len(model.rounds)
             print(f"[{title}] ends after {n_rounds} rounds: {STOP_REASONS[reason]}")
         if not model.rounds:
             warnings.warn(
                 f"The fit ended without a round, because {STOP_REASONS[reason]}: every row "
-                "is predicted by the baseline. Check that y is not constant and that the "
-                "columns tell something about it; with few rows, try cv=None.",
+                f"is predicted by the baseline. {ADVICE.get(reason, '')}".strip(),
                 ConvergenceWarning,
                 stacklevel=5,
             )
@@ -441,7 +452,7 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
             self._state,
             snapshots=snapshots,
             settings=self._state.settings | {"interactions": estimator.interactions},
-            held_out=_held_out(data, train),
+            held_out=data.held_out(train),
         )
         return estimator
 
@@ -455,10 +466,3 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
             "organizations": organizations,
             "interactions": interactions_among(self.interactions, names),
         }
-
-
-def _held_out(data, train):
-    """Return the judged predictions of the rows given to `fit`; None without folds."""
-    if train.judged is None:
-        return None
-    return data.in_rows_given(train.judged.own(train))

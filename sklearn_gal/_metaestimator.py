@@ -1,5 +1,6 @@
 """Parameters, tags and metadata routing of an estimator with local estimators."""
 
+from difflib import get_close_matches
 from typing import Any, Self
 
 from lightgbm import LGBMModel
@@ -15,6 +16,7 @@ from sklearn.utils.metadata_routing import (
 )
 
 from ._learners import LIGHTGBM_PARAMETERS, default_learner, suggest, weight_parameter
+from ._organizations.faults import raise_together
 from ._organizations.local import SOLE_ORGANIZATION
 
 # Key of the splitter in the routing. Names of organizations do not contain "__".
@@ -97,6 +99,8 @@ class OrganizationsEstimator(BaseEstimator):
                 nested.setdefault(name, {})[parameter] = params.pop(key)
             else:
                 estimators[name] = params.pop(key)
+        for key in params:
+            self._check_name(key.partition("__")[0], own, named)
         super().set_params(**params)
         for name, parameters in nested.items():
             estimators[name] = _with_parameters(name, estimators[name], parameters)
@@ -106,6 +110,16 @@ class OrganizationsEstimator(BaseEstimator):
                 for name, estimator, columns in self.organizations
             ]
         return self
+
+    def _check_name(self, name, own, named):
+        """Check that a name is that of a parameter or of an organization."""
+        if name not in own:
+            close = get_close_matches(name, [*named, *own])
+            hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+            raise ValueError(
+                f"Invalid parameter {name!r} for {type(self).__name__}.{hint} Its "
+                f"organizations are {list(named)}, and its parameters are {sorted(own)}."
+            )
 
     def _named_estimators(self):
         organizations = self.organizations
@@ -192,7 +206,13 @@ class OrganizationsEstimator(BaseEstimator):
             )
         if sample_weight is None:
             return [{} for _ in organizations], params
-        names = [_require_weight_parameter(each) for each in organizations]
+        names, errors = [], {}
+        for organization in organizations:
+            try:
+                names.append(_require_weight_parameter(organization))
+            except ValueError as error:
+                errors[organization.name] = error
+        raise_together(errors)
         return [{name: sample_weight} for name in names], params
 
 
@@ -220,7 +240,12 @@ def _with_parameters(name, estimator, parameters):
     try:
         estimator.set_params(**parameters)
     except Exception as error:
-        error.add_note(f"while parameters of organization {name!r} were set")
+        known = sorted(estimator.get_params(deep=True))
+        unknown = [key for key in parameters if key not in known]
+        close = [match for key in unknown for match in get_close_matches(key, known)]
+        close = [repr(f"{name}__{match}") for match in close]
+        hint = f"; did you mean {' or '.join(close)}?" if close else ""
+        error.add_note(f"while parameters of organization {name!r} were set{hint}")
         raise
     return estimator
 

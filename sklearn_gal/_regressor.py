@@ -31,9 +31,13 @@ class GALRegressor(RegressorMixin, BaseGAL):
           parameter ``<name>``, and its parameters as ``<name>__<parameter>``.
         - *estimator*: a regressor, a pipeline that ends in one, or None for the default, a
           :class:`lightgbm.LGBMRegressor` with a single tree whose size follows the number
-          of rows, see :func:`default_learner`.
+          of rows, see :func:`default_learner`. A :class:`~sklearn.frozen.FrozenEstimator`
+          is a fixed function, whose weight is chosen in every round.
         - *columns*: a name, a position, a list of either, a slice, a boolean mask, or a
-          callable that takes X and returns one of these.
+          callable that takes X and returns one of these. The estimator receives a table,
+          also of a single column. If the first step of the estimator takes no tables by
+          its tags, such as :class:`~sklearn.feature_extraction.text.TfidfVectorizer`, it
+          receives its only column one-dimensional, however it is selected.
 
         If None, a single organization holds all columns, which is ordinary gradient
         boosting.
@@ -106,7 +110,9 @@ class GALRegressor(RegressorMixin, BaseGAL):
         - list of pairs of names, e.g. ``[("bank", "shop")]``: gates between these
           organizations only.
     label_holder : str or None, default=None
-        Name of the organization that holds y. None selects the first one.
+        Name of the organization that holds y. None selects the first one. The label holder
+        holds at least one column, and receives the residual without noise if there is
+        `privacy`, so name it if it is not the first one.
     missing_rows : {"error", "abstain", "pass"}, default="error"
         Treatment of rows in which all columns of an organization are missing (NaN, or
         None, NA and null in dataframes), in `fit` and in predictions.
@@ -121,6 +127,7 @@ class GALRegressor(RegressorMixin, BaseGAL):
         Perturbation of the pseudo-residual that the assistors receive in each round:
         ``LaplaceMechanism(epsilon)`` or ``IntervalMechanism(n_thresholds)`` from
         :mod:`sklearn_gal.privacy`, or a callable ``(residual, random_state) -> residual``.
+        A single organization is the label holder, to which nothing is sent.
         In production leave `random_state` at None: anyone who knows the seed can reproduce
         the noise and subtract it. The user guide describes what is protected.
     share_models : bool, default=False
@@ -187,8 +194,8 @@ class GALRegressor(RegressorMixin, BaseGAL):
         cross-fitting.
     stop_reason_ : str
         Why the fit ended: "max_iter", "no_descent" (no step along the assisted direction
-        lowers the loss), "early_stopping" (the validation loss no longer improves), or
-        "callback" (a callback asked for it).
+        lowers the loss), "constant_target" (y is constant), "early_stopping" (the
+        validation loss no longer improves), or "callback" (a callback asked for it).
     patterns_ : ndarray of bool of shape (n_patterns, n_organizations)
         Combinations of organizations that have separate weights and rates. The first one
         consists of all organizations, and there are others only with

@@ -60,6 +60,12 @@ class TrainingData:
         in_all[self.counts] = values
         return in_all
 
+    def held_out(self, train):
+        """Return the judged predictions of the rows given to `fit`; None without folds."""
+        if train.judged is None:
+            return None
+        return self.in_rows_given(train.judged.own(train))
+
     def take(self, rows):
         """Return a selection of the rows."""
 

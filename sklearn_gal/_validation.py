@@ -5,12 +5,15 @@ from typing import Any
 
 import numpy as np
 import sklearn
+from scipy import sparse
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_array, check_scalar
 from sklearn.utils.validation import validate_data
 
 from ._contract import NO_FOLD
 from ._method.weights import WEIGHTS
+from ._organizations.columns import check_not_lazy
+from ._organizations.missing import has_numbers, has_text
 
 MISSING_ROWS = ("error", "abstain", "pass")
 # Before version 1.9, scikit-learn reads column names with an interchange protocol that
@@ -108,10 +111,13 @@ def validate_X(model, X, reset):
     NaN is allowed here. The estimator of each organization decides whether it supports NaN.
     """
     _refuse_tables(X)
+    check_not_lazy(X, "X")
     if not hasattr(X, "columns"):
+        objects = _objects_with_strings(X, reset)
         return validate_data(
             model,
-            X,
+            X if objects is None else objects,
+            dtype="numeric" if objects is None else None,
             accept_sparse=["csr", "csc"],
             ensure_all_finite="allow-nan",
             reset=reset,
@@ -133,13 +139,27 @@ def validate_X(model, X, reset):
 
 
 def _refuse_tables(X):
-    if isinstance(X, dict):
+    if isinstance(X, dict) and not sparse.issparse(X):  # a dok_matrix is a dict
         raise TypeError(
             f"X is a {type(X).__name__} with the entries {list(X)}, but the columns of all "
             "organizations must be in one table. Join the tables with aligned = "
             "align_organizations(tables, on=...) and pass aligned.X. aligned.columns has "
             "the columns of each organization."
         )
+
+
+def _objects_with_strings(X, reset):
+    """Return X as an array of objects if it has strings that are no numbers; else None.
+
+    Among rows to predict, a text may be a number by chance.
+    """
+    values = np.array(X, dtype=object) if isinstance(X, (list, tuple)) else X
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "OU":
+        return None
+    if values.ndim != 2 or not has_text(values):
+        return None
+    may_be_numbers = reset or values.dtype.kind == "U"
+    return None if may_be_numbers and has_numbers(values) else values.astype(object)
 
 
 class _Header:

@@ -81,8 +81,21 @@ class Previous:
     state: FitState
 
 
-def resume_or_reset(estimator):
-    """Return the fit to continue; None for a new one, after which no old model is left.
+def reset_unless_warm(estimator):
+    """Remove what an earlier fit has left, unless it is to be continued.
+
+    So an estimator whose fit fails is not fitted at all.
+    """
+    if estimator.warm_start:
+        return
+    for name in list(vars(estimator)):
+        fitted = name.endswith("_") and not name.startswith("_")
+        if fitted or name in ("_model", "_state", "_target_shape"):
+            delattr(estimator, name)
+
+
+def fit_to_continue(estimator):
+    """Return the fit to continue, or None.
 
     Raises
     ------
@@ -90,8 +103,6 @@ def resume_or_reset(estimator):
         If there are more rounds already than `max_iter`.
     """
     if not (estimator.warm_start and hasattr(estimator, "_model")):
-        for name in ("_model", "_state"):
-            vars(estimator).pop(name, None)
         return None
     if (estimator.max_iter or np.inf) < estimator.n_iter_:
         raise ValueError(

@@ -5,14 +5,21 @@ import pandas as pd
 import polars as pl
 import pytest
 from lightgbm import LGBMRegressor
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.feature_extraction.text import (
+    CountVectorizer,
+    HashingVectorizer,
+    TfidfVectorizer,
+)
+from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline, make_union
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder
 
 from sklearn_gal import GALClassifier, GALRegressor, make_organizations
 
@@ -167,3 +174,148 @@ def test_lists_of_numbers():
         .score(X, [0.0, 1, 2, 3] * 10)
         > 0.99
     )
+
+
+# --- a column of text ---
+
+VECTORIZERS = {
+    "tfidf": TfidfVectorizer(),
+    "hashing": HashingVectorizer(n_features=32),
+    "union": make_union(CountVectorizer(), TfidfVectorizer()),
+    "nested": make_pipeline("passthrough", TfidfVectorizer()),
+    "frozen": FrozenEstimator(TfidfVectorizer().fit(["good bad so"])),
+    "search": None,
+}
+TABLES = {
+    "pandas": lambda frame: frame,
+    "pandas string": lambda frame: frame.astype({"comment": "string"}),
+    "polars": pl.from_pandas,
+    "objects": lambda frame: frame.to_numpy(),
+    "lists": lambda frame: frame.to_numpy().tolist(),
+}
+
+
+def commented(n=90):
+    rng = np.random.default_rng(0)
+    kind = rng.integers(0, 3, n)
+    texts = np.array(["good nice", "bad awful", "so so"], dtype=object)[kind]
+    frame = pd.DataFrame({"m": rng.normal(size=n), "comment": texts, "g": kind / 7})
+    return frame, kind, frame.m + kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "table", "cv"),
+    [
+        *[(kind, "pandas", None) for kind in VECTORIZERS],
+        *[("tfidf", table, cv) for table in TABLES for cv in (None, 3)],
+    ],
+)
+def test_text_is_one_dimensional_for_what_takes_no_table(kind, table, cv):
+    frame, classes, y = commented()
+    step = VECTORIZERS[kind]
+    estimator = make_pipeline(step or TfidfVectorizer(), Ridge())
+    if step is None:
+        estimator = GridSearchCV(estimator, {"ridge__alpha": [1.0, 2.0]}, cv=2)
+    X = TABLES[table](frame)
+    # the text tells the class, so that products would be fitted to rounding errors
+    settings = {"cv": cv, "max_iter": 3, "random_state": 0, "interactions": False}
+    encoded = make_pipeline(make_column_transformer((step or TfidfVectorizer(), "comment")))
+    reference = make_pipeline(encoded, Ridge())
+    if step is None:
+        reference = GridSearchCV(reference, {"ridge__alpha": [1.0, 2.0]}, cv=2)
+    column = "comment" if hasattr(X, "columns") else 1
+    for gal, target in ((GALRegressor, y), (GALClassifier, classes)):
+        expected = gal([("a", reference, ["comment"]), ("b", None, ["m"])], **settings)
+        expected.fit(frame, target)
+        for columns in (column, [column]):
+            model = gal([("a", estimator, columns), ("b", None, [0])], **settings)
+            model.fit(X, target)
+            assert_allclose(model.contributions(X), expected.contributions(frame))
+
+
+def test_text_with_missing_rows_and_weights():
+    frame, _, y = commented()
+    weight = np.random.default_rng(0).gamma(1, size=90)
+    weight[::5] = 0
+    frame.loc[::4, "comment"] = None
+    held = [("b", None, [0]), ("a", make_pipeline(TfidfVectorizer(), Ridge()), 1)]
+    for table in (TABLES["pandas"], TABLES["polars"], TABLES["objects"]):
+        X = table(frame)
+        model = GALRegressor(held, max_iter=3, missing_rows="abstain", random_state=0)
+        model.fit(X, y, weight)
+        assert [True, False] in model.patterns_.tolist()
+        contributions = model.contributions(X)[:, 1, 0]
+        assert (contributions[::4] == 0).all()
+        assert np.abs(contributions[1::4]).min() > 0
+        with pytest.raises((AttributeError, ValueError), match="'a'") as raised:
+            model.set_params(missing_rows="error").fit(X, y)
+        assert "of organization 'a'" in raised.value.__notes__[1]
+        assert "Replace them by text" in raised.value.__notes__[1]
+
+
+def test_texts_that_look_like_numbers_among_the_rows_to_predict():
+    frame, _, y = commented()
+    X = frame.to_numpy()
+    held = [("a", make_pipeline(CountVectorizer(), Ridge()), 1), ("b", None, [0, 2])]
+    model = GALRegressor(held, max_iter=3, random_state=0).fit(X, y)
+    row = np.array([[0.5, "12", 0.1]], dtype=object)
+    other = np.array([[0.5, "twelve", 0.1]], dtype=object)
+    assert_allclose(model.predict(row), model.predict(other))
+
+
+def test_organizations_read_numbers_next_to_text():
+    frame, _, y = commented()
+    held = [("a", make_pipeline(TfidfVectorizer(), Ridge()), 1), ("b", Ridge(), [0, 2])]
+    seen = GALRegressor(held, max_iter=2, random_state=0).fit(frame, y)
+    model = GALRegressor(held, max_iter=2, random_state=0).fit(frame.to_numpy(), y)
+    assert_array_equal(model.predict(frame.to_numpy()), seen.predict(frame))
+    with pytest.raises(ValueError, match="could not convert string") as raised:
+        model.predict(np.array([["text", "so", 1.0]], dtype=object))
+    assert "organization 'b'" in raised.value.__notes__[0]
+
+
+@pytest.mark.parametrize("absent", [None, np.nan, np.float32("nan"), pd.NA, pd.NaT])
+def test_missing_values_in_arrays_of_objects(absent):
+    frame, _, y = commented()
+    X = frame.to_numpy()
+    X[3, 1:] = absent
+    held = [("a", Ridge(), [0]), ("b", make_pipeline(TfidfVectorizer(), Ridge()), [1])]
+    model = GALRegressor(held, missing_rows="abstain", max_iter=2).fit(X, y)
+    assert model.contributions(X)[3, 1] == 0
+    assert model.contributions(X)[4, 1] != 0
+    with pytest.raises(ValueError, match=r"'c' are missing .* in 1 of 90 rows"):
+        GALRegressor([("a", Ridge(), [0]), ("c", Ridge(), [1, 2])]).fit(X, y)
+
+
+def test_several_columns_for_what_takes_a_single_one():
+    frame, _, y = commented()
+    held = [("a", make_pipeline(TfidfVectorizer(), Ridge()), ["comment", "m"])]
+    with pytest.raises(ValueError, match="'a' has 2 columns, but the first step of its"):
+        GALRegressor(held).fit(frame, y)
+
+
+@pytest.mark.parametrize("first", [FunctionTransformer(np.asarray), OneHotEncoder()])
+def test_a_single_column_is_a_table_for_what_takes_tables(first):
+    frame, _, y = commented()
+    for columns in ("g", ["g"], 2):
+        model = GALRegressor([("a", make_pipeline(first, Ridge()), columns)], max_iter=2)
+        assert model.fit(frame, y).predict(frame).shape == (90,)
+
+
+# --- tables that are refused ---
+
+
+@pytest.mark.parametrize("call", ["fit", "predict", "partition", "target"])
+def test_lazy_frames_are_to_be_collected(call):
+    frame, _, y = commented()
+    X = pl.from_pandas(frame.drop(columns="comment"))
+    model = GALRegressor([("a", Ridge(), [0, 1])], max_iter=2).fit(X, y)
+    calls = {
+        "fit": lambda: model.fit(X.lazy(), y),
+        "predict": lambda: model.predict(X.lazy()),
+        "partition": lambda: make_organizations(X.lazy(), 2),
+        "target": lambda: model.fit(X, pl.DataFrame({"y": y.to_numpy()}).lazy()),
+    }
+    name = "y" if call == "target" else "X"
+    with pytest.raises(TypeError, match=rf"{name} is a polars.*LazyFrame.*{name}.collect"):
+        calls[call]()

@@ -1,13 +1,27 @@
 """What a user is told when an organization's own estimator fails."""
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
-from sklearn.base import BaseEstimator, RegressorMixin
+from lightgbm import LGBMRegressor
+from lightgbm.basic import LightGBMError
+from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
 from sklearn.cluster import KMeans
-from sklearn.ensemble import StackingRegressor
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import (
+    HistGradientBoostingRegressor,
+    StackingRegressor,
+    VotingRegressor,
+)
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.linear_model import Lasso, LinearRegression, Ridge
+from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.svm import SVR
+from sklearn.utils.validation import check_is_fitted
 
 from _helpers import equal_parts
 from sklearn_gal import GALClassifier, GALRegressor, losses
@@ -269,3 +283,283 @@ def test_splits_of_other_data(diabetes):
     X, y = diabetes
     with pytest.raises(ValueError, match=r"split.* more than the 442 rows"):
         GALRegressor(cv=[(np.arange(400), np.arange(400, 500))]).fit(X, y)
+
+
+# --- faults of columns ---
+
+
+def notes_of(error):
+    return "\n".join([str(error), *getattr(error, "__notes__", [])])
+
+
+LEARNERS = {
+    "fast": Ridge(),
+    "plain": Lasso(alpha=0.1),
+    "pipeline": make_pipeline(StandardScaler(), SVR()),
+    "wrapper": TransformedTargetRegressor(SVR()),
+}
+FAULTS = {
+    "missing": (np.nan, "Missing values are in the columns"),
+    "infinite": (np.inf, "Infinite values are in the columns"),
+    "strings": ("rain", "Strings are in the columns"),
+}
+
+
+def with_fault(value, *names, row=None):
+    """Columns of which some have a value, in different rows or in the same row."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(60, 6)), columns=list("uvwxyz"))
+    target = frame.u + frame.x
+    for position, name in enumerate(names):
+        column = frame[name].astype(object if isinstance(value, str) else float)
+        column.iloc[position if row is None else row] = value
+        frame[name] = column
+    return frame, target.to_numpy()
+
+
+def three(one, two, other):
+    return [
+        ("bank", one, ["u", "v"]),
+        ("shop", two, ["w", "x"]),
+        ("lab", other, ["y", "z"]),
+    ]
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("first", LEARNERS)
+@pytest.mark.parametrize("second", LEARNERS)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_all_organizations_with_a_fault_are_named(fault, first, second, n_jobs):
+    value, sentence = FAULTS[fault]
+    X, y = with_fault(value, "v", "w", "x")
+    held = three(LEARNERS[first], LEARNERS[second], Ridge())
+    model = GALRegressor(held, max_iter=2, n_jobs=n_jobs)
+    with pytest.raises(ValueError, match="organization 'bank'") as raised:
+        model.fit(X, y)
+    told = notes_of(raised.value)
+    assert f"{sentence} 'v' of organization 'bank'" in told
+    assert f"{sentence} 'w', 'x' of organization 'shop'" in told
+    assert told.count(sentence) == 2
+    assert "'lab'" not in told
+
+
+@pytest.mark.parametrize("container", [pd.DataFrame, pl.from_pandas, np.asarray])
+def test_columns_are_named_as_they_are_in_X(container):
+    X, y = with_fault(np.nan, "x")
+    held = [("bank", Ridge(), [0, 1]), ("shop", SVR(), [5, 3])]
+    with pytest.raises(ValueError, match="NaN") as raised:
+        GALRegressor(held, max_iter=2).fit(container(X), y)
+    name = 3 if container is np.asarray else "x"
+    assert f"columns {name!r} of organization 'shop'" in notes_of(raised.value)
+
+
+@pytest.mark.parametrize("fault", ["missing", "infinite"])
+def test_an_organization_that_takes_the_fault_is_not_named(fault):
+    X, y = with_fault(FAULTS[fault][0], "v", "w")
+    replace = FunctionTransformer(np.nan_to_num)
+    held = three(SVR(), make_pipeline(replace, Ridge()), Ridge())
+    with pytest.raises(ValueError, match="organization 'bank'") as raised:
+        GALRegressor(held, max_iter=2).fit(X, y)
+    assert "'shop'" not in notes_of(raised.value)
+
+
+def test_the_estimator_is_named_with_its_steps():
+    X, y = with_fault(np.nan, "v")
+    held = three(make_pipeline("passthrough", SVR()), Ridge(), Ridge())
+    with pytest.raises(ValueError, match=r"estimator Pipeline\(passthrough, SVR\) does"):
+        GALRegressor(held, max_iter=2).fit(X, y)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_faults_in_rows_to_predict(n_jobs):
+    X, y = with_fault(0.0, "v")
+    model = GALRegressor(three(Ridge(), SVR(), SVR()), max_iter=2, n_jobs=n_jobs).fit(X, y)
+    X, _ = with_fault(np.nan, "v", "y")
+    with pytest.raises(ValueError, match="NaN") as raised:
+        model.predict(X)
+    told = notes_of(raised.value)
+    assert "'v' of organization 'bank'" in told
+    assert "'y' of organization 'lab'" in told
+    assert "'shop'" not in told
+
+
+def test_all_organizations_with_missing_rows_are_named():
+    X, y = with_fault(np.nan, "u", "v", "y", "z", row=7)
+    held = three(Ridge(), Ridge(), Ridge())
+    model = GALRegressor(held, max_iter=2)
+    together = r"'bank' are missing.* 1 of 60 rows(.|\n)*'lab' are missing.* 1 of 60 rows"
+    with pytest.raises(ValueError, match=together):
+        model.fit(X, y)
+    model.fit(with_fault(0.0, "u")[0], y)
+    with pytest.raises(ValueError, match=together):
+        model.predict(X)
+
+
+def test_all_organizations_with_columns_that_do_not_exist_are_named():
+    X, y = with_fault(0.0, "u")
+    held = [("bank", Ridge(), ["u", "q"]), ("shop", Ridge(), 9), ("lab", Ridge(), [])]
+    with pytest.raises(ValueError, match=r"'bank'.*'q'.*\n.*'shop'.*9.*\n.*'lab' holds no"):
+        GALRegressor(held).fit(X, y)
+
+
+def test_all_organizations_that_take_no_weights_are_named():
+    X, y = with_fault(0.0, "u")
+    held = three(KNeighborsRegressor(), Ridge(), KNeighborsRegressor())
+    takes_none = r"'bank', KNeighbors.*does not support(.|\n)*'lab', .*does not support"
+    with pytest.raises(ValueError, match=takes_none):
+        GALRegressor(held).fit(X, y, np.ones(60))
+
+
+def test_all_organizations_whose_strings_would_reach_lightgbm_are_named():
+    X, y = with_fault("rain", "v", "w")
+    held = three(None, LGBMRegressor(), Ridge())
+    with pytest.raises(ValueError, match=r"'bank'.*'v'(.|\n)*'shop'.*'w'"):
+        GALRegressor(held).fit(X, y)
+
+
+# --- settings per column ---
+
+PER_COLUMN = {
+    "monotone_constraints": (LGBMRegressor, [1, 0], [1, 0, 1], [1]),
+    "mc": (LGBMRegressor, "1,0", "1,0,1", "1"),
+    "feature_contri": (LGBMRegressor, [0.5, 0.5], [0.5] * 3, [0.5]),
+    "interaction_constraints": (LGBMRegressor, [[0], [1]], [[0, 1], [2]], "[0,1],[2]"),
+    "categorical_feature": (LGBMRegressor, None, [2], [0, 4]),
+    "monotonic_cst": (HistGradientBoostingRegressor, [1, 0], [1, 0, 1], [1]),
+    "interaction_cst": (HistGradientBoostingRegressor, [{0}, {1}], [{0, 2}], [{0}, {5}]),
+    "categorical_features": (
+        HistGradientBoostingRegressor,
+        [False, False],
+        [True, False, False],
+        [2],
+    ),
+}
+
+
+def small(kind, **settings):
+    if kind is LGBMRegressor:
+        return kind(n_estimators=2, verbosity=-1, min_child_samples=5, **settings)
+    return kind(max_iter=2, **settings)
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda model: model,
+        lambda model: make_pipeline("passthrough", model),
+        TransformedTargetRegressor,
+        lambda model: VotingRegressor([("one", model)]),
+    ],
+)
+@pytest.mark.parametrize("parameter", PER_COLUMN)
+def test_settings_for_other_columns(parameter, around):
+    kind, right, *wrong = PER_COLUMN[parameter]
+    X, y = with_fault(0.0, "u")
+    for value in wrong:
+        model = around(small(kind, **{parameter: value}))
+        message = f"'shop' has 2 columns, but {parameter}="
+        with pytest.raises(ValueError, match=message) as raised:
+            GALRegressor(three(Ridge(), model, Ridge()), max_iter=2).fit(X, y)
+        assert kind.__name__ in str(raised.value)
+    model = around(small(kind, **({} if right is None else {parameter: right})))
+    GALRegressor(three(Ridge(), model, Ridge()), max_iter=2).fit(X, y)
+
+
+@pytest.mark.parametrize("scaler", [StandardScaler(), FunctionTransformer(np.abs)])
+def test_settings_for_other_columns_behind_a_transformer(scaler):
+    X, y = with_fault(0.0, "u")
+    model = make_pipeline(scaler, small(LGBMRegressor, monotone_constraints=[1, 0, 1]))
+    with pytest.raises(LightGBMError) as raised:
+        GALRegressor(three(Ridge(), model, Ridge()), max_iter=2).fit(X, y)
+    told = notes_of(raised.value)
+    assert "monotone_constraints in the estimator of organization 'shop' must have" in told
+
+
+# --- failures in a fold ---
+
+
+class Strict(TransformerMixin, BaseEstimator):
+    """Refuses values that it has not been fitted to, as an encoder may do."""
+
+    def fit(self, X, y=None):
+        self.values_ = set(np.ravel(X))
+        return self
+
+    def transform(self, X):
+        if unknown := set(np.ravel(X)) - self.values_:
+            raise ValueError(f"Found unknown categories {unknown}")
+        return X
+
+
+IN_A_FOLD = {
+    "unknown category": make_pipeline(Strict(), Ridge()),
+    "too few rows": KNeighborsRegressor(41),
+    "too few rows for inner folds": GridSearchCV(
+        Ridge(), {"alpha": [1, 2]}, cv=41, scoring="neg_mean_squared_error"
+    ),
+}
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("kind", IN_A_FOLD)
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_a_failure_in_a_fold_names_the_fold(kind, n_outputs, n_jobs):
+    rng = np.random.default_rng(0)
+    X = np.column_stack([np.arange(60) // 2 % 2, rng.normal(size=60)])
+    X[17, 0] = 9.0  # in one row only
+    y = rng.normal(size=(60, n_outputs))
+    held = [("bank", Ridge(), [1]), ("shop", IN_A_FOLD[kind], [0])]
+    model = GALRegressor(held, max_iter=2, cv=KFold(3), n_jobs=n_jobs)
+    with pytest.raises(ValueError, match="organization 'shop'") as raised:
+        model.fit(X, y)
+    told = notes_of(raised.value)
+    assert "in the 40 of 60 rows outside fold 1 of 3" in told
+    assert "A fit to all 60 rows works: fit with cv=None" in told
+    model.set_params(cv=None).fit(X, y)
+
+
+def test_a_failure_that_has_nothing_to_do_with_folds_names_none(diabetes):
+    with pytest.raises(RuntimeError) as raised:
+        GALRegressor(held_by(Raises()), cv=3).fit(*diabetes)
+    assert raised.value.__notes__ == ["while organization 'shop' was fitting request 1"]
+
+
+# --- nothing is half-fitted ---
+
+BREAKS = {
+    "parameter": {"tol": -1.0},
+    "splitter": {"cv": [(np.arange(5), np.arange(9))]},
+    "columns": {"organizations": [("bank", Ridge(), [99])]},
+    "list": {"organizations": []},
+    "fit": {"shop": Raises()},
+    "prediction": {"shop": Returns(lambda X: np.full(len(X), np.nan))},
+    "loss": {"loss": "no such loss"},
+    "privacy": {"privacy": 3},
+}
+
+
+@pytest.mark.parametrize("gal", [GALRegressor, GALClassifier])
+@pytest.mark.parametrize("reason", BREAKS)
+def test_a_fit_that_fails_leaves_nothing(cancer, gal, reason):
+    X, y = cancer
+    model = gal(held_by(Ridge()), max_iter=2).fit(pd.DataFrame(X).add_prefix("x"), y)
+    assert {"n_features_in_", "feature_names_in_", "stop_reason_"} <= vars(model).keys()
+    model.set_params(**BREAKS[reason])
+    parameters = model.get_params(deep=False)
+    with pytest.raises((ValueError, RuntimeError)):
+        model.fit(X, y)
+    assert vars(model).keys() == parameters.keys()
+    with pytest.raises(NotFittedError):
+        check_is_fitted(model)
+
+
+@pytest.mark.parametrize("reason", BREAKS)
+def test_a_continuation_that_fails_leaves_everything(cancer, reason):
+    X, y = cancer
+    model = GALClassifier(held_by(Ridge()), max_iter=2, warm_start=True).fit(X, y)
+    model.set_params(max_iter=3, **BREAKS[reason])
+    before = dict(vars(model))
+    with pytest.raises((ValueError, RuntimeError)):
+        model.fit(X, y)
+    assert vars(model) == before
+    assert model.predict(X).shape == y.shape

@@ -9,6 +9,7 @@ import pytest
 from lightgbm import LGBMRegressor
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_linnerud, make_friedman1
 from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
 from sklearn.exceptions import ConvergenceWarning
@@ -338,14 +339,108 @@ def test_a_stage_is_a_shorter_fit(diabetes):
 
 def test_constant_target_needs_no_round(diabetes):
     X, _ = diabetes
-    with pytest.warns(ConvergenceWarning, match="ended without a round"):
+    with pytest.warns(ConvergenceWarning, match="without a round, because y is constant"):
         model = GALRegressor(mixed(10)).fit(X, np.full(len(X), 7.0))
     assert model.n_iter_ == 0
-    assert model.stop_reason_ == "no_descent"
+    assert model.stop_reason_ == "constant_target"
     assert_array_equal(model.predict(X), 7)
     assert model.weights_.shape == (0, 3)
     assert list(model.staged_predict(X)) == []
     assert model.contributions(X).shape == (442, 3, 1)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"cv": None},
+        {"subsample": 0.5},
+        {"cv": None, "early_stopping": True},
+        {"loss": "huber"},
+        {"loss": "absolute_error"},
+        {"loss": "poisson"},
+        {"loss": "gamma"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("value", [0, 0.1, -7, 3, 1e9 / 3, 1e40, 1e-40])
+def test_no_organization_is_asked_to_fit_a_constant_target(linear, value, settings):
+    X, _ = linear
+    if settings.get("loss") in ("poisson", "gamma") and value <= 0:
+        return
+    weight = np.random.default_rng(0).gamma(1, size=len(X))
+    weight[::3] = 0
+    for y, each in [
+        (np.full(300, value), None),
+        (np.where(weight, value, value + 1), weight),
+        (np.full((300, 2), value), None),
+    ]:
+        Recorder.calls.clear()
+        model = GALRegressor(equal_parts(4, Recorder(), Recorder()), **settings)
+        with pytest.warns(ConvergenceWarning, match="y is constant") as told:
+            model.fit(X, y, each)
+        assert len(told) == 1
+        assert Recorder.calls == []
+        assert model.n_iter_ == 0
+        assert model.stop_reason_ == "constant_target"
+        expected = np.full(y.shape, value, dtype=float)
+        assert_allclose(model.predict(X), expected, rtol=1e-13)
+
+
+def test_rounding_is_not_fitted(linear):
+    X, _ = linear
+    y = 0.1 + np.spacing(0.1) * (X[:, 0] > 0)
+    assert len(np.unique(y)) == 2
+    with pytest.warns(ConvergenceWarning, match="y is constant"):
+        model = GALRegressor(equal_parts(4, Ridge(), Ridge()), cv=None).fit(X, y)
+    assert model.n_iter_ == 0
+
+
+def test_a_constant_output_next_to_another_one(linear):
+    X, y = linear
+    for constant in (0.0, 0.1, 1e9 / 3):
+        target = np.column_stack([np.full(300, constant), y])
+        model = GALRegressor(mixed(4), max_iter=5, random_state=0).fit(X, target)
+        assert_allclose(model.predict(X)[:, 0], constant, rtol=1e-14)
+        assert model.score(X, target) > 0.3
+
+
+def test_a_baseline_of_a_user_that_does_not_predict_a_constant(linear):
+    class FromZero(SquaredError):
+        def baseline(self, y, sample_weight=None):
+            return np.zeros(y.shape[1])
+
+    X, _ = linear
+    model = GALRegressor(equal_parts(4, Ridge()), loss=FromZero(), cv=None, max_iter=50)
+    assert_allclose(model.fit(X, np.full(300, 0.1)).predict(X), 0.1)
+
+
+@pytest.mark.parametrize("size", [1e40, 1e-40, 1e65, 1e-65])
+def test_large_and_small_targets(linear, size):
+    X, y = linear
+    for settings in ({}, {"cv": None}, {"weights": "optimal", "interactions": False}):
+        model = GALRegressor(
+            equal_parts(4, Ridge(), Ridge()), max_iter=5, random_state=0, **settings
+        )
+        expected = model.fit(X, y).predict(X)
+        assert_allclose(model.fit(X, size * y).predict(X), size * expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("size", [1e80, 1e-80, 1e150, 1e-150, 1e300, 1e-300])
+def test_targets_whose_squares_are_no_numbers(linear, size):
+    X, y = linear
+    Recorder.calls.clear()
+    model = GALRegressor(equal_parts(4, Recorder(), Recorder()))
+    with pytest.raises(ValueError, match=r"largest residual of y is .*: divide y by a"):
+        model.fit(X, size * y)
+    assert Recorder.calls == []
+    scaled = TransformedTargetRegressor(
+        GALRegressor(equal_parts(4, Ridge(), Ridge()), max_iter=5, random_state=0),
+        func=lambda y: y / size,
+        inverse_func=lambda y: y * size,
+        check_inverse=False,
+    )
+    assert (scaled.fit(X, size * y).predict(X) / size).std() > 0.1
 
 
 def test_organizations_that_all_fit_exactly(linear):

@@ -96,6 +96,7 @@ def test_only_the_packages_asked_for(module):
         "difflib",
         "functools",
         "html",
+        "inspect",
         "itertools",
         "numbers",
         "re",

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from lightgbm import LGBMClassifier, LGBMRegressor
 from numpy.testing import assert_array_equal
+from scipy import sparse
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.ensemble import StackingRegressor, VotingRegressor
@@ -185,3 +186,22 @@ def test_what_lightgbm_cannot_read(rng):
             check_readable_by_lightgbm(table)
     with pytest.raises(ValueError, match=r"LazyFrame.*collect\(\)"):
         check_readable_by_lightgbm(pl.from_pandas(strings).lazy())
+
+
+@pytest.mark.parametrize("name", ["a[b]", "a:b", "a\nb", 'a"b'])
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame])
+def test_names_that_lightgbm_cannot_read(rng, name, make):
+    X, y = make({name: rng.normal(size=N), "b": rng.normal(size=N)}), rng.normal(size=N)
+    for estimator in (lightgbm(), VotingRegressor([("l", lightgbm())])):
+        with pytest.raises(ValueError, match=r"columns with the names .*default_learner"):
+            GALRegressor([("p", estimator, [0]), ("q", Ridge(), [1])]).fit(X, y)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint64, np.float32])
+@pytest.mark.parametrize("kind", ["csr", "dok"])
+def test_sparse_numbers(rng, dtype, kind):
+    X = sparse.random_array((N, 4), density=0.5, rng=rng).astype(bool).astype(dtype)
+    X, y = X.asformat(kind), rng.normal(size=N)
+    held = [("p", lightgbm(), [0, 1]), ("q", None, [2, 3])]
+    model = GALRegressor(held, max_iter=2, cv=None, interactions=False).fit(X, y)
+    assert np.isfinite(model.predict(X)).all()

@@ -1,19 +1,23 @@
 import re
 
+import lightgbm
 import numpy as np
 import pytest
 from lightgbm import LGBMRegressor
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import VotingRegressor
 from sklearn.linear_model import Lasso, Ridge
 from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from sklearn_gal import GALClassifier, GALRegressor, default_learner
-from sklearn_gal._learners import LIGHTGBM_PARAMETERS
+from sklearn_gal._learners import LIGHTGBM_PARAMETERS, is_known_to_lightgbm
+from sklearn_gal._organizations.suitability import check_suits
 from sklearn_gal.privacy import LaplaceMechanism
 
 
@@ -191,8 +195,9 @@ def test_misspelt_parameters_of_lightgbm(estimator, prefix, misspelt, close):
     model = with_weather(estimator)
     organizations = model.organizations
     key = f"weather__{prefix}{misspelt}"
+    kind = "DefaultLearner" if estimator is None else "LGBMRegressor"
     message = (
-        f"Cannot set '{key}': the LGBMRegressor of organization 'weather' has no parameter "
+        f"Cannot set '{key}': the {kind} of organization 'weather' has no parameter "
         f"'{misspelt}'. Did you mean '{close}'"
     )
     with pytest.raises(ValueError, match=re.escape(message)):
@@ -227,6 +232,81 @@ def test_misspelt_parameters_of_other_estimators_name_the_organization():
             GALRegressor(two()).set_params(**{key: 1})
         (note,) = raised.value.__notes__
         assert repr(key.partition("__")[0]) in note
+        assert f"did you mean '{key.replace('alhpa', 'alpha')}'" in note
+
+
+@pytest.mark.parametrize(
+    ("key", "close"), [("bnak__alpha", "bank"), ("shpo", "shop"), ("max_itre", "max_iter")]
+)
+def test_unknown_names_list_the_organizations(key, close):
+    model = GALRegressor(two())
+    organizations = model.organizations
+    message = (
+        f"Invalid parameter '{key.partition('__')[0]}' for GALRegressor. Did you mean "
+        f"'{close}'.*organizations are ['bank', 'shop'].*'cv', 'early_stopping'"
+    )
+    pattern = re.escape(message).replace(r"\.\*", ".*")
+    with pytest.raises(ValueError, match=pattern):
+        model.set_params(bank=Lasso(), max_iter=7, **{key: 1})
+    assert model.organizations is organizations
+    assert model.max_iter is None
+
+
+# --- parameters that LightGBM does not know ---
+
+POSITIONS = {
+    "alone": lambda model: model,
+    "pipeline": lambda model: make_pipeline(StandardScaler(), model),
+    "target": TransformedTargetRegressor,
+    "voting": lambda model: VotingRegressor([("one", Ridge()), ("two", model)]),
+    "nested": lambda model: make_pipeline(MultiOutputRegressor(make_pipeline(model))),
+    "search": lambda model: GridSearchCV(model, {"n_estimators": [1, 2]}, cv=2),
+}
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+def test_misspelt_parameters_given_to_lightgbm(linear, position):
+    X, y = linear
+    around = POSITIONS[position]
+    held = [
+        ("bank", around(LGBMRegressor(num_leafs=8)), [0, 1]),
+        ("shop", around(LGBMRegressor(linear_tree=False, gamma_ray=8)), [2, 3]),
+    ]
+    message = (
+        "LGBMRegressor of organization 'bank' has the parameter 'num_leafs', which "
+        r"LightGBM does not know. Did you mean .*'num_leaves'.*\n.*'shop' has "
+        "the parameter 'gamma_ray', which"
+    )
+    with pytest.raises(ValueError, match=message):
+        GALRegressor(held).fit(X, y)
+
+
+@pytest.mark.parametrize("position", ["alone", "pipeline"])
+def test_parameters_and_aliases_that_lightgbm_knows(linear, position):
+    X, y = linear
+    known = {"eta": 0.1, "min_data": 5, "feature_fraction_bynode": 0.5, "path_smooth": 1.0}
+    model = LGBMRegressor(n_estimators=2, verbosity=-1, **known)
+    held = [("bank", POSITIONS[position](model), [0, 1, 2, 3])]
+    assert GALRegressor(held, max_iter=2).fit(X, y).n_iter_ == 2
+
+
+def test_the_names_of_lightgbm_are_those_of_the_installed_version():
+    aliases = lightgbm.basic._ConfigAliases._get_all_param_aliases()
+    names = aliases.keys() | {name for each in aliases.values() for name in each}
+    assert all(is_known_to_lightgbm(name) for name in names)
+    assert not is_known_to_lightgbm("num_leafs")
+
+
+class WithOwnParameter(LGBMRegressor):
+    def __init__(self, num_leafs=3, **settings):
+        self.num_leafs = num_leafs
+        super().__init__(**settings)
+
+
+def test_a_subclass_of_a_lightgbm_model_may_have_parameters(linear):
+    with pytest.raises(ValueError, match="'leafs', which LightGBM does not know"):
+        GALRegressor([("bank", WithOwnParameter(leafs=3), [0, 1])]).fit(*linear)
+    check_suits("bank", WithOwnParameter(n_estimators=1, class_weight=None), 2)
 
 
 def test_what_the_constructor_of_lightgbm_received_can_be_set():
@@ -416,7 +496,7 @@ def test_html_diagram_shows_the_organizations_side_by_side():
         "shop",
         "clinic",
         "StandardScaler",
-        "LGBMRegressor",
+        "DefaultLearner",
         "slice(5, 10, None)",
     ]
     for text in texts:

@@ -2,12 +2,14 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import sklearn
 from numpy.testing import assert_array_equal
 from sklearn.compose import make_column_selector
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_gal import GALRegressor, make_organizations
+from sklearn_gal.privacy import LaplaceMechanism
 
 NAMES = ["age", "income", "balance", "visits"]
 X = np.arange(48.0).reshape(12, 4) ** 0.5
@@ -98,6 +100,40 @@ def test_names_need_a_frame():
 def test_bad_lists(organizations, message):
     with pytest.raises(ValueError, match=message):
         GALRegressor(organizations).fit(X, Y)
+
+
+class WithoutTags:
+    def get_params(self, deep=True):
+        return {}
+
+    def set_params(self):
+        return self
+
+    def fit(self, X, y):
+        return self
+
+    def predict(self, X):
+        return np.zeros(len(X))
+
+
+@pytest.mark.skipif(
+    sklearn.__version__.startswith("1.6"), reason="scikit-learn 1.6 has fallback tags"
+)
+def test_an_estimator_without_tags():
+    with pytest.raises(ValueError, match="'a', WithoutTags, has no tags: let its class"):
+        GALRegressor([("a", WithoutTags(), 0)]).fit(X, Y)
+
+
+@pytest.mark.parametrize("label_holder", [None, "b"])
+def test_an_empty_label_holder(label_holder):
+    held = [("a", Ridge(), [0]), ("b", Ridge(), [])]
+    held = held[::-1] if label_holder is None else held
+    model = GALRegressor(held, label_holder=label_holder, privacy=LaplaceMechanism(1.0))
+    with pytest.raises(ValueError, match=r"'b' holds no columns.*it is the label holder"):
+        model.fit(X, Y)
+    other = GALRegressor(held, label_holder="a")
+    with pytest.raises(ValueError, match=r"'b' holds no columns.*Remove the organization"):
+        other.fit(X, Y)
 
 
 def test_organizations_may_share_a_column():

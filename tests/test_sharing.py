@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from lightgbm import LGBMRegressor
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_digits, load_linnerud
 from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
+from sklearn.feature_selection import SelectKBest, f_regression
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.model_selection import GridSearchCV, KFold, train_test_split
 from sklearn.neighbors import KNeighborsRegressor
@@ -242,3 +244,28 @@ def test_image_patches_keep_their_accuracy():
     assert own > 0.9
     assert model.score(X_test, y_test) > 0.97 * own
     assert len(shared_models(model)) == 4
+
+
+@pytest.mark.parametrize(
+    ("estimator", "takes"),
+    [
+        (make_pipeline(SelectKBest(f_regression, k=1), Ridge()), False),
+        (
+            TransformedTargetRegressor(
+                make_pipeline(SelectKBest(f_regression, k=1), Ridge())
+            ),
+            False,
+        ),
+        (make_pipeline(StandardScaler(), Ridge()), True),
+        (make_pipeline(StandardScaler(), KNeighborsRegressor(50)), True),
+    ],
+)
+def test_pipelines_with_a_step_that_takes_one_target(diabetes, estimator, takes):
+    X, y = diabetes
+    held = [("bank", Ridge(), [0, 1]), ("shop", estimator, [2, 3])]
+    model = GALRegressor(held, share_models=True, max_iter=2, random_state=0)
+    if takes:
+        assert model.fit(X, y).n_iter_ == 2
+    else:
+        with pytest.raises(ValueError, match=r"'shop', .*, takes one output at a time"):
+            model.fit(X, y)

@@ -9,6 +9,8 @@ from .boosted import BoosterLearner
 from .boosted_parameters import LIGHTGBM_PARAMETERS
 from .default_learner import default_learner, suggest, with_capacity
 from .lightgbm_guard import check_readable_by_lightgbm, guard
+from .lightgbm_names import NAMES as LIGHTGBM_NAMES
+from .lightgbm_names import is_known as is_known_to_lightgbm
 from .linear import LeastSquaresLearner, RidgeLearner
 from .models import (
     FoldRegressors,
@@ -28,6 +30,7 @@ from .views import column_major, in_double_precision
 __all__ = [
     "IN_SAMPLE",
     "LEARNERS",
+    "LIGHTGBM_NAMES",
     "LIGHTGBM_PARAMETERS",
     "FoldRegressors",
     "OutputRegressors",
@@ -42,6 +45,7 @@ __all__ = [
     "each_prediction",
     "guard",
     "in_double_precision",
+    "is_known_to_lightgbm",
     "is_number",
     "make_learner",
     "outputs_of",

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.validation import has_fit_parameter
@@ -99,7 +100,12 @@ class Learner:
             Terms with the same sum: the given terms that this learner cannot merge, in the
             same order, then merged ones, whose models have `predict`.
         """
-        return terms
+        merged: dict = {}  # a frozen estimator is the same object in all rounds
+        for term in terms:
+            key = id(term.model), str(term.output)
+            before = merged[key].coefficient if key in merged else 0.0
+            merged[key] = term._replace(coefficient=before + term.coefficient)
+        return list(merged.values())
 
     @staticmethod
     def merge_outputs(terms):
@@ -143,7 +149,9 @@ class Learner:
         self.fit_params = fit_params
         self.make_learner = make_learner
         self.seeds = SeededClones(estimator)
-        self.multi_output = get_tags(estimator).target_tags.multi_output
+        self.multi_output = takes_several_outputs(estimator)
+        self._multi_output_is_certain = False
+        self._takes_single_output = get_tags(last_step(estimator)).target_tags.single_output
         self.cache_key = uuid4().hex
 
     def fit(self, residual, split, seed):
@@ -180,18 +188,37 @@ class Learner:
             fit_params = take_rows(fit_params, rows, len(residual))
             residual = residual[rows]
         estimator = guard(self.seeds.clone(seed))
-        if residual.shape[1] == 1:
-            return estimator.fit(view, residual[:, 0], **fit_params)
+        if residual.shape[1] == 1 and self._takes_single_output:
+            return _fitted(estimator, view, residual[:, 0], fit_params)
         if self.multi_output:
-            return estimator.fit(view, residual, **fit_params)
-        return OutputRegressors(
-            [clone(estimator).fit(view, r, **fit_params) for r in residual.T]
-        )
+            try:
+                model = _fitted(estimator, view, residual, fit_params)
+            except Exception:
+                # The tags of a pipeline are those of its last step; another step may take
+                # a single output. If not, fitting the outputs apart fails as well.
+                if self._multi_output_is_certain:
+                    raise
+            else:
+                self._multi_output_is_certain = True
+                return model
+        models = [_fitted(clone(estimator), view, r, fit_params) for r in residual.T]
+        self.multi_output = False
+        return OutputRegressors(models)
+
+    def require_multi_output(self):
+        """Fit several outputs with one estimator, whatever its tags say."""
+        self.multi_output = self._multi_output_is_certain = True
 
     def predict(self, model, rows):
         """Predictions of `model` for `rows` (None: all of them) of the view."""
         view = self.view if rows is None else self._cut(rows)
         return as_outputs(to_estimator(model).predict(view))
+
+    def try_to_fit(self):
+        """Fit a copy of the learner to a ramp, to see whether that fails."""
+        learner = type(self)(self.estimator, self.view, self.fit_params, self.make_learner)
+        ramp = np.linspace(-1.0, 1.0, self.view.shape[0])
+        learner.fit(ramp[:, None], IN_SAMPLE, 0)
 
     def __reduce__(self):
         # What is cached between rounds is not sent to another process, where the first
@@ -203,11 +230,36 @@ class Learner:
         return column_major(_safe_indexing(self.view, rows))
 
 
+def _fitted(estimator, view, target, fit_params):
+    """The estimator, fitted. What its `fit` returns does not matter."""
+    estimator.fit(view, target, **fit_params)
+    return estimator
+
+
+def last_step(estimator):
+    """The last step of a pipeline, also of a pipeline in a pipeline."""
+    while type(estimator) is Pipeline and estimator.steps:
+        estimator = estimator.steps[-1][1]
+    return estimator
+
+
+def takes_several_outputs(estimator):
+    """Whether an estimator says that it takes several outputs.
+
+    A frozen estimator predicts what it predicts, whatever target it is given.
+    """
+    frozen = isinstance(last_step(estimator), FrozenEstimator)
+    return frozen or get_tags(estimator).target_tags.multi_output
+
+
 def weight_parameter(estimator):
     """Name under which `estimator.fit` takes sample weights; None if it takes none.
 
-    A pipeline passes the weights to its last step, the regressor.
+    A pipeline passes the weights to its last step, the regressor. A frozen estimator takes
+    and ignores them.
     """
+    if isinstance(estimator, FrozenEstimator):
+        return "sample_weight"
     if has_fit_parameter(estimator, "sample_weight"):
         return "sample_weight"
     if isinstance(estimator, Pipeline) and hasattr(estimator.steps[-1][1], "fit"):

@@ -266,8 +266,8 @@ class BoosterLearner(Learner):
         view = self._matrix if split.rows is None else self._rows(split.rows)
         weight = self._weight(split)
         params = dict(self._training)
-        columns = {"categorical_feature": self._categorical} if self._categorical else {}
-        train = Dataset(view, weight=weight, params=params, **columns)
+        categorical: Any = self._categorical or "auto"
+        train = Dataset(view, weight=weight, params=params, categorical_feature=categorical)
         train.construct()  # labels are zeros
         train.label = train.weight = None  # LightGBM has copied them
         binned = Binned(train, self._other_rows(split), weight=weight)

@@ -40,7 +40,7 @@ class DefaultLearner(LGBMRegressor):
     when the training rows are known, see `default_learner`.
     """
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None):  # type: ignore[override]
         """Fit to the rows of a table.
 
         Parameters
@@ -107,7 +107,7 @@ class DefaultLearner(LGBMRegressor):
                 value = booster.get_leaf_output(number, leaf)
                 booster.set_leaf_output(number, leaf, unit * value)
 
-    def predict(self, X, **params):
+    def predict(self, X, **params):  # type: ignore[override]
         """Predict the rows of a table.
 
         Parameters

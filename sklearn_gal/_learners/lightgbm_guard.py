@@ -6,6 +6,7 @@ type that it does not know ends the interpreter there.
 
 from copy import copy
 from functools import cache, wraps
+from typing import Any
 
 import numpy as np
 from lightgbm import LGBMModel
@@ -26,6 +27,8 @@ READABLE_CATEGORIES = {
     *("string", "integer", "floating", "boolean", "empty"),
     *("mixed-integer", "mixed-integer-float"),
 }
+# Characters in names of columns at which LightGBM fails
+REFUSED_IN_NAMES = set('"{}[]:,\n\r')
 # The attribute of the types that check what they receive
 _MARK = "_checks_tables"
 
@@ -49,6 +52,7 @@ def check_readable_by_lightgbm(table):
             "LightGBM received a LazyFrame, which has no rows yet: call collect() first."
         )
     library = type(table).__module__.partition(".")[0]
+    columns: Any
     if library == "pandas":
         is_frame = hasattr(table, "dtypes") and hasattr(table, "columns")
         columns = zip(table.columns, table.dtypes, strict=True) if is_frame else ()
@@ -60,9 +64,17 @@ def check_readable_by_lightgbm(table):
         columns, readable = [(getattr(table, "name", ""), type_)], _is_readable_in_arrow
     else:
         return
+    columns = list(columns)
     unreadable = [(name, dtype) for name, dtype in columns if not readable(dtype)]
     if unreadable:
         raise ValueError(describe_unreadable(unreadable))
+    names = [name for name, _ in columns if set(str(name)) & REFUSED_IN_NAMES]
+    if names:
+        raise ValueError(
+            f"LightGBM cannot read columns with the names {', '.join(map(repr, names))}, "
+            f"which have one of the characters {sorted(REFUSED_IN_NAMES)}: rename them, or "
+            "use default_learner(), which reads all names."
+        )
 
 
 def _schema(table):

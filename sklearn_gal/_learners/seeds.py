@@ -29,7 +29,8 @@ class SeededClones:
                 settings[name] = 1
             elif value is False and key in ("copy", "copy_X"):
                 settings[name] = True  # the next round needs the view as it is
-        self.estimator.set_params(**settings)
+        if settings:
+            self.estimator.set_params(**settings)
 
     def settings(self, seed):
         """The parameters that derive from `seed`."""
@@ -41,4 +42,6 @@ class SeededClones:
     def clone(self, seed):
         """A clone to fit."""
         estimator = clone(self.estimator)
-        return estimator.set_params(**self.settings(seed))
+        if self.names:
+            estimator.set_params(**self.settings(seed))
+        return estimator

@@ -21,7 +21,7 @@ def column_major(view):
     """
     if isinstance(view, np.ndarray):
         return np.asfortranarray(view)
-    if not hasattr(view, "iloc"):
+    if not hasattr(view, "iloc") or view.ndim == 1:
         return view
     frame = type(view)({j: view.iloc[:, j] for j in range(view.shape[1])}, copy=True)
     frame.columns = view.columns
@@ -29,12 +29,14 @@ def column_major(view):
 
 
 def in_double_precision(view):
-    """The view with float64 in place of shorter floats.
+    """The view with float64 in place of shorter floats, and of integers in sparse matrices.
 
     Sums of float32 depend on the number of rows, so that a row would have one prediction
-    alone and another one among others.
+    alone and another one among others. LightGBM does not read sparse integers.
     """
-    if isinstance(view, np.ndarray) or sparse.issparse(view):
+    if sparse.issparse(view):
+        return view.astype(np.float64) if view.dtype != np.float64 else view
+    if isinstance(view, np.ndarray):
         return view.astype(np.float64) if str(view.dtype) in _IN_DOUBLE else view
     short = [j for j, dtype in enumerate(view.dtypes) if str(dtype) in _IN_DOUBLE]
     if not short:

@@ -4,10 +4,16 @@
 STOP_REASONS = {
     "max_iter": "max_iter is reached",
     "no_descent": "no step along the assisted direction lowers the loss",
+    "constant_target": "y is constant",
     "early_stopping": "the validation loss no longer improves",
     "callback": "a callback asked for it",
     "organizations_away": "no organization on another host can be reached",
     "missed_rounds": "an organization has missed more rounds than max_missed_rounds",
+}
+# What to do if a fit ended without a round
+ADVICE = {
+    "no_descent": "Check that the columns tell something about y; with few rows, try "
+    "cv=None."
 }
 
 

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier, is_clusterer, is_regressor
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, get_tags
 
 from .._learners import default_learner
+from .faults import raise_together
 from .local import SOLE_ORGANIZATION, LocalOrganization
 from .shared_model import SharingOrganization
 
@@ -51,6 +52,7 @@ def make_organizations(
     >>> make_organizations(np.zeros((5, 4)), n_organizations=2, random_state=0)
     [('organization_0', None, [2, 3]), ('organization_1', None, [0, 1])]
     """
+    check_not_lazy(X, "X")
     names = column_names(X)
     if len(getattr(X, "shape", np.shape(X))) != 2:
         raise ValueError(f"X must be two-dimensional, got {X!r}.")
@@ -75,6 +77,21 @@ def make_organizations(
             (f"organization_{i}", estimators[i % len(estimators)], columns)
         )
     return organizations
+
+
+def check_not_lazy(table, name):
+    """Refuse a table that is a query, such as a `LazyFrame` of polars.
+
+    Raises
+    ------
+    TypeError
+        If the table has no rows yet.
+    """
+    if hasattr(type(table), "collect") and not hasattr(type(table), "shape"):
+        raise TypeError(
+            f"{name} is a {type(table).__module__}.{type(table).__name__}, whose rows are "
+            f"not computed yet: pass {name}.collect()."
+        )
 
 
 def column_names(X):
@@ -110,18 +127,19 @@ def resolve_organizations(model, X):
         all_columns = np.arange(n_features)
         return [_organization(model, SOLE_ORGANIZATION, default_learner(), all_columns)]
     check_organizations(organizations, reserved=model.get_params(deep=False))
-    resolved = []
+    resolved, errors = [], {}
     for name, estimator, columns in organizations:
-        positions = _resolve_columns(name, columns, X, feature_names, n_features)
-        listed, times = np.unique(positions, return_counts=True)
-        for position in listed[times > 1].tolist():
-            label = position if feature_names is None else feature_names[position]
-            raise ValueError(
-                f"Organization {name!r} lists column {label!r} more than once: remove the "
-                "repetition."
-            )
+        try:
+            positions = _resolve_columns(name, columns, X, feature_names, n_features)
+            if len(positions) == 0:
+                holds_label = name == (model.label_holder or organizations[0][0])
+                raise ValueError(_no_columns(name, columns, n_features, holds_label))
+        except ValueError as error:
+            errors[name] = error
+            continue
         estimator = default_learner() if estimator is None else estimator
         resolved.append(_organization(model, name, estimator, positions))
+    raise_together(errors)
     return resolved
 
 
@@ -179,6 +197,13 @@ def _check_estimator(name, estimator):
             f"The estimator of organization {name!r} must be a regressor instance or None "
             f"for the default one, got {estimator!r}."
         )
+    try:
+        get_tags(estimator)
+    except AttributeError as error:
+        raise ValueError(
+            f"The estimator of organization {name!r}, {type(estimator).__name__}, has no "
+            "tags: let its class inherit from sklearn.base.BaseEstimator."
+        ) from error
     if is_classifier(estimator):
         raise ValueError(
             f"The estimator of organization {name!r} is a classifier, "
@@ -209,12 +234,28 @@ def _resolve_columns(name, columns, X, feature_names, n_features):
         positions = np.array([_position(name, columns, feature_names, n_features)])
     else:
         positions = _listed_positions(name, columns, feature_names, n_features)
-    if len(positions) == 0:
+    listed, times = np.unique(positions, return_counts=True)
+    for position in listed[times > 1].tolist():
+        label = position if feature_names is None else feature_names[position]
         raise ValueError(
-            f"Organization {name!r} holds no columns: {columns!r} selects none of X with "
-            f"n_features = {n_features}. Remove the organization or correct its columns."
+            f"Organization {name!r} lists column {label!r} more than once: remove the "
+            "repetition."
         )
     return positions
+
+
+def _no_columns(name, columns, n_features, holds_label):
+    """The message about an organization without columns."""
+    remedy = "Remove the organization or correct its columns."
+    if holds_label:
+        remedy = (
+            "Correct its columns: it is the label holder, which needs a column as well, or "
+            "set label_holder to the organization that holds y."
+        )
+    return (
+        f"Organization {name!r} holds no columns: {columns!r} selects none of X with "
+        f"n_features = {n_features}. {remedy}"
+    )
 
 
 def _listed_positions(name, columns, feature_names, n_features):

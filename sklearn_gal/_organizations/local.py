@@ -1,8 +1,8 @@
 """An organization whose columns are in this process."""
 
-from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import joblib
@@ -28,7 +28,9 @@ from .._learners import (
     weighted_sum,
     with_capacity,
 )
-from .missing import is_numeric, missing_rows
+from .faults import complaint, naming_errors, naming_fold
+from .missing import has_numbers, is_numeric, missing_rows
+from .suitability import check_suits, takes_a_table
 
 # Name of the only organization when the user names none.
 SOLE_ORGANIZATION = "all"
@@ -60,6 +62,9 @@ class LocalOrganization:
         self.estimator = estimator
         self.columns = columns
         self.missing_rows = missing_rows
+        # as ColumnTransformer hands on a column of text that is selected by its name
+        self.one_dimensional = len(columns) == 1 and not takes_a_table(estimator)
+        self._keeps_objects = True
         self.models: Any = {}
         self._learner: Any = None
         self._rows: Any = None
@@ -132,13 +137,17 @@ class LocalOrganization:
         """
         with self._naming_errors("preparing its columns"):
             presence = self.presence(X)
+            check_suits(self.name, self.estimator, len(self.columns))
+            view = self._selection(X)
+            self._keeps_objects = not (_has_objects(view) and has_numbers(view))
             view, self._rows, self._learner = self._view(X), None, None
             self._merged = {}
             if not presence.all():
                 self._rows = np.flatnonzero(presence)
                 view = _safe_indexing(view, self._rows)
                 fit_params = take_rows(fit_params, self._rows, len(presence))
-            if np.count_nonzero(presence) >= MIN_ROWS_TO_FIT or self._rows is None:
+        if np.count_nonzero(presence) >= MIN_ROWS_TO_FIT or self._rows is None:
+            with self._naming_errors("preparing its columns", view):
                 estimator = with_capacity(self.estimator, view, n_outputs)
                 if depends_on_memory_layout(estimator, view, fit_params):
                     view = column_major(view)
@@ -159,7 +168,8 @@ class LocalOrganization:
             organization does not have, and in all rows if they are too few to fit.
         """
         residual = np.ascontiguousarray(request.residual)
-        with self._naming_errors(f"fitting request {request.number + 1}"):
+        view = getattr(self._learner, "view", None)
+        with self._naming_errors(f"fitting request {request.number + 1}", view):
             if self._rows is None:
                 return self._fit_rows(request, request.folds, residual)
             fitted = np.full_like(residual, np.nan)
@@ -211,7 +221,8 @@ class LocalOrganization:
         for chain, seed in enumerate(derived_seeds(len(residual), request.seed)):
             key = ("chain", chain) if request.folds.stay else None
             split = Split(np.flatnonzero(folds.numbers != chain), None, key)
-            model, values = learner.fit(residual[chain], split, seed)
+            with naming_fold(learner, chain, split, residual, seed):
+                model, values = learner.fit(residual[chain], split, seed)
             fitted[chain] = self._checked(values, shape)
             models.append(model)
         model = models[0] if len(models) == 1 else FoldRegressors(models)
@@ -254,13 +265,14 @@ class LocalOrganization:
         return known if np.ndim(known) == 0 else _in_all_rows(known, presence)
 
     def _predict_rows(self, X, numbers, coefficients):
-        view = column_major(self._view(X))
+        with self._naming_errors("predicting"):
+            view = column_major(self._view(X))
         if len(numbers) > 1:
-            with self._naming_errors("predicting"):
+            with self._naming_errors("predicting", view):
                 return self._summed(numbers, coefficients)(view)
         total = 0.0
         for model, coefficient in self._involved(numbers, coefficients):
-            with self._naming_errors("predicting"):
+            with self._naming_errors("predicting", view):
                 prediction = as_outputs(to_estimator(model).predict(view))
                 self._checked(prediction, (X.shape[0], *prediction.shape[1:]))
             total = total + coefficient * prediction
@@ -287,7 +299,7 @@ class LocalOrganization:
         if not numbers or not presence.any():
             return {}
         part = X if presence.all() else _safe_indexing(X, np.flatnonzero(presence))
-        with self._naming_errors("predicting"):
+        with self._naming_errors("predicting", self._selection(part)):
             each = _in_all_rows(self._predict_rows_each(part, numbers), presence)
         each = np.ascontiguousarray(np.moveaxis(each, 0, 2))
         return dict(zip(numbers, each, strict=True))
@@ -359,7 +371,15 @@ class LocalOrganization:
         self.models = {t: model for t, model in self.models.items() if t < n_requests}
 
     def _view(self, X):
+        view = self._selection(X)
+        keeps = self._keeps_objects or self.one_dimensional or not _has_objects(view)
+        return view if keeps else view.astype(np.float64)
+
+    def _selection(self, X):
+        """Return the organization's columns of X, with their types."""
         first, last = self.columns[0], self.columns[-1]
+        if self.one_dimensional:
+            return _safe_indexing(X, int(first), axis=1)
         if isinstance(X, np.ndarray) and np.array_equal(
             self.columns, np.arange(first, last + 1)
         ):
@@ -371,14 +391,26 @@ class LocalOrganization:
         view = sparse.csr_matrix(view) if sparse.issparse(view) else view
         return in_double_precision(view)
 
-    @contextmanager
-    def _naming_errors(self, task):
-        """Add the organization's name to the notes of an error."""
-        try:
-            yield
-        except Exception as error:
-            error.add_note(f"while organization {self.name!r} was {task}")
-            raise
+    def _naming_errors(self, task, view=None):
+        return naming_errors(self, task, view)
+
+    def complaint(self, error, X=None):
+        """Return a sentence if the organization fails for the same reason as another one.
+
+        Parameters
+        ----------
+        error : Exception
+            What the other organization has raised in the first round, or when it predicted.
+        X : {array, sparse matrix, dataframe}, default=None
+            Rows to predict; None: a fit has failed.
+        """
+        if X is not None:
+            predict = partial(self.predict, X, list(self.models)[:1], [1.0])
+            return complaint(error, self, self._selection(X), predict)
+        learner = self._learner
+        if learner is None or self.models:  # it has not failed
+            return None
+        return complaint(error, self, learner.view, learner.try_to_fit)
 
     def _checked(self, prediction, shape):
         """Return a prediction; refuse one that would spoil the model of all."""
@@ -396,6 +428,10 @@ class LocalOrganization:
                 f"{type(self.estimator).__name__}."
             )
         return prediction
+
+
+def _has_objects(view):
+    return isinstance(view, np.ndarray) and view.dtype.kind == "O"
 
 
 def _in_all_rows(values, presence):

@@ -38,7 +38,35 @@ def is_missing(column):
             missing = missing | column.is_nan().fill_null(True).to_numpy()
         return missing
     column = np.asarray(column)
+    if column.dtype.kind == "O":
+        return np.array([_is_missing_value(value) for value in column], bool)
     return np.isnan(column) if column.dtype.kind == "f" else np.zeros(len(column), bool)
+
+
+def _is_missing_value(value):
+    """Whether an object is None, NaN, or one of the two constants of pandas."""
+    if isinstance(value, (float, np.floating)):
+        return value != value
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
+
+
+def has_text(values):
+    """Whether an array or a column has strings among its values."""
+    dtype = values.dtype
+    if hasattr(dtype, "is_numeric"):  # polars
+        may_have = not dtype.is_numeric()
+    else:
+        may_have = dtype.kind in "OUT"
+    return may_have and any(isinstance(value, str) for value in np.ravel(values))
+
+
+def has_numbers(view):
+    """Whether all values of an array are numbers, or strings that can be read as such."""
+    try:
+        np.asarray(view, dtype=np.float64)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def is_numeric(column):

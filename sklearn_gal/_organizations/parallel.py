@@ -62,7 +62,8 @@ class LocalFits:
         participants = list(self._participants)
         asked = [participants[position] for position in of_participant]
         fit = self._fit_in_workers if self.uses_processes else self._fit_here
-        fit(asked, list(of_participant.values()), requests, values)
+        with self._participants.complaining():
+            fit(asked, list(of_participant.values()), requests, values)
         took_part = np.ones(len(requests), dtype=bool)
         for j, request in enumerate(requests):
             if participants[request.participant].may_abstain:

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils import _safe_indexing
 
 from .._contract import Fitted
+from .faults import raise_together
 from .local import derived_seeds
 from .parallel import LocalFits, Threads
 
@@ -100,7 +101,13 @@ class Participants:
 
     def presence(self, X):
         """Return which participants have which rows, (n_samples, n_participants)."""
-        present = [each.presence(X) for each in self.organizations]
+        present, errors = [], {}
+        for each in self.organizations:
+            try:
+                present.append(each.presence(X))
+            except ValueError as error:
+                errors[each.name] = error
+        raise_together(errors)
         return np.column_stack([present[owner] for owner in self.owner])
 
     def take(self, X, rows):
@@ -119,8 +126,14 @@ class Participants:
         n_outputs : int
             Number of outputs of a residual.
         """
+        errors = {}
         for participant, owner in zip(self, self.owner, strict=True):
-            participant.prepare(X, fit_params[owner], n_outputs)
+            try:
+                participant.prepare(X, fit_params[owner], n_outputs)
+            except ValueError as error:
+                errors[self.names[owner]] = error
+        with self.complaining():
+            raise_together(errors)
 
     def fitting(self, n_jobs):
         """Return `LocalFits`, a context manager that has the participants fit."""
@@ -129,6 +142,24 @@ class Participants:
     def n_at_once(self, n_jobs):
         """Return how many participants are called at the same time."""
         return n_jobs
+
+    @contextmanager
+    def complaining(self, X=None):
+        """Add to the notes of an error which others would have failed for its reason.
+
+        Parameters
+        ----------
+        X : table, default=None
+            Rows to predict; None: the participants are fitted.
+        """
+        try:
+            yield
+        except Exception as error:
+            for each in self.organizations:
+                reason = getattr(each, "complaint", lambda *_: None)(error, X)
+                if reason:
+                    error.add_note(reason)
+            raise
 
     def check_answers(self):
         """Raise an error if no organization has answered in a round."""
@@ -157,7 +188,7 @@ class Participants:
                 X, term.numbers, term.coefficients
             )
 
-        with Threads(self.n_at_once(n_jobs)) as threads:
+        with self.complaining(X), Threads(self.n_at_once(n_jobs)) as threads:
             return threads.map(predict, terms)
 
     def functions(self, X, wanted, n_jobs):
@@ -187,7 +218,7 @@ class Participants:
         def predict(participant):
             return participant.predict_each(X, numbers_of[participant.name])
 
-        with Threads(self.n_at_once(n_jobs)) as threads:
+        with self.complaining(X), Threads(self.n_at_once(n_jobs)) as threads:
             answers = threads.map(predict, asked)
         return {
             (participant.name, number): (

@@ -82,20 +82,15 @@ class SharingOrganization(LocalOrganization):
             If the estimator takes one output at a time.
         """
         super().prepare(X, fit_params, n_outputs)
-        if self._learner is None or self._learner.multi_output:
+        if self._learner is None:
             return
-        # not every regressor that takes several outputs says so in its tags
-        rows = slice(0, PROBED_ROWS)
-        view, target = _safe_indexing(self._learner.view, rows), np.eye(PROBED_ROWS, 2)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                estimator = SeededClones(self.estimator).clone(0)
-                answer = estimator.fit(view, target[: view.shape[0]]).predict(view)
-            reason = None
-        except Exception as error:  # any error means that it does not take them
-            answer, reason = None, error
-        if np.shape(answer) != (view.shape[0], 2):
+        # Not every regressor that takes several outputs says so in its tags. Those of a
+        # pipeline say it if its last step takes them, whatever its other steps take.
+        says_so = self._learner.multi_output
+        parts = self.estimator.get_params(deep=True).values()
+        is_certain = says_so and not any(hasattr(part, "fit") for part in parts)
+        reason = None if is_certain else self._probe(2)
+        if reason is not None and (not says_so or self._probe(1) is None):
             raise ValueError(
                 "share_models=True fits all rounds with one model, as outputs of a "
                 f"two-dimensional target, but the estimator of organization {self.name!r}, "
@@ -103,7 +98,25 @@ class SharingOrganization(LocalOrganization):
                 "that takes several, e.g. MLPRegressor, RandomForestRegressor, Ridge, "
                 "KNeighborsRegressor or DecisionTreeRegressor."
             ) from reason
-        self._learner.multi_output = True
+        self._learner.require_multi_output()
+
+    def _probe(self, n_outputs):
+        """Return why the estimator cannot be fitted to some rows, or None if it can."""
+        rows = slice(0, PROBED_ROWS)
+        view = _safe_indexing(self._learner.view, rows)
+        target = np.eye(PROBED_ROWS, n_outputs)[: view.shape[0]]
+        target = target[:, 0] if n_outputs == 1 else target
+        estimator = SeededClones(self.estimator).clone(0)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                estimator.fit(view, target)
+                answer = estimator.predict(view)
+        except Exception as error:  # any error means that it does not take them
+            return error
+        if np.shape(answer) != target.shape:
+            return ValueError(f"It predicted the shape {np.shape(answer)}.")
+        return None
 
     def _fit_rows(self, request, folds, residual):
         self._residuals[request.number] = residual

@@ -1,0 +1,250 @@
+"""What is told about an error inside an organization."""
+
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing
+
+from .._learners import IN_SAMPLE, is_number, to_floats
+from .missing import has_text, is_missing
+from .suitability import PER_COLUMN
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault of columns that estimators complain about.
+
+    Parameters
+    ----------
+    pattern : Pattern
+        What the messages of such errors contain.
+    has : callable
+        ``has(column)`` tells whether a column has the fault.
+    sentence : str
+        What is wrong, with places for the columns and the organization.
+    remedy : str
+        What to do.
+    """
+
+    pattern: Any
+    has: Any
+    sentence: str
+    remedy: str
+
+
+def _has_infinity(column):
+    return is_number(column) and bool(np.isinf(to_floats(column)).any())
+
+
+FAULTS = (
+    Fault(
+        re.compile(r"\bnans?\b|missing|\bnulls?\b|NoneType|\bNA\b", re.IGNORECASE),
+        lambda column: bool(is_missing(column).any()),
+        "Missing values are in the columns {columns} of organization {name!r}, whose "
+        "estimator {estimator} does not take them.",
+        "Impute them in its pipeline, e.g. make_pipeline(SimpleImputer(), Ridge()), or use "
+        "an estimator that takes them, such as None, the default learner.",
+    ),
+    Fault(
+        re.compile(r"\binf(inity|inite|s)?\b|too large", re.IGNORECASE),
+        _has_infinity,
+        "Infinite values are in the columns {columns} of organization {name!r}, whose "
+        "estimator {estimator} does not take them.",
+        "Replace them.",
+    ),
+    Fault(
+        re.compile(r"could not convert|string|\bstr\b|dtype|ufunc", re.IGNORECASE),
+        has_text,
+        "Strings are in the columns {columns} of organization {name!r}, whose estimator "
+        "{estimator} does not take them.",
+        "Encode them in its pipeline, e.g. "
+        "make_pipeline(OneHotEncoder(handle_unknown='ignore'), Ridge()).",
+    ),
+)
+# Instead of the remedy, if an estimator takes a single column of text
+TEXT_REMEDY = "Replace them by text, or let it abstain with missing_rows='abstain'."
+
+
+@contextmanager
+def naming_errors(organization, task, view=None):
+    """Add to the notes of an error the organization's name, and columns with a fault.
+
+    Parameters
+    ----------
+    organization : LocalOrganization
+        Where the error may be.
+    task : str
+        What it is doing.
+    view : array-like, sparse matrix or dataframe, default=None
+        The columns that the estimator receives, if it is about to receive them.
+    """
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"while organization {organization.name!r} was {task}")
+        reason = view is not None and explain(error, organization, view)
+        if reason:
+            error.add_note(reason)
+        raise
+
+
+@contextmanager
+def naming_fold(learner, chain, split, residual, seed):
+    """Add to the notes of an error which rows were fitted, if a fit to all rows works.
+
+    Parameters
+    ----------
+    learner : Learner
+        What fits.
+    chain : int
+        The chain of the fit.
+    split : Split
+        Its rows.
+    residual : ndarray of shape (n_chains, n_samples, n_outputs)
+        The residual of all chains.
+    seed : int
+        Seed of the fit.
+    """
+    try:
+        yield
+    except Exception as error:
+        n_chains, n_rows = residual.shape[:2]
+        if _fits(learner, residual[chain], seed):
+            error.add_note(
+                f"in the {len(split.rows)} of {n_rows} rows outside fold {chain + 1} of "
+                f"{n_chains}. A fit to all {n_rows} rows works: fit with cv=None, with "
+                "other folds, or with an estimator that also copes with fewer rows and "
+                "with values that they lack, e.g. OneHotEncoder(handle_unknown='ignore')."
+            )
+        raise
+
+
+def _fits(learner, residual, seed):
+    """Whether a learner can fit all rows."""
+    try:
+        learner.fit(residual, IN_SAMPLE, seed)
+    except Exception:  # the rows are not the reason
+        return False
+    return True
+
+
+def explain(error, organization, view):
+    """Return a sentence on the columns that an error is about; None if there are none.
+
+    Parameters
+    ----------
+    error : Exception
+        Error of an estimator.
+    organization : LocalOrganization
+        Whose estimator it is, or another one that may have the same fault.
+    view : array-like, sparse matrix or dataframe
+        The columns that its estimator receives.
+    """
+    name, message = organization.name, str(error)
+    for parameter in PER_COLUMN:
+        if f"{parameter}.size()" in message:
+            return (
+                f"{parameter} in the estimator of organization {name!r} must have one "
+                "entry for each of the columns that LightGBM receives from the steps "
+                "before it."
+            )
+    for fault in FAULTS:
+        if not fault.pattern.search(message):
+            continue
+        columns = [repr(column) for column in _faulty(fault, organization.columns, view)]
+        if columns and not all(column in message for column in columns):
+            sentence = fault.sentence.format(
+                columns=", ".join(columns),
+                name=name,
+                estimator=_kind(organization.estimator),
+            )
+            remedy = TEXT_REMEDY if len(view.shape) == 1 else fault.remedy
+            return f"{sentence} {remedy}"
+    return None
+
+
+def complaint(error, organization, view, attempt):
+    """Return what `explain` returns, if the organization fails as another one has failed.
+
+    Parameters
+    ----------
+    error : Exception
+        What the other organization has raised.
+    organization : LocalOrganization
+        The organization.
+    view : array-like, sparse matrix or dataframe
+        The columns that its estimator receives.
+    attempt : callable
+        Does what the other organization was doing.
+    """
+    texts = [str(error), *getattr(error, "__notes__", [])]
+    if any(repr(organization.name) in text for text in texts):
+        return None
+    reason = explain(error, organization, view)
+    if reason is None:
+        return None
+    try:
+        attempt()
+    except Exception as own:
+        return reason if explain(own, organization, view) == reason else None
+    return None
+
+
+def _kind(estimator):
+    """The class of an estimator, and those of the steps of a pipeline."""
+    if not isinstance(estimator, Pipeline):
+        return type(estimator).__name__
+    steps = [step if isinstance(step, str) else _kind(step) for _, step in estimator.steps]
+    return f"Pipeline({', '.join(steps)})"
+
+
+def _faulty(fault, positions, view):
+    """Return the names of the columns of a view with a fault, or their positions in X."""
+    if sparse.issparse(view):
+        return ["of the sparse matrix"] if fault.has(view.data) else []
+    if len(view.shape) == 1:
+        return [getattr(view, "name", int(positions[0]))] if fault.has(view) else []
+    names = getattr(view, "columns", positions.tolist())
+    return [
+        name
+        for position, name in enumerate(names)
+        if fault.has(_safe_indexing(view, position, axis=1))
+    ]
+
+
+def raise_together(errors):
+    """Raise the errors of several organizations as one; do nothing if there are none.
+
+    Parameters
+    ----------
+    errors : dict of str to ValueError
+        Error of each organization, by its name.
+
+    Raises
+    ------
+    ValueError
+        The only one of the errors, or one with the messages of all.
+    """
+    if not errors:
+        return
+    first = next(iter(errors.values()))
+    if len(errors) == 1:
+        raise first
+    messages, reasons = [], []
+    for name, error in errors.items():
+        named = repr(name) in str(error)
+        messages.append(str(error) if named else f"Organization {name!r}: {error}")
+        reasons += [note for note in getattr(error, "__notes__", []) if _is_reason(note)]
+    together = ValueError("\n".join(messages))
+    for note in reasons:
+        together.add_note(note)
+    raise together from first
+
+
+def _is_reason(note):
+    return not note.startswith("while ")
