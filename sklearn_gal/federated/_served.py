@@ -56,8 +56,8 @@ class ServedOrganization(LocalOrganization):
         self.models = self._disk
         self._disk.cut(n_requests)
 
-    def _view(self, X):
-        return super()._view(_safe_indexing(self.table, X))
+    def _selection(self, X):
+        return super()._selection(_safe_indexing(self.table, X))
 
     def _checked(self, prediction, shape):
         check_caller()  # between folds and models
