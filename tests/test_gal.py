@@ -789,7 +789,7 @@ def test_verbose_prints_a_line_per_round(wine, capsys):
         assert word in lines[0]
     with pytest.warns(ConvergenceWarning):
         GALRegressor(verbose=1).fit(X, np.ones(178))
-    assert "ends after 0 rounds: no step" in capsys.readouterr().out
+    assert "ends after 0 rounds: y is constant" in capsys.readouterr().out
     GALClassifier(mixed(13), max_iter=3).fit(X, y)
     assert capsys.readouterr().out == ""
 
