@@ -275,7 +275,7 @@ class Single(KNeighborsRegressor):
         return super().predict(X).astype(np.float32)
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32", "float32 frame", "Float32 frame"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "Float32 frame"])
 @pytest.mark.parametrize(
     "estimator",
     [

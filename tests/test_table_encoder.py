@@ -291,15 +291,16 @@ def test_names_do_not_matter(rng, name, kind):
     assert np.isfinite(model.fit(frame, y).predict(frame)).all()
 
 
-@pytest.mark.parametrize("exponent", [-100, -30, 20, 60, 140, 200])
+@pytest.mark.parametrize("exponent", [-100, 60, 200])
 @pytest.mark.parametrize("n_outputs", [1, 2])
 def test_labels_of_all_sizes(rng, exponent, n_outputs):
     X = rng.normal(size=(N, 2))
     y = (X[:, [0]] > 0) * 1.0 + rng.normal(size=(N, n_outputs))
     y, scale = y.squeeze(), 2.0**exponent
     held = [("p", None, [0]), ("q", None, [1])]
-    expected = GALRegressor(held, random_state=0, max_iter=10).fit(X, y).predict(X)
-    scaled = GALRegressor(held, random_state=0, max_iter=10).fit(X, scale * y).predict(X)
+    model = GALRegressor(held, random_state=0, max_iter=4, interactions=False)
+    expected = model.fit(X, y).predict(X)
+    scaled = model.fit(X, scale * y).predict(X)
     assert_allclose(scaled / scale, expected, rtol=1e-6, atol=1e-6)
 
 
@@ -337,7 +338,8 @@ def test_at_any_depth(rng, name):
         VotingRegressor([("l", default_learner(random_state=0))]),
         make_pipeline("passthrough", default_learner(random_state=0)),
     ):
-        model = GALRegressor([("p", estimator, [0]), ("q", None, [1])], random_state=0)
+        held = [("p", estimator, [0]), ("q", None, [1])]
+        model = GALRegressor(held, max_iter=10, random_state=0)
         assert model.fit(frame, y).score(frame, y) > 0.2
 
 
