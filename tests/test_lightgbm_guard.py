@@ -200,7 +200,7 @@ def test_names_that_lightgbm_cannot_read(rng, name, make):
 @pytest.mark.parametrize("dtype", [bool, np.int8, np.uint64, np.float32])
 @pytest.mark.parametrize("kind", ["csr", "dok"])
 def test_sparse_numbers(rng, dtype, kind):
-    X = sparse.random_array((N, 4), density=0.5, rng=rng).astype(bool).astype(dtype)
+    X = sparse.random(N, 4, density=0.5, random_state=0).astype(bool).astype(dtype)
     X, y = X.asformat(kind), rng.normal(size=N)
     held = [("p", lightgbm(), [0, 1]), ("q", None, [2, 3])]
     model = GALRegressor(held, max_iter=2, cv=None, interactions=False).fit(X, y)

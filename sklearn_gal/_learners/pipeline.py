@@ -140,7 +140,7 @@ class PipelineLearner(Learner):
             self._transformers = guard(self.seeds.clone(0)[:-1]).fit(self.view)
         if self._learner is not None:
             return self._transformers.steps, self._learner
-        view = self._transformers.transform(self.view)
+        view = _transform(self._transformers.steps, self.view)
         weights = self.fit_params.values()
         params = dict(zip(["sample_weight"], weights, strict=False))
         learner = self.make_learner(self.seeds.estimator.steps[-1][1], view, params)
@@ -168,16 +168,21 @@ class MergedPipeline:
     """
 
     def __init__(self, terms, sum_terms):
-        self._transformers = [step for _, step in terms[0].model.steps[:-1]]
+        self._transformers = terms[0].model.steps[:-1]
         last = [term._replace(model=term.model.steps[-1][1]) for term in terms]
         self._sum_of_last_steps = sum_terms(last)
 
     def predict(self, view):
         """The sum, (n_samples, n_outputs), for the rows of a view."""
-        for transformer in self._transformers:
-            if transformer not in (None, "passthrough"):
-                view = transformer.transform(view)
-        return self._sum_of_last_steps(view)
+        return self._sum_of_last_steps(_transform(self._transformers, view))
+
+
+def _transform(steps, view):
+    """The view, transformed by fitted steps, some of which may have no state."""
+    for _, transformer in steps:
+        if transformer not in (None, "passthrough"):
+            view = transformer.transform(view)
+    return view
 
 
 def _transformers_hash(pipeline, hashes):

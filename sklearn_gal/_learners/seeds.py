@@ -21,10 +21,12 @@ class SeededClones:
         self.estimator = clone(estimator)
         self.names = []
         settings = {}
-        for name, value in sorted(estimator.get_params(deep=True).items()):
+        params = estimator.get_params(deep=True)
+        for name, value in sorted(params.items()):
             key = name.rpartition("__")[2]
             if value is None and key == "random_state":
-                self.names.append(name)
+                if not _uses_folds_in_order(params, name.removesuffix(key)):
+                    self.names.append(name)
             elif value is None and key == "n_jobs":
                 settings[name] = 1
             elif value is False and key in ("copy", "copy_X"):
@@ -45,3 +47,8 @@ class SeededClones:
         if self.names:
             estimator.set_params(**self.settings(seed))
         return estimator
+
+
+def _uses_folds_in_order(params, prefix):
+    """Whether a part has folds of its own that are not shuffled, and so refuses a seed."""
+    return f"{prefix}cv" in params and params.get(f"{prefix}shuffle") is False

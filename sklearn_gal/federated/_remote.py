@@ -199,7 +199,9 @@ class RemoteOrganization:
         fitted = None
         if not self._unreachable:
             fitted = self._attempt(lambda: self._call_fit(request))
-        self.answered, self.left_out = fitted is not None, fitted is None
+        # a round may have several requests
+        self.answered = self.answered or fitted is not None
+        self.left_out = self.left_out or fitted is None
         if fitted is None:
             self._unreachable = True
             self._reconnect()
