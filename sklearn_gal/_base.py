@@ -20,7 +20,9 @@ from ._assembly import (
     rounds_of,
 )
 from ._callbacks import CallbackSupportMixin, FitReport, with_callbacks
+from ._feature_contributions import FeatureContributionsMixin
 from ._fitted_attributes import FittedAttributes
+from ._kept_rows import KeptRows
 from ._metaestimator import OrganizationsEstimator
 from ._method.descent import in_sample
 from ._method.disclosure import Disclosure
@@ -62,7 +64,12 @@ STOP_EARLY_FROM = 10_000
 IDLE_ROUNDS, IDLE_ROUNDS_WITH_PRIVACY = 10, 2
 
 
-class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
+class BaseGAL(
+    CallbackSupportMixin,
+    FeatureContributionsMixin,
+    FittedAttributes,
+    OrganizationsEstimator,
+):
     """Base class of the two estimators.
 
     A subclass names its losses in `_losses`, checks its target in `_validate_target` and
@@ -275,6 +282,7 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
             identity=parts[0].identity,
             snapshots=snapshots if self.warm_start else [],
             held_out=data.held_out(raws[0]),
+            kept_rows=KeptRows.of(parts[0].X, rows[0].present, state.seed),
         )
 
     def _fold_plan(self, data, state, previous):
@@ -453,6 +461,7 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
             snapshots=snapshots,
             settings=self._state.settings | {"interactions": estimator.interactions},
             held_out=data.held_out(train),
+            kept_rows=KeptRows.of(data.X, present, self._state.seed),
         )
         return estimator
 

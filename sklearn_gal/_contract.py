@@ -102,6 +102,47 @@ class Request:
     gate: Callable | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Bound:
+    """Bounds the values of a function by -1 and 1, which makes it a gate.
+
+    Parameters
+    ----------
+    threshold : ndarray of shape (n_chains, 1, n_outputs) or None
+        The values are 1 above, and -1 elsewhere. None: the function is scaled and clipped.
+    scale : ndarray of shape (n_chains, 1, n_outputs) or None
+        Factor of a function that is clipped.
+    """
+
+    threshold: np.ndarray | None = None
+    scale: np.ndarray | None = None
+
+    def __call__(self, values):
+        """Return the bounded values, (n_chains, n_samples, n_outputs)."""
+        if self.threshold is None:
+            return np.clip(values * self.scale, -1.0, 1.0)
+        return np.where(values > self.threshold, 1.0, -1.0)
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What the columns of an organization contribute to predictions.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples, n_columns, n_outputs)
+        SHAP values; 0 in rows that the organization does not have.
+    base : ndarray of shape (n_samples, n_outputs)
+        What is predicted without any column of the organization.
+    errors : ndarray of shape (n_samples, n_columns, n_outputs)
+        Standard errors of `values`, 0 where they are exact.
+    """
+
+    values: np.ndarray
+    base: np.ndarray
+    errors: np.ndarray
+
+
 @dataclass(frozen=True)
 class Fitted:
     """What the participants have fitted to the requests of a round.
@@ -152,6 +193,37 @@ class Organization(Protocol):
 
         The shape is (n_chains, n_samples, n_outputs). Numbers of which the organization has
         no model are left out; all are if it has none of the rows.
+        """
+
+    def expect(self, functions, background) -> np.ndarray:
+        """Return what functions predict without any column known.
+
+        Parameters
+        ----------
+        functions : list of tuple (int, Bound or None)
+            Numbers of requests, and what bounds the functions that were fitted to them.
+        background : tuple (table, bool)
+            Rows that provide the columns that are not known, and whether to trees as well.
+
+        Returns
+        -------
+        expected : ndarray of shape (n_functions, n_chains, n_outputs)
+            NaN for a function without a model.
+        """
+
+    def explain(self, X, background, sums, functions, factors) -> Explained:
+        """Return SHAP values of a sum of functions, and of functions times factors.
+
+        Parameters
+        ----------
+        X : table
+            Rows to explain.
+        background, functions : see `expect`
+        sums : tuple (sequence of int, sequence of float)
+            Numbers of requests, and coefficients of the functions without a factor.
+        factors : ndarray of shape (n_functions, n_chains, n_samples, n_outputs)
+            What multiplies the functions in each row. The other organization's part of a
+            product counts as known.
         """
 
     def release(self, n_requests) -> None:

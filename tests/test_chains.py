@@ -161,11 +161,11 @@ def by_hand(model, X):
             if hasattr(gate, "column"):
                 column = X[:, COLUMNS[gate.partner][gate.column]]
                 gated = np.where(column > gate.threshold, 1.0, -1.0)[:, None]
-            elif gate is not None and gate.threshold is not None:
-                above = function(gate.partner, gate.number) > gate.threshold
+            elif gate is not None and gate.bound.threshold is not None:
+                above = function(gate.partner, gate.number) > gate.bound.threshold
                 gated = np.where(above, 1.0, -1.0)
             elif gate is not None:
-                gated = np.clip(function(gate.partner, gate.number) * gate.scale, -1, 1)
+                gated = np.clip(function(gate.partner, gate.number) * gate.bound.scale, -1, 1)
             values = function(names[candidate.participant], candidate.number)
             total = total + coefficient * gated * values
     return total

@@ -8,6 +8,8 @@ from .base import IN_SAMPLE, Learner, Split, take_rows, weight_parameter
 from .boosted import BoosterLearner
 from .boosted_parameters import LIGHTGBM_PARAMETERS
 from .default_learner import default_learner, suggest, with_capacity
+from .explained import Background, explain_sum
+from .explained_each import explain_each
 from .lightgbm_guard import check_readable_by_lightgbm, guard
 from .lightgbm_names import NAMES as LIGHTGBM_NAMES
 from .lightgbm_names import is_known as is_known_to_lightgbm
@@ -32,6 +34,7 @@ __all__ = [
     "LEARNERS",
     "LIGHTGBM_NAMES",
     "LIGHTGBM_PARAMETERS",
+    "Background",
     "FoldRegressors",
     "OutputRegressors",
     "SeededClones",
@@ -43,6 +46,8 @@ __all__ = [
     "default_learner",
     "depends_on_memory_layout",
     "each_prediction",
+    "explain_functions",
+    "explain_models",
     "guard",
     "in_double_precision",
     "is_known_to_lightgbm",
@@ -137,3 +142,50 @@ def each_prediction(models, check):
         Returns the predictions, (n_samples, n_models, n_chains, n_outputs), for a view.
     """
     return EachPrediction(models, LEARNERS, check)
+
+
+def explain_models(models, coefficients, view, background, check):
+    """SHAP values of the weighted sum of the predictions of fitted models.
+
+    Parameters
+    ----------
+    models, coefficients, check : see `weighted_sum`
+    view : array-like, sparse matrix or dataframe of shape (n_samples, n_columns)
+        Rows to explain.
+    background : Background
+        The background.
+
+    Returns
+    -------
+    values, base, errors : ndarray
+        As of `Explanation`.
+    """
+    return explain_sum(weighted_sum(models, coefficients, check), view, background)
+
+
+def explain_functions(models, bounds, view, background, check):
+    """SHAP values of the predictions of fitted models, each of them apart.
+
+    Parameters
+    ----------
+    models, check : see `each_prediction`
+    bounds : list of callable or None
+        What is applied to the predictions of each model; it takes and returns values of
+        shape (n_chains, n_samples, n_outputs).
+    view : array-like, sparse matrix or dataframe of shape (n_samples, n_columns)
+        Rows to explain.
+    background : Background
+        The background.
+
+    Returns
+    -------
+    values : ndarray of shape (n_samples, n_columns, n_models, n_chains, n_outputs)
+        SHAP values.
+    base : ndarray of shape (n_models, n_chains, n_outputs)
+        What is predicted if no column is known.
+    errors : ndarray
+        Standard errors of `values`.
+    """
+    found = explain_each(models, bounds, view, background, LEARNERS, check)
+    parts = len(models), len(chains_of(models[0])), -1
+    return tuple(array.reshape(*array.shape[:-1], *parts) for array in found)

@@ -18,6 +18,7 @@ from sklearn.utils.validation import has_fit_parameter
 from .lightgbm_guard import guard
 from .models import OutputRegressors, as_outputs, to_estimator
 from .seeds import SeededClones
+from .tree_libraries import explain_trees
 from .views import column_major
 from .worker_cache import cached_learner
 
@@ -142,6 +143,27 @@ class Learner:
             Number of outputs.
         """
         return None
+
+    @staticmethod
+    def explain(model, view, background):
+        """SHAP values of a fitted or merged model.
+
+        Parameters
+        ----------
+        model : object
+            Has `predict`; not only of this learner.
+        view : array-like, sparse matrix or dataframe of shape (n_samples, n_columns)
+            Rows to explain.
+        background : Background
+            The background.
+
+        Returns
+        -------
+        explanation : Explanation or None
+            Exact values; None if the learner does not know the model. It is then explained
+            by its predictions, see `explain_function`.
+        """
+        return explain_trees(model, view) if not background.for_trees else None
 
     def __init__(self, estimator, view, fit_params, make_learner=None):
         self.estimator = estimator

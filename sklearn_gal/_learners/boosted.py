@@ -95,6 +95,13 @@ class BoosterLearner(Learner):
         return merge_boosters_of_outputs(terms)
 
     @staticmethod
+    def explain(model, view, background):
+        """SHAP values of merged trees, by LightGBM."""
+        if not isinstance(model, MergedBooster) or background.for_trees:
+            return None
+        return model.explain(view)
+
+    @staticmethod
     def n_outputs(model, n_outputs):
         """One, if a fitted model is a booster."""
         return 1 if is_booster(model) else None

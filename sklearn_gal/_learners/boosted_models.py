@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 from lightgbm import Booster, LGBMRegressor
+from scipy import sparse
 
 from .default_learner import DefaultLearner
+from .explained import Explanation
 from .models import LazyModel, Term
 
 # Objectives of LightGBM whose prediction is the sum over trees
@@ -157,14 +159,70 @@ class MergedBooster:
         """The sums of the trees, (n_samples,) or (n_samples, n_outputs)."""
         if self._encoder is not None:
             return self.predict_matrix(self._encoder.transform(view))
-        # LightGBM's scikit-learn interface converts arrays of objects in the same way
-        if isinstance(view, np.ndarray) and view.dtype.kind == "O":
-            view = view.astype(np.float64)
-        return self.predict_matrix(view)
+        return self.predict_matrix(_float_array(view))
 
     def predict_matrix(self, view):
         """The sums for rows that LightGBM reads as they are."""
         return self._booster.predict(view, raw_score=True, num_threads=self._n_threads)
+
+    def explain(self, view):
+        """SHAP values of the columns of a view by LightGBM (Lundberg et al., 2020).
+
+        Those of the columns of a matrix that an encoder has made of the same column are
+        added up.
+        """
+        n_samples, n_columns = view.shape
+        matrix = _float_array(view)
+        if self._encoder is not None:
+            matrix = self._encoder.transform(view)
+        values = self._booster.predict(
+            matrix, pred_contrib=True, num_threads=self._n_threads
+        )
+        if isinstance(values, list):  # a matrix for each output
+            values = np.stack([each.toarray() for each in values], axis=1)
+        elif sparse.issparse(values):
+            values = values.toarray()
+        values = values.reshape(n_samples, -1, matrix.shape[1] + 1)
+        of_columns = values[:, :, :n_columns]
+        if matrix.shape[1] > n_columns:
+            copies = values[:, :, n_columns:-1]
+            of_columns[:, :, self._encoder.categorical] += copies
+        return Explanation.exact(np.swapaxes(of_columns, 1, 2), values[0, :, -1].copy())
+
+
+def _float_array(view):
+    """A view with floats in place of objects, as LightGBM's scikit-learn interface does."""
+    if isinstance(view, np.ndarray) and view.dtype.kind == "O":
+        return view.astype(np.float64)
+    return view
+
+
+def with_leaves(model, change):
+    """A fitted tree with changed leaves.
+
+    Parameters
+    ----------
+    model : LazyBooster, LGBMRegressor or DefaultLearner
+        A booster of `is_booster`.
+    change : callable
+        Takes and returns leaves, an array.
+
+    Returns
+    -------
+    model : LazyBooster or None
+        The tree; None unless the booster is a sum of trees that has a single one.
+    """
+    lazy = isinstance(model, LazyBooster)
+    text = model.model_to_string() if lazy else model.booster_.model_to_string()
+    single = text.count("\nTree=") == 1 and "\nis_linear=1" not in text
+    if not single or not _is_sum_of_trees(_head(text)):
+        return None
+    before, mark, after = text.partition("\nleaf_value=")
+    leaves, end, after = after.partition("\n")
+    changed = change(np.array(leaves.split(), dtype=np.float64))
+    line = " ".join(map(repr, changed.tolist()))
+    template = model._template if lazy else model
+    return LazyBooster(before + mark + line + end + after, {}, template)
 
 
 def merge_boosters(terms):

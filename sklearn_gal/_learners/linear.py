@@ -23,6 +23,7 @@ from sklearn.svm import LinearSVR
 from sklearn.utils import check_array
 
 from .base import Learner
+from .explained import Explanation
 from .models import Term
 
 # Estimators that predict X @ coef_ + intercept_
@@ -83,6 +84,17 @@ class RidgeLearner(Learner):
         outputs = [each for term in linear for each in np.ravel(term.output).tolist()]
         others = [term for term in terms if type(term.model) not in LINEAR]
         return [*others, Term(outputs, merged, 1.0)]
+
+    @staticmethod
+    def explain(model, view, background):
+        """SHAP values of a linear model: coefficients times differences to the mean."""
+        if type(model) not in LINEAR:
+            return None
+        matrix, others = (_as_dense(each) for each in (view, background.view))
+        coefficients = np.atleast_2d(model.coef_)
+        centre = others.mean(axis=0)
+        values = (matrix - centre)[:, :, None] * coefficients.T
+        return Explanation.exact(values, coefficients @ centre + np.ravel(model.intercept_))
 
     @staticmethod
     def n_outputs(model, n_outputs):
@@ -226,6 +238,11 @@ class LeastSquaresLearner(RidgeLearner):
     def _complete(self, model, solve):
         model.rank_ = self.matrix.shape[1]
         model.singular_ = solve.singular
+
+
+def _as_dense(view):
+    matrix: Any = check_array(view, accept_sparse="csr", dtype=np.float64)
+    return matrix.toarray() if sparse.issparse(matrix) else matrix
 
 
 def _mean(columns, weight):

@@ -5,6 +5,7 @@ from copy import copy
 from typing import Any
 
 import joblib
+import numpy as np
 from scipy import sparse
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA, TruncatedSVD
@@ -36,6 +37,8 @@ from sklearn.preprocessing import (
 )
 
 from .base import Learner
+from .composites import n_columns_of, origin_of_columns
+from .explained import Explanation, add_explanations, explain_terms
 from .lightgbm_guard import guard
 from .models import OutputRegressors, Term, to_estimator
 
@@ -115,6 +118,11 @@ class PipelineLearner(Learner):
         return others + [Term(None, model, 1.0) for model in merged]
 
     @staticmethod
+    def explain(model, view, background):
+        """SHAP values of the last steps, mapped back to the columns that went in."""
+        return model.explain(view, background) if type(model) is MergedPipeline else None
+
+    @staticmethod
     def n_outputs(model, n_outputs):
         """The number of outputs of a pipeline's last step."""
         return n_outputs(model.steps[-1][1]) if type(model) is Pipeline else None
@@ -174,7 +182,39 @@ class MergedPipeline:
 
     def predict(self, view):
         """The sum, (n_samples, n_outputs), for the rows of a view."""
-        return self._sum_of_last_steps(_transform(self._transformers, view))
+        return self._sum_of_last_steps(self.transform(view))
+
+    def transform(self, view):
+        """The rows of a view, transformed."""
+        return _transform(self._transformers, view)
+
+    def explain(self, view, background):
+        """SHAP values of the columns of a view.
+
+        Those of transformed columns are added up, if each of these is a function of a
+        single column of the view.
+
+        Returns
+        -------
+        explanation : Explanation or None
+            None if a transformed column depends on several columns, or if the models of
+            the last steps are not known.
+        """
+        others = background.view
+        origin = origin_of_columns(self.transform, view, others)
+        if origin is None:
+            return None
+        transformed = background._replace(view=self.transform(others))
+        explained, rest = explain_terms(
+            self._sum_of_last_steps, self.transform(view), transformed
+        )
+        if rest:
+            return None
+        values, base, _ = add_explanations(explained)
+        of_columns = np.zeros((len(values), n_columns_of(view), values.shape[2]))
+        for column in range(of_columns.shape[1]):
+            of_columns[:, column] = values[:, origin == column].sum(axis=1)
+        return Explanation.exact(of_columns, base)
 
 
 def _transform(steps, view):

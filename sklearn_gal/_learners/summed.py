@@ -34,7 +34,7 @@ class WeightedSum:
         self._n_outputs: Any = n_outputs
         if outputs and n_outputs is None:
             self._n_outputs = max(outputs) + 1
-        self._learners = learners
+        self.learners = learners
         self._check = check
         self._apart = apart
         # a learner may have inherited its `merge`, which is called once
@@ -46,7 +46,30 @@ class WeightedSum:
         self.terms = [term._replace(model=to_estimator(term.model)) for term in terms]
 
     def _sum_terms(self, terms):
-        return WeightedSum(terms, self._learners, self._check, self._n_outputs, self._apart)
+        return WeightedSum(terms, self.learners, self._check, self._n_outputs, self._apart)
+
+    def in_outputs(self, term, values):
+        """Values of the outputs of a term, times its coefficient, as outputs of the sum.
+
+        Parameters
+        ----------
+        term : Term
+            One of the terms.
+        values : ndarray of shape (..., n_outputs_of_term)
+            Values of its outputs.
+
+        Returns
+        -------
+        values : ndarray of shape (..., n_outputs)
+            0 in the outputs that the term does not have.
+        """
+        output, _, coefficient = term
+        if output is None or output == list(range(self._n_outputs)):
+            return values if coefficient == 1.0 else coefficient * values
+        places = output if isinstance(output, list) else [output]
+        in_all = np.zeros((*values.shape[:-1], self._n_outputs))
+        in_all[..., places] = coefficient * values
+        return in_all
 
     def __call__(self, view):
         """The sum, (n_samples, n_outputs), for the rows of a view."""
@@ -74,7 +97,7 @@ class EachPrediction:
 
     If the numbers of outputs of all models are known, the models are merged as one sum with
     an output for each model, chain and output; else they predict a view one after the
-    other.
+    other, and `sum` is None.
 
     Parameters
     ----------
@@ -93,7 +116,7 @@ class EachPrediction:
         self._models = [each for listed in chains for each in listed]
         self._check = check
         self._learners = learners
-        self._sum = self._merge()
+        self.sum = self._merge()
 
     def _merge(self):
         """The sum that predicts all outputs; None if their numbers are unknown."""
@@ -115,8 +138,8 @@ class EachPrediction:
     def __call__(self, view):
         """The predictions of a view, (n_samples, n_models, n_chains, n_outputs)."""
         n_samples, n_parts = view.shape[0], len(self._models)
-        if self._sum is not None:
-            each = self._sum(view)
+        if self.sum is not None:
+            each = self.sum(view)
         else:
             each = [as_outputs(to_estimator(model).predict(view)) for model in self._models]
             for prediction in each:

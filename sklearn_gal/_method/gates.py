@@ -5,10 +5,11 @@ multiplied by the same gate: the term is a product of functions of two organizat
 has values between -1 and 1. It is 0 where the organization that it belongs to has no row.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .._contract import Bound
 from .disclosure import Disclosure
 from .folds import GATES
 
@@ -39,16 +40,13 @@ class FunctionGate:
         Name of the participant.
     number : int
         Number of the request.
-    threshold : ndarray of shape (n_chains, 1, n_outputs) or None
-        The gate is 1 above, and -1 elsewhere. None: the function is scaled and clipped.
-    scale : ndarray of shape (n_chains, 1, n_outputs) or None
-        Factor of a function that is clipped.
+    bound : Bound
+        Makes a sign of the function, or clips it.
     """
 
     partner: str
     number: int
-    threshold: np.ndarray | None = None
-    scale: np.ndarray | None = None
+    bound: Bound
 
     def is_known(self, raw):
         """Whether the function is known: its organization may have left."""
@@ -59,9 +57,7 @@ class FunctionGate:
         function = raw.functions.get((self.partner, self.number), 0.0)
         if np.ndim(function) == 0:  # it has left, or has none of the rows
             return np.zeros((1, len(raw.rows), 1))
-        if self.threshold is None:
-            return np.clip(function * self.scale, -1.0, 1.0)
-        gate = np.where(function > self.threshold, 1.0, -1.0)
+        gate = self.bound(function)
         gate[:, ~raw.present(self.partner)] = 0.0
         return gate
 
@@ -78,18 +74,23 @@ class StumpGate:
         Position among the label holder's columns.
     threshold : float
         The gate is 1 above, and -1 elsewhere.
+    mean : float, default=0.0
+        Mean of the gate over the training rows.
     """
 
     partner: str
     column: int
     threshold: float
+    mean: float = 0.0
 
     def __call__(self, raw):
         """Return the values for some rows, (1, n_samples, 1)."""
         column = raw.participants.holder_column(raw.rows.X, self.column)
-        gate = np.where(column > self.threshold, 1.0, -1.0)
-        gate[np.isnan(column)] = 0.0
-        return gate[:, None][None]
+        return self.of(column)[:, None][None]
+
+    def of(self, column):
+        """Return the values for values of the column, which may be NaN."""
+        return np.where(np.isnan(column), 0.0, np.where(column > self.threshold, 1.0, -1.0))
 
 
 class GatedDisclosure(Disclosure):
@@ -167,10 +168,10 @@ class GatedDisclosure(Disclosure):
         if rng.random() < self._sign_share:
             quantile = rng.uniform(*QUANTILES)
             threshold = np.quantile(function, quantile, axis=1, keepdims=True)
-            return FunctionGate(partner, number, threshold=threshold)
+            return FunctionGate(partner, number, Bound(threshold=threshold))
         size = np.sqrt(np.mean(function**2, axis=1, keepdims=True))
         scale = np.divide(0.5, size, out=np.zeros_like(size), where=size > 0)
-        return FunctionGate(partner, number, scale=scale)
+        return FunctionGate(partner, number, Bound(scale=scale))
 
     def _stump(self, partner, rng):
         column = int(self._columns[rng.integers(len(self._columns))])
@@ -179,7 +180,8 @@ class GatedDisclosure(Disclosure):
         threshold = np.quantile(values[~np.isnan(values)], quantile)
         if np.mean(values > threshold) < 0.01:  # most rows have the largest value
             threshold = np.nextafter(threshold, -np.inf)
-        return StumpGate(partner, column, float(threshold))
+        gate = StumpGate(partner, column, float(threshold))
+        return replace(gate, mean=float(gate.of(values).mean()))
 
 
 def strength(rounds, names):

@@ -127,22 +127,36 @@ class AdditiveModel:
 
         The partner of a term without a gate is the participant itself.
         """
+        for rows, part, (plain, products) in self.parts(X):
+            for summand in self._sums(part.X, plain, n_jobs):
+                yield rows, *summand
+            for summand in self._products(part, products, n_jobs):
+                yield rows, *summand
+
+    def parts(self, X):
+        """Yield rows of one pattern at a time, of which all functions fit into memory.
+
+        Yields
+        ------
+        rows : slice or ndarray of int
+            Which rows of the table.
+        part : Rows
+            These rows.
+        terms : tuple
+            What `terms` returns for their pattern.
+        """
         with self.participants.asking():
             present = self.participants.presence(X)
             pattern_of_row = self.patterns.assign(present)
             for pattern in np.unique(pattern_of_row):
-                plain, products = self.terms(pattern)
+                terms = self.terms(pattern)
                 of_pattern: Any = slice(None)
                 if len(self.patterns) > 1:
                     of_pattern = np.flatnonzero(pattern_of_row == pattern)
-                for rows in self._blocks(of_pattern, X.shape[0], len(products)):
+                for rows in self._blocks(of_pattern, X.shape[0], len(terms[1])):
                     is_whole = isinstance(rows, slice) and rows == slice(None)
                     part = X if is_whole else self.participants.take(X, rows)
-                    for summand in self._sums(part, plain, n_jobs):
-                        yield rows, *summand
-                    of_part = Rows(part, present[rows])
-                    for summand in self._products(of_part, products, n_jobs):
-                        yield rows, *summand
+                    yield rows, Rows(part, present[rows]), terms
 
     def _blocks(self, rows, n_samples, n_products):
         """Return parts of the rows, for which all functions fit into memory."""
@@ -164,13 +178,7 @@ class AdditiveModel:
         if not products:
             return
         names, raw = self.participants.participant_names, self.start(rows)
-        wanted = {(names[each.participant], each.number) for each, _ in products}
-        wanted |= {
-            (each.gate.partner, each.gate.number)
-            for each, _ in products
-            if hasattr(each.gate, "number") and each.gate.partner in names
-        }
-        raw.functions = self.participants.functions(rows.X, wanted, n_jobs)
+        raw.functions = self.functions_of(rows.X, products, n_jobs)
         for each, coefficient in products:
             function = raw.functions.get((names[each.participant], each.number))
             if function is None:
@@ -178,6 +186,17 @@ class AdditiveModel:
             gate = np.broadcast_to(each.gate(raw), function.shape)
             product = np.einsum("cnk,cnk->nk", function, gate)
             yield each.participant, each.partner(names), coefficient / len(gate) * product
+
+    def functions_of(self, X, products, n_jobs):
+        """Return the values of all functions of products, see `Participants.functions`."""
+        names = self.participants.participant_names
+        wanted = {(names[each.participant], each.number) for each, _ in products}
+        wanted |= {
+            (each.gate.partner, each.gate.number)
+            for each, _ in products
+            if hasattr(each.gate, "number") and each.gate.partner in names
+        }
+        return self.participants.functions(X, wanted, n_jobs)
 
     def terms(self, pattern):
         """Return the functions of a pattern without a gate, and those with a gate.

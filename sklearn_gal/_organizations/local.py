@@ -28,6 +28,7 @@ from .._learners import (
     weighted_sum,
     with_capacity,
 )
+from .explained import ExplainedColumns
 from .faults import complaint, naming_errors, naming_fold
 from .missing import has_numbers, is_numeric, missing_rows
 from .suitability import check_suits, takes_a_table
@@ -40,7 +41,7 @@ MIN_ROWS_TO_FIT = 2
 MAX_MERGED_SUMS = 16
 
 
-class LocalOrganization:
+class LocalOrganization(ExplainedColumns):
     """An organization whose columns are in this process.
 
     Parameters

@@ -228,6 +228,56 @@ class Participants:
             for number, values in answer.items()
         }
 
+    def expect(self, functions, background, n_jobs):
+        """Return what functions predict without any column known.
+
+        Parameters
+        ----------
+        functions : list of list of tuple (int, Bound or None)
+            For each participant, numbers of requests and what bounds the functions.
+        background : tuple (table, bool)
+            As of `Organization.expect`.
+        n_jobs : int or None
+            How many participants work at the same time.
+
+        Returns
+        -------
+        expected : list of ndarray of shape (n_functions, n_chains, n_outputs)
+            For each participant.
+        """
+
+        def expect(participant, own):
+            return participant.expect(own, background) if own else []
+
+        with Threads(self.n_at_once(n_jobs)) as threads:
+            return threads.map(expect, list(self), functions)
+
+    def explain(self, X, background, sums, factors, n_jobs):
+        """Return what the columns of the participants contribute to a prediction.
+
+        Parameters
+        ----------
+        X : table
+            Rows to explain.
+        background, n_jobs : see `expect`
+        sums : list of Term
+            The functions without a factor, for each participant.
+        factors : list of tuple (list, ndarray)
+            The functions with a factor, and the factors, for each participant.
+
+        Returns
+        -------
+        explained : list of Explained
+            For each participant.
+        """
+
+        def explain(participant, term, with_factors):
+            plain = term.numbers, term.coefficients
+            return participant.explain(X, background, plain, *with_factors)
+
+        with self.complaining(X), Threads(self.n_at_once(n_jobs)) as threads:
+            return threads.map(explain, list(self), sums, factors)
+
     def holder_column(self, X, column):
         """Return one of the label holder's columns as floats, (n_samples,)."""
         return self.organizations[self.holder].column(X, column)

@@ -1,0 +1,204 @@
+"""Explanations of predictions by columns."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils import Bunch
+from sklearn.utils.validation import check_is_fitted
+
+from ._method.explanation import explain
+
+
+class FeatureContributions(Bunch):
+    """What each column contributes to raw predictions, see `feature_contributions`.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_samples, n_features, n_outputs)
+        Contributions in link space.
+    base_values : ndarray of shape (n_samples, n_outputs)
+        What is predicted if no column is known. With the sum of `values` over the features
+        it is the raw prediction.
+    errors : ndarray of shape (n_samples, n_features, n_outputs)
+        Standard errors of `values`; 0 where they are exact.
+    feature_names : ndarray of str of shape (n_features,)
+        Names of the columns; ``"x0"``, ``"x1"``... if X has none.
+    organization_names : ndarray of str of shape (n_features,)
+        Name of the organization that holds each column. Several are separated by
+        ``" + "``; empty for a column of which no organization makes use.
+    is_sum : ndarray of bool of shape (n_features,)
+        Whether an entry is not a column but the sum over columns that an organization does
+        not show one by one.
+    data : {array, sparse matrix, dataframe} of shape (n_samples, n_features)
+        The rows that are explained.
+    """
+
+    @property
+    def values(self) -> np.ndarray:  # type: ignore[override]
+        """Contributions in link space, (n_samples, n_features, n_outputs)."""
+        return self["values"]  # the attribute would be the method of a dict
+
+    @property
+    def importances(self) -> np.ndarray:
+        """Mean absolute contribution of each column, (n_features,).
+
+        With several outputs, it is the sum over them.
+        """
+        return np.abs(self.values).mean(axis=0).sum(axis=1)
+
+    def to_shap(self, output=None):
+        """Convert to an explanation of the package shap, to use its plots.
+
+        Parameters
+        ----------
+        output : int, default=None
+            Position of the output. None is all outputs, or the only one.
+
+        Returns
+        -------
+        explanation : shap.Explanation
+            With `values` of shape (n_samples, n_features), or (n_samples, n_features,
+            n_outputs) for all of several outputs.
+
+        Raises
+        ------
+        ImportError
+            If the package shap is not installed.
+        """
+        import shap
+
+        if output is None and self.values.shape[2] == 1:
+            output = 0
+        which = slice(None) if output is None else output
+        return shap.Explanation(
+            values=self.values[:, :, which],
+            base_values=self.base_values[:, which],
+            data=_as_array(self.data),
+            feature_names=list(self.feature_names),
+        )
+
+
+def _as_array(table):
+    if hasattr(table, "to_numpy"):
+        return table.to_numpy()
+    return table.toarray() if hasattr(table, "toarray") else np.asarray(table)
+
+
+class FeatureContributionsMixin:
+    """Explanations by columns; a mixin of the estimators."""
+
+    _model: Any
+    _state: Any
+    _validate_X: Any
+    n_features_in_: int
+    n_jobs: Any
+
+    def feature_contributions(self, X, *, background=None) -> FeatureContributions:
+        """Explain predictions by the contributions of single columns.
+
+        The contributions are Owen values, with the organizations as unions. Without
+        interactions, they are the SHAP values of each organization's part of the
+        prediction. They are exact, except where `errors` says otherwise. A raw prediction
+        is a sum of functions of single organizations, and of products of two such
+        functions. If only some columns are known, a function is replaced by its
+        expectation, and a product by that of both expectations:
+
+        - trees of LightGBM, XGBoost and CatBoost follow both branches of a split on an
+          unknown column, in proportion to the training rows (the path-dependent method of
+          Tree SHAP);
+        - other functions are averaged over background rows that provide the unknown
+          columns (the interventional method). Linear models, also behind transformers of
+          single columns in a pipeline, have a closed form. For others, all subsets of up to
+          6 columns are evaluated. With more columns, ten random orders and their reverses
+          are, and `errors` has the standard errors.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+            Rows to explain.
+        background : {array-like, sparse matrix, dataframe} of shape (n_rows, n_features), \
+                default=None
+            Rows that provide the unknown columns, to trees as well. Rows of different
+            organizations are combined at random. None: the training rows that a fitted
+            estimator keeps, 100 that each organization has, and the path-dependent method
+            for trees. With a background, trees take much more time.
+
+        Returns
+        -------
+        contributions : FeatureContributions
+            A :class:`~sklearn.utils.Bunch` with `values` (n_samples, n_features_in_,
+            n_outputs) in link space, `base_values` (n_samples, n_outputs), `errors`,
+            `feature_names`, `organization_names`, `is_sum` and `data`. Its attribute
+            `importances` is the mean absolute contribution of each column, and its method
+            ``to_shap()`` gives a ``shap.Explanation``.
+
+        See Also
+        --------
+        contributions : Shares of the organizations in the prediction.
+
+        Notes
+        -----
+        If an organization is absent from a row, neither its columns nor its expectation
+        contribute; `base_values` of the row are those of the other organizations. Where an
+        organization holds a categorical column that the default learner reads twice, or a
+        transformer makes several columns of one, their contributions are added up.
+
+        References
+        ----------
+        Owen (1977), Values of games with a priori unions. Lundberg and Lee (2017), A
+        unified approach to interpreting model predictions. Lundberg et al. (2020), From
+        local explanations to global understanding with explainable AI for trees.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_diabetes
+        >>> from sklearn_gal import GALRegressor
+        >>> X, y = load_diabetes(return_X_y=True, as_frame=True)
+        >>> organizations = [("clinic", None, [0, 1, 2, 3]), ("lab", None, slice(4, 10))]
+        >>> model = GALRegressor(organizations, random_state=0).fit(X, y)
+        >>> explained = model.feature_contributions(X.iloc[:5])
+        >>> raw = explained.values.sum(axis=1) + explained.base_values
+        >>> float(abs(raw[:, 0] - model.predict(X.iloc[:5])).max()) < 1e-9
+        True
+        """
+        check_is_fitted(self)
+        X = self._validate_X(X, reset=False)
+        rows = self._state.kept_rows.table, False
+        if background is not None:
+            rows = self._validate_X(background, reset=False), True
+        shares = explain(self._model, X, rows, self.n_jobs)
+        participants, owner = self._model.participants, self._model.patterns.owner
+        shape = X.shape[0], self.n_features_in_, shares.base.shape[1]
+        values, errors = np.zeros(shape), np.zeros(shape)
+        holders: list = [[] for _ in range(self.n_features_in_)]
+        for each, of_columns, error in zip(
+            participants, shares.values, shares.errors, strict=True
+        ):
+            values[:, each.columns] += of_columns
+            errors[:, each.columns] += error
+        for m in sorted(set(owner.tolist())):
+            for column in participants.organizations[m].columns:
+                holders[column].append(participants.names[m])
+        names = getattr(self, "feature_names_in_", None)
+        if names is None:
+            names = [f"x{j}" for j in range(self.n_features_in_)]
+        return FeatureContributions(
+            values=values,
+            base_values=shares.base,
+            errors=errors,
+            feature_names=np.asarray(names, dtype=object),
+            organization_names=np.array([" + ".join(each) for each in holders], object),
+            is_sum=np.zeros(self.n_features_in_, dtype=bool),
+            data=X,
+        )
+
+    @property
+    def feature_importances_(self) -> np.ndarray:
+        """Mean absolute contribution of every column, (n_features_in_,), with the sum 1.
+
+        The mean is over the training rows that a fitted estimator keeps, see
+        `feature_contributions`.
+        """
+        check_is_fitted(self)
+        importances = self.feature_contributions(self._state.kept_rows.table).importances
+        return importances / (importances.sum() or 1.0)

@@ -1,0 +1,80 @@
+"""Some training rows that a fitted estimator keeps, to explain predictions."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils import _safe_indexing
+
+# Number of rows that each participant is to have among them
+N_ROWS = 100
+
+
+class KeptRows:
+    """Rows of a table that can be written to a file by pickle and by skops.
+
+    Parameters
+    ----------
+    table : {array, sparse matrix, dataframe} of shape (n_rows, n_features)
+        The rows.
+    """
+
+    def __init__(self, table):
+        self.table = table
+
+    @classmethod
+    def of(cls, X, present, seed):
+        """Draw rows, of which each participant has `N_ROWS` if it has as many.
+
+        Parameters
+        ----------
+        X : {array, sparse matrix, dataframe} of shape (n_samples, n_features)
+            Training rows.
+        present : ndarray of bool of shape (n_samples, n_participants)
+            Which participants have each row.
+        seed : int
+            Seed of the draw.
+        """
+        order = np.random.default_rng([seed, N_ROWS]).permutation(len(present))
+        drawn = np.zeros(len(present), dtype=bool)
+        for mask in [present.all(axis=1), *present.T]:
+            n_wanted = N_ROWS - np.count_nonzero(drawn & mask)
+            drawn[order[mask[order] & ~drawn[order]][: max(0, n_wanted)]] = True
+        return cls(_safe_indexing(X, np.flatnonzero(drawn)))
+
+    def __getstate__(self):
+        table = self.table
+        if not (hasattr(table, "iloc") and hasattr(table, "columns")):
+            return {"table": table}
+        columns = [_plain(table.iloc[:, j]) for j in range(table.shape[1])]
+        return {"names": list(table.columns), "columns": columns}
+
+    def __setstate__(self, state):
+        if "table" in state:
+            self.table = state["table"]
+            return
+        import pandas as pd
+
+        columns = dict(enumerate(_column(*each) for each in state["columns"]))
+        self.table = pd.DataFrame(columns)
+        self.table.columns = state["names"]
+
+
+def _plain(column):
+    """A pandas column as plain arrays, lists and strings."""
+    dtype: Any = column.dtype
+    if hasattr(column, "cat"):
+        categories = column.cat.categories.tolist()
+        return "category", column.cat.codes.to_numpy(), categories, bool(dtype.ordered)
+    if isinstance(dtype, np.dtype) and dtype.kind in "fiub":
+        return str(dtype), column.to_numpy(), None, None
+    values = column.astype(object).where(column.notna(), None)
+    return str(dtype), values.tolist(), None, None
+
+
+def _column(dtype, values, categories, ordered):
+    """The pandas column that `_plain` was given."""
+    import pandas as pd
+
+    if dtype == "category":
+        return pd.Categorical.from_codes(values, categories, ordered=ordered)
+    return pd.Series(values, dtype=dtype)
