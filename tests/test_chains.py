@@ -165,7 +165,9 @@ def by_hand(model, X):
                 above = function(gate.partner, gate.number) > gate.bound.threshold
                 gated = np.where(above, 1.0, -1.0)
             elif gate is not None:
-                gated = np.clip(function(gate.partner, gate.number) * gate.bound.scale, -1, 1)
+                gated = np.clip(
+                    function(gate.partner, gate.number) * gate.bound.scale, -1, 1
+                )
             values = function(names[candidate.participant], candidate.number)
             total = total + coefficient * gated * values
     return total

@@ -8,8 +8,8 @@ from .base import IN_SAMPLE, Learner, Split, take_rows, weight_parameter
 from .boosted import BoosterLearner
 from .boosted_parameters import LIGHTGBM_PARAMETERS
 from .default_learner import default_learner, suggest, with_capacity
-from .explained import Background, explain_sum
-from .explained_each import explain_each
+from .explained import Background, explain_function, explain_sum
+from .explained_each import bounded_function, explain_each
 from .lightgbm_guard import check_readable_by_lightgbm, guard
 from .lightgbm_names import NAMES as LIGHTGBM_NAMES
 from .lightgbm_names import is_known as is_known_to_lightgbm
@@ -40,12 +40,14 @@ __all__ = [
     "SeededClones",
     "Split",
     "as_outputs",
+    "bounded_function",
     "chains_of",
     "check_readable_by_lightgbm",
     "column_major",
     "default_learner",
     "depends_on_memory_layout",
     "each_prediction",
+    "explain_function",
     "explain_functions",
     "explain_models",
     "guard",

@@ -78,11 +78,10 @@ def origin_of_columns(transform, view, others):
         Position of the column, -1 for a transformed column that is the same in all rows.
         None if some are functions of several columns.
     """
-    n_others = others.shape[0]
-    following = np.arange(1, n_others + 1) % n_others
+    each, of_others = np.arange(view.shape[0]), np.arange(others.shape[0])
     pairs = [
-        (view, rows_of(others, np.arange(view.shape[0]) % n_others)),
-        (rows_of(others, np.arange(n_others)), rows_of(others, following)),
+        (rows_of(view, each), rows_of(others, each % len(of_others))),
+        (rows_of(others, of_others), rows_of(others, np.roll(of_others, -1))),
     ]
     n_columns = n_columns_of(view)
     origin: Any = None

@@ -84,7 +84,9 @@ def bounded(model, bound):
             return None
         shape = n_chains, 1, len(trees)
         changed = [
-            with_leaves(tree, lambda leaves, c=c, k=k: _bound_at(bound, leaves, shape, c, k))
+            with_leaves(
+                tree, lambda leaves, c=c, k=k: _bound_at(bound, leaves, shape, c, k)
+            )
             for k, tree in enumerate(trees)
         ]
         if any(tree is None for tree in changed):

@@ -1,12 +1,19 @@
 """Deep model sharing: one model per organization, with a head for every round."""
 
 import warnings
+from functools import partial
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import _safe_indexing
 
-from .._learners import SeededClones, as_outputs, chains_of
+from .._learners import (
+    SeededClones,
+    as_outputs,
+    bounded_function,
+    chains_of,
+    explain_function,
+)
 from .local import LocalOrganization
 
 # The number of rows on which it is tried whether an estimator takes several outputs
@@ -151,23 +158,42 @@ class SharingOrganization(LocalOrganization):
         involved = self._involved(numbers, coefficients)
         if not involved:
             return 0.0
+        return self._sum_of_heads(self._view(X), involved)
+
+    def _sum_of_heads(self, view, involved):
         shared = involved[0][0].estimator
-        outputs = self._outputs(X, [shared])[0]
+        outputs = self._outputs(view, [shared])[0]
         return sum(coefficient * head.of(outputs) for head, coefficient in involved)
 
     def _predict_rows_each(self, X, numbers):
-        heads = [self.models[number] for number in numbers]
-        outputs = np.stack(self._outputs(X, chains_of(heads[0].estimator)), axis=1)
+        return self._heads(self._view(X), [self.models[number] for number in numbers])
+
+    def _heads(self, view, heads):
+        """Return (n_samples, n_heads, n_chains, n_outputs)."""
+        outputs = np.stack(self._outputs(view, chains_of(heads[0].estimator)), axis=1)
         return np.stack([head.of(outputs) for head in heads], axis=1)
 
-    def _outputs(self, X, models):
+    def _outputs(self, view, models):
         """Return the outputs of all heads by shared models, a list of (n_samples, ...)."""
-        view = self._view(X)
         with self._naming_errors("predicting"):
             outputs = [as_outputs(model.predict(view)) for model in models]
             for each in outputs:
-                self._checked(each, (X.shape[0], *each.shape[1:]))
+                self._checked(each, (view.shape[0], *each.shape[1:]))
         return outputs
+
+    def _explain_sum(self, involved, view, background):
+        return explain_function(
+            partial(self._sum_of_heads, involved=involved), view, background.view
+        )
+
+    def _explain_each(self, functions, view, background):
+        heads = [self.models[number] for number, _ in functions]
+        function = bounded_function(
+            partial(self._heads, heads=heads), [bound for _, bound in functions]
+        )
+        parts = len(heads), len(chains_of(heads[0].estimator)), -1
+        found = explain_function(function, view, background.view)
+        return tuple(array.reshape(*array.shape[:-1], *parts) for array in found)
 
     def inherit(self, other):
         """Take over the models and residuals that the organization had in the fit before.
