@@ -1,5 +1,6 @@
 """SHAP values of single functions, each of them apart."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,8 @@ def explain_each(models, bounds, view, background, learners, check):
     models : list
         As of `EachPrediction`.
     bounds : list of callable or None
-        What is applied to the predictions of each model; it takes and returns values of
-        shape (n_chains, n_samples, n_outputs).
+        What is applied to the predictions of each model; it takes values that can be
+        broadcast to (n_chains, n_samples, n_outputs), and returns values of this shape.
     view : array-like, sparse matrix or dataframe of shape (n_samples, n_columns)
         Rows to explain.
     background : Background
@@ -77,30 +78,21 @@ def bounded(model, bound):
         As of `explain_each`.
     """
     chains: Any = []
-    n_chains = len(chains_of(model))
     for c, chain in enumerate(chains_of(model)):
-        trees = chain.estimators if type(chain) is OutputRegressors else [chain]
-        if not all(map(is_booster, trees)):
-            return None
-        shape = n_chains, 1, len(trees)
-        changed = [
-            with_leaves(
-                tree, lambda leaves, c=c, k=k: _bound_at(bound, leaves, shape, c, k)
-            )
-            for k, tree in enumerate(trees)
-        ]
+        several = type(chain) is OutputRegressors
+        changed: Any = []
+        for k, tree in enumerate(chain.estimators if several else [chain]):
+            at_leaves = partial(_bound_at, bound, chain=c, output=k)
+            changed.append(with_leaves(tree, at_leaves) if is_booster(tree) else None)
         if any(tree is None for tree in changed):
             return None
-        several = type(chain) is OutputRegressors
         chains.append(OutputRegressors(changed) if several else changed[0])
     return FoldRegressors(chains) if type(model) is FoldRegressors else chains[0]
 
 
-def _bound_at(bound, leaves, shape, chain, output):
+def _bound_at(bound, leaves, chain, output):
     """Bounded values of the leaves of a chain and output."""
-    values = np.empty((shape[0], len(leaves), shape[2]))
-    values[:] = leaves[:, None]
-    return bound(values)[chain, :, output]
+    return bound(leaves[None, :, None])[chain, :, output]
 
 
 def bounded_function(each, bounds):

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from .gates import StumpGate
-from .rows import Rows
 
 
 @dataclass

@@ -118,9 +118,10 @@ class ExplainedColumns:
         return explain_models(models, coefficients, view, background, self._checked)
 
     def _explain_each(self, functions, view, background):
-        """Return values (n_samples, n_columns, n_functions, n_chains, n_outputs) and others.
+        """Return SHAP values of functions, each of them apart.
 
-        The base values, (n_functions, n_chains, n_outputs), and the errors follow.
+        The values (n_samples, n_columns, n_functions, n_chains, n_outputs), the base values
+        (n_functions, n_chains, n_outputs), and the errors of the values.
         """
         models = [self.models[number] for number, _ in functions]
         bounds = [bound for _, bound in functions]
