@@ -6,6 +6,7 @@ has values between -1 and 1. It is 0 where the organization that it belongs to h
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -49,6 +50,7 @@ class FunctionGate:
     number: int
     threshold: np.ndarray | None = None
     scale: np.ndarray | None = None
+    by_chain: ClassVar[bool] = True
 
     def is_known(self, raw):
         """Whether the function is known: its organization may have left."""
@@ -56,12 +58,13 @@ class FunctionGate:
 
     def __call__(self, raw):
         """Return the values for some rows, (n_chains, n_samples, n_outputs)."""
-        function = raw.functions.get((self.partner, self.number), 0.0)
-        if np.ndim(function) == 0:  # it has left, or has none of the rows
+        above = raw.above.get(self)
+        function = raw.functions.get((self.partner, self.number))
+        if above is None and function is None:  # it has left, or has none of the rows
             return np.zeros((1, len(raw.rows), 1))
         if self.threshold is None:
             return np.clip(function * self.scale, -1.0, 1.0)
-        gate = np.where(function > self.threshold, 1.0, -1.0)
+        gate = np.where(function > self.threshold if above is None else above, 1.0, -1.0)
         gate[:, ~raw.present(self.partner)] = 0.0
         return gate
 
@@ -83,6 +86,7 @@ class StumpGate:
     partner: str
     column: int
     threshold: float
+    by_chain: ClassVar[bool] = False
 
     def __call__(self, raw):
         """Return the values for some rows, (1, n_samples, 1)."""

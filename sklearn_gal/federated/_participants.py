@@ -1,6 +1,9 @@
 """The participants of a fit between hosts."""
 
 from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
 
 from .._method.observers import EndsFit, Observer
 from .._organizations.parallel import Threads
@@ -117,6 +120,15 @@ class FederatedParticipants(Participants):
             self.session.forget_rows()
             for each in self.remote:
                 each.forget_rows()
+
+    def _answer(self, participant, X, query):
+        if not is_remote(participant):
+            return super()._answer(participant, X, query)
+        answer = participant.answer(X, query)
+        each = {
+            number: np.nan_to_num(values) for number, values in answer.functions.items()
+        }
+        return replace(answer, functions=each)
 
     def predict_candidates(self, X, candidates, n_requests, apart):
         """Yield what participants predict by the functions of a round.

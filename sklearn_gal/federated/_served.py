@@ -13,6 +13,7 @@ from .._organizations.local import MIN_ROWS_TO_FIT, LocalOrganization
 from ._calls import decode_folds, effective_size
 from ._ledger import Clock
 from ._models import DiskModels
+from ._predictions import reply_of
 from ._refusals import LimitExceeded, NotPrepared, RequestRefused
 from ._slots import check_caller
 
@@ -176,32 +177,24 @@ class ServedFit:
                 self._check_enough(self._weights[folds.numbers != chain])
         return folds
 
-    def predict(self, positions, present, numbers, coefficients, apart):
-        """Return the weighted sum of predictions of models, (n_samples, n_outputs).
-
-        Without coefficients, return the predictions of single models, (n_samples,
-        n_numbers, n_chains, n_outputs), with the mean of the chains unless they are wanted
-        apart. They are NaN for a number without a model; None if there is no model at all.
-        """
-        unknown = [number for number in numbers if number not in self.models]
-        if unknown or len(set(numbers)) < len(numbers):
+    def predict(self, positions, present, query):
+        """Return what a query asks for, as fields of the reply."""
+        listed = [query.numbers, query.chains, query.means]
+        asked = {*query.numbers, *query.functions}
+        unknown = sorted(number for number in asked if number not in self.models)
+        if unknown or any(len(set(each)) < len(each) for each in listed):
             raise RequestRefused(f"numbers repeat, or have no models: {unknown[:10]}")
         self._local.present = present
         check_caller()
         self.clock.start()
-        if coefficients is not None:
-            total = self._local.predict(positions, numbers, coefficients.tolist())
-            return np.asarray(total) if np.ndim(total) else None
-        if apart:
-            known = self._local.predict_each(positions, numbers)
-        else:
-            means = {n: self._local.predict(positions, [n], [1.0]) for n in numbers}
-            known = {n: mean[None] for n, mean in means.items() if np.ndim(mean)}
-        if not known:
-            return None
-        none = np.full_like(next(iter(known.values())), np.nan)
-        each = np.stack([known.get(number, none) for number in numbers])
-        return np.moveaxis(each, 2, 0)
+        predict, functions = self._local.predict, {}
+        if query.functions:
+            functions = self._local.predict_each(positions, query.functions)
+        if query.coefficients is None:
+            single = {n: predict(positions, [n], [1.0]) for n in query.numbers}
+            return reply_of(query, 0.0, single, functions)
+        total = predict(positions, query.numbers, query.coefficients)
+        return reply_of(query, total, {}, functions)
 
     def release(self, n_requests):
         """Forget the training rows, and the models of numbers from `n_requests` on."""

@@ -19,12 +19,13 @@ from .._learners import default_learner
 from .._organizations.columns import check_organizations
 from .._organizations.missing import missing_rows
 from . import _wire
-from ._calls import check_header, check_values, needs_handshake
+from ._calls import check_header, check_values, n_models, needs_handshake
 from ._ids import IdBudget
 from ._keys import KeyIndex, check_secret, check_value, digests, repeat
 from ._ledger import WAITING, Ledger
 from ._limits import Limits
 from ._manifest import Manifests
+from ._predictions import query_of
 from ._refusals import (
     ApprovalPending,
     NotPrepared,
@@ -49,7 +50,6 @@ _LOGGED_LENGTHS = (
     ("rows", "residual", 1),
     ("folds", "residual", 0),
     ("outputs", "residual", 2),
-    ("models", "numbers", 0),
 )
 
 
@@ -203,6 +203,8 @@ class OrganizationService:
         entry |= {
             name: shapes[key][axis] for name, key, axis in _LOGGED_LENGTHS if key in shapes
         }
+        if call == "predict":
+            entry["models"] = n_models(shapes)
         self._ledger.check_rights(label_holder)
         if needs_handshake(call):
             check_handshake(scalars["versions"])
@@ -283,28 +285,24 @@ class OrganizationService:
                     self.limits.check("max_disk", self.limits.max_disk + 1, "bytes needed")
             return {"fitted": fitted}
 
-    def _predict(
-        self, entry, fit_id, row_ids, numbers, abstain, coefficients=None, apart=False
-    ):
-        if coefficients is not None and coefficients.shape != numbers.shape:
-            raise RequestRefused("coefficients must have one value per number")
+    def _predict(self, entry, fit_id, row_ids, numbers, abstain, **wanted):
+        query = query_of(numbers, **wanted)
         manifest = self._ledger.read(fit_id)
-        if len(numbers):
+        if entry["models"]:
             self._manifests.check_unchanged(fit_id, manifest)
-            n_models = 1 if coefficients is not None else len(numbers)
+            n_sums = len(numbers) if query.coefficients is None else 1
+            n_values = n_sums + len(query.chains) + len(query.means)
             n_outputs = (manifest or {}).get("outputs", 1)
-            self._check_size(8 * len(row_ids) * n_models * n_outputs)
+            self._check_size(8 * len(row_ids) * n_values * n_outputs)
         positions, present = self._rows(entry, fit_id, row_ids, abstain)
         reply = {"present": present, "versions": HANDSHAKE}
-        if len(numbers) and present.any() and (abstain or present.all()):
+        if entry["models"] and present.any() and (abstain or present.all()):
             fit = self._fit(fit_id)
             with fit.lock:
-                numbers = numbers.tolist()
-                prediction = fit.predict(positions, present, numbers, coefficients, apart)
+                predictions = fit.predict(positions, present, query)
             self._manifests.use(fit_id)
-            if prediction is not None:
-                self._check_size(prediction.nbytes)
-                reply["prediction"] = prediction
+            self._check_size(sum(each.nbytes for each in predictions.values()))
+            reply |= predictions
         return reply
 
     def _check_size(self, n_bytes):
