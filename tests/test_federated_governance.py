@@ -300,12 +300,13 @@ def test_another_secret_or_release_is_told(serve, table):
 # --- decisions --------------------------------------------------------------------------
 
 
-def test_a_fit_waits_for_approval(serve, table, rng, config, capsys):
+def test_a_fit_waits_for_approval(serve, table, rng, config, capsys, caplog):
     service = serve(rules={"approve": "ask"})
     for _ in range(3):
         reply = ask(service, "prepare", row_ids=ids(table))
         assert reply == refused("ApprovalPending", FIT)
     assert len(list(service._ledger.log.entries())) == 1  # asking again is no news
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert ask(service, "fit_round", **fit_request(table, rng))[1] == {
         "type": "NotPrepared"
     }

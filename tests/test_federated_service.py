@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsRegressor
+from sklearn.utils import _safe_indexing
 
 from _helpers import Recorder
 from _requests import FIT, SECRET, ask, exceeded, fit_request, ids, make_table
@@ -70,6 +71,30 @@ def test_it_answers_as_the_organization_in_process_would(service, table, rng, fo
     bits = np.unpackbits(reply["above"], axis=1)
     np.testing.assert_array_equal(bits[:, :n_bits], above.reshape(len(rest), -1))
     assert reply["above"].shape == (len(rest), np.ceil(n_bits / 8))
+
+
+def test_a_call_reads_its_rows_once(service, table, rng, monkeypatch):
+    read = []
+
+    def reading(table, rows):
+        read.append(len(rows))
+        return _safe_indexing(table, rows)
+
+    monkeypatch.setattr("sklearn_gal.federated._served._safe_indexing", reading)
+    unknown = digests(["nobody"], SECRET.encode(), FIT)
+    rows = np.vstack([ids(table)[:30], unknown])
+    ask(service, "prepare", row_ids=rows, abstain=True)
+    for number in range(3):
+        request = fit_request(rows, rng, number=number, folds=np.arange(31) % 2)
+        assert ask(service, "fit_round", **request)[0] == "ok"
+    assert read == [30]
+    asked = {"row_ids": np.vstack([unknown, ids(table)[40:]]), "abstain": True}
+    asked["numbers"] = np.arange(3)
+    reply = ask(service, "predict", chains=np.arange(1, 3), **asked)[1]
+    assert reply["chains"].shape == (21, 2, 2, 2)
+    assert read == [30, 20]
+    ask(service, "predict", coefficients=np.ones(3), means=np.arange(2), **asked)
+    assert read == [30, 20, 20]  # they are not kept
 
 
 def test_models_outlive_the_process(service, table, tmp_path, rng):
@@ -381,7 +406,7 @@ def test_weights_for_an_estimator_that_takes_none_are_refused(table, tmp_path):
     assert reply == ("error", {"type": "RequestRefused"})
 
 
-def test_only_some_fits_have_rows_in_memory(table, tmp_path, rng, monkeypatch):
+def test_only_some_fits_have_rows_in_memory(table, tmp_path, rng, monkeypatch, caplog):
     service = OrganizationService("bank", table, "id", SECRET, tmp_path, max_fits=2)
     names = [f"{i:032x}" for i in range(4)]
     rows = {name: digests(table["id"], SECRET.encode(), name) for name in names}
@@ -395,7 +420,12 @@ def test_only_some_fits_have_rows_in_memory(table, tmp_path, rng, monkeypatch):
 
     busy = "error", {"type": "Busy"}
     assert [prepare(name)[0] for name in names[:2]] == ["ok", "ok"]
-    assert prepare(names[2]) == busy
+    with caplog.at_level(logging.INFO, logger="sklearn_gal.federated"):
+        assert [prepare(names[2]) for _ in range(3)] == [busy] * 3
+    assert "did not finish" in caplog.text
+    assert len(caplog.records) == 1  # asking again is no news
+    entries = list(service._ledger.log.entries())
+    assert [each["fit"] for each in entries] == names[:3]
     assert fit(names[2]) == ("error", {"type": "NotPrepared"})
     # questions about rows displace nothing, and an impossible fit takes no place
     nothing = np.empty(0, dtype=np.int64)

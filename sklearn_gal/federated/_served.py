@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ class ServedOrganization(LocalOrganization):
         self.models = self._disk = models
         self.present: Any = None  # mask of the rows of X in the next call
         self._clock = clock
+        self._read: Any = None  # rows of the table that were read last, and their values
 
     def presence(self, X):
         """Return the mask of the rows of X that the organization has, (n_samples,)."""
@@ -57,8 +59,18 @@ class ServedOrganization(LocalOrganization):
         self.models = self._disk
         self._disk.cut(n_requests)
 
+    @contextmanager
+    def reading_once(self):
+        """Keep the rows that are read until the call has been answered."""
+        try:
+            yield
+        finally:
+            self._read = None
+
     def _selection(self, X):
-        return super()._selection(_safe_indexing(self.table, X))
+        if self._read is None or not np.array_equal(self._read[0], X):
+            self._read = X, super()._selection(_safe_indexing(self.table, X))
+        return self._read[1]
 
     def _checked(self, prediction, shape):
         check_caller()  # between folds and models
@@ -111,7 +123,8 @@ class ServedFit:
         self._check_enough(weights)
         self._chains = self._latest = None
         self._local.present = present
-        self._local.prepare(positions, fit_params, n_outputs)
+        with self._local.reading_once():
+            self._local.prepare(positions, fit_params, n_outputs)
         self._n_rows, self._weights = len(present), weights
 
     def _check_enough(self, weights):
@@ -187,6 +200,10 @@ class ServedFit:
         self._local.present = present
         check_caller()
         self.clock.start()
+        with self._local.reading_once():
+            return self._predictions(positions, query)
+
+    def _predictions(self, positions, query):
         predict, functions = self._local.predict, {}
         if query.functions:
             functions = self._local.predict_each(positions, query.functions)

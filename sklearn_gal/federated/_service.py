@@ -158,9 +158,13 @@ class OrganizationService:
         except (RequestRefused, _wire.MessageError) as error:
             is_news = getattr(error, "is_news", True)
             decision = f"refused: {type(error).__name__}: {error}"
-            reply = self._refuse(entry, error)
+            if is_news:  # a fit that waits asks again and again
+                self._warn(entry, error)
+            reply = _wire.encode("error", describe(error))
         except (Busy, CallerGone) as error:
-            log.info("organization %r did not finish a call: %s", self.name, error)
+            is_news = getattr(error, "is_news", True)
+            if is_news:
+                log.info("organization %r did not finish a call: %s", self.name, error)
             decision = f"not finished: {type(error).__name__}"
             reply = _wire.encode("error", describe(error))
         except Exception as error:
@@ -182,7 +186,7 @@ class OrganizationService:
             return _wire.encode("error", describe(error))
         return reply
 
-    def _refuse(self, entry, error):
+    def _warn(self, entry, error):
         log.warning(
             "organization %r refused %r of %r: %s: %s",
             self.name,
@@ -191,7 +195,6 @@ class OrganizationService:
             type(error).__name__,
             error,
         )
-        return _wire.encode("error", describe(error))
 
     def _check_header(self, entry, call, scalars, shapes):
         """Refuse a request before its arrays are read."""
