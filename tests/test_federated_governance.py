@@ -1,5 +1,6 @@
 """What the owner of an organization sees of fits, and decides about them."""
 
+import itertools
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -31,7 +32,8 @@ from sklearn_gal.federated import (
 )
 from sklearn_gal.federated import _versions as versions
 from sklearn_gal.federated._cli import main
-from sklearn_gal.federated._ledger import AuditLog
+from sklearn_gal.federated._ledger import AuditLog, Clock
+from sklearn_gal.federated._refusals import LimitExceeded
 from sklearn_gal.federated._rules import Rules
 from sklearn_gal.federated._table import kinds_of
 from sklearn_gal.federated._versions import can_work_with
@@ -570,15 +572,99 @@ def test_an_organization_takes_part_as_soon_as_it_has_approved(
     assert model.weights_[-1, 1] > 0
 
 
-def test_a_final_refusal_is_not_asked_again(serve, table, target):
-    service = serve(min_rows=61)
-    model = federated(service, on_failure="continue", max_iter=3, cv=None)
-    model.set_params(organizations=[("own", Ridge(), ["c"])], key="id")
-    with pytest.warns(OrganizationWarning, match="its limit min_rows"):
+@pytest.fixture
+def shop(table, tmp_path):
+    """Another organization, which refuses nothing."""
+    return OrganizationService("shop", table[["id", "b"]], "id", SECRET, tmp_path / "shop")
+
+
+def continuing(services, **params):
+    """A fit of 15 rounds with the label holder's own columns."""
+    federation = Federation(LocalChannel(services), SECRET)
+    own = [("own", Ridge(), ["c"])]
+    params = {"max_iter": 15, "cv": None, "weights": "uniform", "random_state": 0} | params
+    return FederatedGALRegressor(federation, own, key="id", interactions=False, **params)
+
+
+@pytest.mark.parametrize(
+    ("limits", "first", "n_calls"),
+    [
+        ({"min_rows": 61}, "the fit goes on without it.", ["prepare"]),
+        (
+            {"rounds_per_day": 2},
+            "from round 3 on, the fit goes on without it.",
+            ["prepare", *["fit_round"] * 3],
+        ),
+    ],
+)
+def test_a_refusal_is_told_once_and_not_asked_for_again(
+    serve, shop, table, target, limits, first, n_calls
+):
+    service = serve(**limits)
+    model = continuing([service, shop], max_missed_rounds=1)
+    with pytest.warns(OrganizationWarning) as caught:
         model.fit(table[["id", "c"]], target)
-    calls = [entry["call"] for entry in service._ledger.log.entries()]
-    assert calls.count("prepare") <= 2
-    np.testing.assert_array_equal(model.weights_[:, 1], 0)
+    (limit,) = limits
+    assert [str(each.message) for each in caught if "'bank'" in str(each.message)] == [
+        "Organization 'bank' refused the request (it refuses, because its limit "
+        f"{limit} does not allow this): {first}"
+    ]
+    assert [entry["call"] for entry in service._ledger.log.entries()] == n_calls
+    assert model.stop_reason_ == "max_iter"
+    n_taken = n_calls.count("fit_round") - 1
+    assert (model.weights_[:, 1] > 0).sum() == max(n_taken, 0)
+    assert (model.weights_[:, 2] > 0).all()
+
+
+def test_after_a_call_that_took_too_long_it_takes_part_again(
+    serve, shop, table, target, monkeypatch
+):
+    service, check, n_checks = serve(), Clock.check, itertools.count()
+
+    def late(clock):
+        if clock is service._fits[service.fits()[0]].clock and next(n_checks) == 2:
+            raise LimitExceeded("max_seconds", "too long")
+        return check(clock)
+
+    monkeypatch.setattr(Clock, "check", late)
+    model = continuing([service, shop], max_missed_rounds=None, max_iter=6)
+    model.set_params(organizations=[("own", Patient(), ["c"])])
+    with pytest.warns(
+        OrganizationWarning, match=r"max_seconds .*: round 3 goes on without"
+    ):
+        model.fit(table[["id", "c"]], target)
+    taken = model.weights_[:, 1] > 0
+    assert taken[[0, 1, -1]].all()
+    assert not taken[2]
+
+
+def test_when_all_refuse_the_fit_ends(serve, table, target, tmp_path):
+    X = table[["id", "c"]]
+    with (
+        pytest.warns(OrganizationWarning, match="its limit min_rows"),
+        pytest.raises(OrganizationError, match=r"'bank' refused the request.*min_rows"),
+    ):
+        continuing([serve(min_rows=61)]).fit(X, target)
+    model = continuing([serve(max_rounds=4)], checkpoint=tmp_path / "checkpoint")
+    with pytest.warns(OrganizationWarning, match="4 rounds, because all .* refuse to take"):
+        model.fit(X, target)
+    assert (model.stop_reason_, model.n_iter_) == ("refused", 4)
+    assert (model.weights_[:, 1] > 0).all()
+    again = continuing([serve()], checkpoint=tmp_path / "checkpoint").fit(X, target)
+    assert (again.stop_reason_, again.n_iter_) == ("max_iter", 15)
+    np.testing.assert_array_equal(again.weights_[:4], model.weights_)
+
+
+def test_rounds_before_the_approval_are_named_and_counted(serve, shop, table, target):
+    service = serve(rules={"approve": "ask"})
+    model = continuing([service, shop], max_missed_rounds=2)
+    with pytest.warns(OrganizationWarning) as caught:
+        model.fit(table[["id", "c"]], target)
+    told = [str(each.message) for each in caught]
+    (fit_id,) = service.fits()
+    refused_ = f"must first approve the fit by `sklearn-gal approve {fit_id}`): "
+    assert sum(f"{refused_}round 2 goes on without it." in each for each in told) == 1
+    assert (model.stop_reason_, model.n_iter_) == ("missed_rounds", 2)
 
 
 def test_the_label_holder_has_a_fit_forgotten(serve, table, target):

@@ -86,12 +86,14 @@ class RemoteOrganization:
         self.policy = policy
         self.forget_answers()
         self.n_missed = 0  # rounds of the fit that went on without it
-        self.problem = ""  # why it has not answered
+        self.reason = ""  # how the last call failed
         self.is_away = False  # whether that was because it could not be reached
+        self.refuses = False  # whether it does not take part in the rest of the fit
+        self.is_told = False  # whether the user has been warned that it refuses
         self.n_chains = {}  # number of chains of its models, by request number
         self.n_outputs = None
         self._unreachable = False
-        self._refuses = False  # whether it has refused the fit, and would do it again
+        self._ends_fit = False  # whether the last call that failed was refused for good
         self._away_since = None
         self._reconnecting = None
         self._training: Any = None
@@ -139,11 +141,11 @@ class RemoteOrganization:
         self.n_outputs = n_outputs
         fields = {"row_ids": row_ids, "abstain": self.abstains, "n_outputs": n_outputs}
         self._training = X, fields | fit_params
-        self._refuses = False
         present = self._attempt(self._call_prepare)
         self._unreachable = present is None
         if self._unreachable:
-            self.warn("continuing without it.")
+            self.refuses = self.is_told = self._ends_fit
+            self.warn("the fit goes on" if self.refuses else "continuing")
             present = np.full(len(row_ids), not self.abstains)
         else:
             self._warn_of_few(present)
@@ -201,6 +203,7 @@ class RemoteOrganization:
         fitted = None
         if not self._unreachable:
             fitted = self._attempt(lambda: self._call_fit(request))
+            self.refuses = fitted is None and self._ends_fit
         # a round may have several requests
         self.answered = self.answered or fitted is not None
         self.left_out = self.left_out or fitted is None
@@ -250,9 +253,8 @@ class RemoteOrganization:
             try:
                 result = call()
             except OrganizationError as error:
-                self.problem = error.problem
-                self.is_away = isinstance(error, OrganizationAway)
-                waits, at_most = self._waits()
+                self._note(error)
+                waits, at_most = self._waits(error)
                 if isinstance(error, Refused) and error.is_final:
                     if self.policy.on_failure != "continue":
                         raise
@@ -262,20 +264,24 @@ class RemoteOrganization:
                 if not waits:
                     return None
                 if not told:
-                    self.warn(f"waiting for it{at_most}.")
+                    self.warn(f"waiting for it{at_most}", "")
                     told = True
                 time.sleep(pause)
                 if self._training is not training:
                     raise  # an error elsewhere has ended the fit
-                if self.problem == "Busy":
+                if error.problem == "Busy":
                     pause = min(2 * pause, _MAX_PAUSE)
             else:
                 self.is_away, self._away_since = False, None
                 return result
 
-    def _waits(self):
+    def _note(self, error):
+        self.reason, self.is_away = error.predicate, isinstance(error, OrganizationAway)
+        self._ends_fit = isinstance(error, Refused) and error.ends_fit
+
+    def _waits(self, error):
         """Return whether to wait for it, and how long at most in words."""
-        if self.policy.on_failure == "wait" or self.problem == "Busy":
+        if self.policy.on_failure == "wait" or error.problem == "Busy":
             return True, ""
         if not self.is_away:
             return False, ""
@@ -284,10 +290,10 @@ class RemoteOrganization:
         limit = self.policy.grace_period
         return now - self._away_since < limit, f" for at most {limit:g} seconds"
 
-    def warn(self, consequence):
+    def warn(self, consequence, without=" without it"):
         """Warn that it did not answer, and tell the consequence."""
         warnings.warn(
-            f"Organization {self.name!r} did not answer ({self.problem}): {consequence}",
+            f"Organization {self.name!r} {self.reason}: {consequence}{without}.",
             OrganizationWarning,
             stacklevel=2,
         )
@@ -295,7 +301,7 @@ class RemoteOrganization:
     def _reconnect(self):
         """Prepare it again as soon as it answers, in a thread next to the rounds."""
         connecting = self._reconnecting is not None and self._reconnecting.is_alive()
-        if connecting or self._refuses:
+        if connecting or self.refuses:
             return
         self._reconnecting = threading.Thread(target=self._reconnect_loop, daemon=True)
         self._reconnecting.start()
@@ -307,13 +313,14 @@ class RemoteOrganization:
                 return
             except OrganizationError as error:
                 if isinstance(error, Refused) and error.is_final:
-                    self._refuses = True
+                    self._note(error)
+                    self.refuses = True
                     return
                 time.sleep(_RETRY_AFTER)
 
     def _has_reconnected(self):
         returned = self._reconnecting is not None and not self._reconnecting.is_alive()
-        returned = returned and not self._refuses
+        returned = returned and not self.refuses
         if returned:
             self._reconnecting = None
         return returned
@@ -385,7 +392,7 @@ class RemoteOrganization:
         if result is not None and len(row_ids) >= _MANY_ROWS:
             self._warn_of_few(result[0])
         if result is None:
-            self.warn("continuing without it.")
+            self.warn("continuing")
             result = np.full(len(row_ids), not self.abstains), Answer(0.0)
         self._present = X, result[0]
         return result[1]
