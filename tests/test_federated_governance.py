@@ -385,6 +385,119 @@ def test_a_fit_belongs_to_its_label_holder(serve, table, rng):
     assert prediction(service, table)[0] == "ok"
 
 
+def replies_to(service, table, name, rng):
+    """Yield the replies to what a label holder asks in two fits, until one is an error."""
+    who, folds = {"label_holder": name}, np.arange(60) % 2
+    rows = [0, *range(59)]
+    for fit_id in (
+        f"{name}1".encode().hex().zfill(32),
+        f"{name}2".encode().hex().zfill(32),
+    ):
+        row_ids = ids(table, rows, fit_id)
+        yield ask(service, "prepare", fit_id, row_ids=row_ids, **who)
+        for number in range(2):
+            request = fit_request(table, rng, number=number, folds=folds)
+            yield ask(service, "fit_round", fit_id, **request, **who)
+        wanted = {"numbers": np.arange(2), "coefficients": np.ones(2)}
+        wanted["chains"] = np.arange(2)
+        yield ask(service, "predict", fit_id, row_ids=row_ids, **wanted, **who)
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "n_answered"),
+    [
+        ("max_rows", 59, 0),
+        ("min_rows", 61, 0),
+        ("max_repeats", 1, 0),
+        ("ids_per_day", 30, 0),
+        ("seconds_per_day", 20, 0),
+        ("max_outputs", 3, 1),
+        ("max_folds", 1, 1),
+        ("max_rounds", 1, 2),
+        ("rounds_per_day", 1, 2),
+        ("max_rounds_predicted", 3, 3),
+        ("max_bytes", 4000, 3),
+        ("fits_per_day", 1, 4),
+    ],
+)
+def test_each_limit_can_differ_for_a_label_holder(
+    serve, table, rng, limit, value, n_answered
+):
+    service = serve(max_repeats=2, label_holders={"Grace": {limit: value}})
+    for name in ("Grace", "Ada"):
+        service._ledger.log.append(label_holder=name, seconds=50.0, decision="answered")
+        replies = list(replies_to(service, table, name, rng))
+        errors = [reply for reply in replies if reply[0] != "ok"]
+        if name == "Ada":
+            assert not errors
+            continue
+        assert errors[0] == exceeded(limit)
+        assert replies.index(errors[0]) == n_answered
+
+
+def test_approval_can_differ_for_a_label_holder(serve, table):
+    rules = {"approve": "ask", "approve_label_holders": ["Ada", "Grace", "Alan"]}
+    of_some = {
+        "Grace": {"approve": "ask", "approve_rows": 30},
+        "Eve": {"approve": "always"},
+    }
+    service = serve(rules=rules, label_holders=of_some)
+
+    def prepare(name, n_rows):
+        fit_id = f"{name} {n_rows}".encode().hex().zfill(32)
+        row_ids = ids(table, slice(n_rows), fit_id)
+        return ask(service, "prepare", fit_id, row_ids=row_ids, label_holder=name)[0]
+
+    assert [prepare("Ada", 60), prepare("Alan", 60)] == ["ok", "ok"]
+    assert [prepare("Grace", 30), prepare("Grace", 31)] == ["ok", "error"]
+    assert [prepare("Eve", 60), prepare("Mallory", 20)] == ["ok", "error"]
+
+
+def test_calls_can_differ_for_a_label_holder(serve, table, rng):
+    rights = {"Ada": {"calls": ["fit", "predict"]}, "Grace": {"calls": ["fit"]}}
+    service = serve(rules={"calls": []}, label_holders=rights)
+    nothing = {"numbers": np.zeros(0, int)}
+    no = {right: refused("NotPermitted", right) for right in ("fit", "predict")}
+    for name, fit_id in (("Ada", FIT), ("Grace", OTHER)):
+        who = {"label_holder": name}
+        assert fit(service, table, rng, fit_id, **who)[-1][0] == "ok"
+        row_ids = ids(table, fit_id=fit_id)
+        assert ask(service, "predict", fit_id, row_ids=row_ids, **nothing, **who)[0] == "ok"
+        reply = ask(
+            service, "predict", fit_id, row_ids=row_ids, numbers=np.arange(2), **who
+        )
+        assert reply == no["predict"] if name == "Grace" else reply[0] == "ok"
+        assert ask(service, "forget", fit_id, **who)[0] == "ok"
+    who = {"label_holder": "Mallory"}
+    assert fit(service, table, rng, **who) == [no["fit"]] * 3
+    reply = ask(service, "predict", row_ids=ids(table), **nothing, **who)
+    assert reply == no["predict"]
+
+
+def test_a_label_holder_without_rights_is_told(serve, table, target):
+    service = serve(label_holders={"label holder": {"calls": ["predict"]}})
+    message = "it does not permit this label holder to fit"
+    with pytest.raises(OrganizationError, match=message):
+        federated(service).fit(table["id"], target)
+    entry = next(service._ledger.log.entries())
+    assert entry["decision"].startswith("refused: NotPermitted")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"max_fits": 3}, r"'Ada' has unknown settings \['max_fits'\]\. The allowed"),
+        ({"retention_days": 3}, "has unknown settings"),
+        ({"min_rows": 0}, "The label holder 'Ada': The limit min_rows must be a positive"),
+        ({"approve": "no"}, "The label holder 'Ada': approve must be 'always' or 'ask'"),
+        ({"calls": ["all"]}, "The label holder 'Ada': calls must be a list of some of"),
+    ],
+)
+def test_bad_rights_are_told(serve, changes, message):
+    with pytest.raises(ValueError, match=message):
+        serve(label_holders={"Ada": changes})
+
+
 def age(service, fit_id, days):
     """Make as if a fit had not been used for some days."""
     then = (datetime.now(UTC) - timedelta(days=days)).isoformat()

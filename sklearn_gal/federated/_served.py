@@ -96,7 +96,7 @@ class ServedFit:
         self.index = None
         self.clock = Clock(limits)
         self.models = DiskModels(folder, self.clock.check)
-        self._limits = limits
+        self.limits = limits
         self._local = ServedOrganization(name, estimator, table, self.models, self.clock)
         self._n_rows = None
         self._weights: Any = None  # of the training rows, 0 for those that it lacks
@@ -130,10 +130,10 @@ class ServedFit:
     def _check_enough(self, weights):
         """Refuse to fit a model to rows of these weights if they are few, but not none."""
         size = effective_size(weights)
-        if 0 < size < self._limits.min_rows:
+        if 0 < size < self.limits.min_rows:
             raise LimitExceeded(
                 "min_rows",
-                f"{size:g} rows to fit a model to, but min_rows is {self._limits.min_rows}",
+                f"{size:g} rows to fit a model to, but min_rows is {self.limits.min_rows}",
             )
 
     def fit_round(self, number, seed, folds, residual):
@@ -181,7 +181,7 @@ class ServedFit:
         numbers = decode_folds(encoded)
         if numbers.shape != (self._n_rows,) or not 0 <= numbers.max() < self._n_rows:
             raise RequestRefused("folds must have one valid number per row")
-        self._limits.check("max_folds", int(numbers.max()) + 1, "folds")
+        self.limits.check("max_folds", int(numbers.max()) + 1, "folds")
         folds = Folds(numbers)
         if numbers.min() < (0 if folds.stay else NO_FOLD):
             raise RequestRefused("folds must have one valid number per row")
