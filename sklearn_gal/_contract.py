@@ -6,7 +6,7 @@ identifiers, request numbers, fold numbers and seeds: no estimator, no column an
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -157,6 +157,63 @@ class Fitted:
 
     values: np.ndarray
     took_part: np.ndarray
+
+
+@dataclass
+class Query:
+    """What a participant is asked for about rows to predict, in one answer.
+
+    Parameters
+    ----------
+    participant : int
+        Position of the participant.
+    numbers : list of int
+        Numbers of the requests to which it has fitted the functions of a weighted sum.
+    coefficients : list of float or None
+        What each function of the sum counts. None: they are wanted one by one, each as the
+        mean over its chains.
+    chains : list of int
+        Numbers of the functions that are wanted by chain.
+    means : list of int
+        Numbers of the functions of which the mean over the chains is wanted.
+    signs : dict of object to tuple of (int, ndarray of shape (n_chains, n_outputs))
+        Functions of which it is wanted where they are above thresholds, and nothing else:
+        number and thresholds, under keys of the caller's choice.
+    """
+
+    participant: int
+    numbers: list = field(default_factory=list)
+    coefficients: list | None = field(default_factory=list)
+    chains: list = field(default_factory=list)
+    means: list = field(default_factory=list)
+    signs: dict = field(default_factory=dict)
+
+    @property
+    def functions(self):
+        """Numbers of the functions outside the sum, each once, in ascending order."""
+        signs = (number for number, _ in self.signs.values())
+        return sorted({*self.chains, *self.means, *signs})
+
+
+@dataclass
+class Answer:
+    """What a participant predicts.
+
+    Parameters
+    ----------
+    total : ndarray of shape (n_samples, n_outputs) or float
+        The weighted sum.
+    functions : dict of int to ndarray of shape (n_chains, n_samples, n_outputs)
+        Functions by number. The only chain is the mean if no more was wanted. There may be
+        more functions than were wanted, and none if the participant has none of the rows.
+    above : dict of object to ndarray of bool of shape (n_chains, n_samples, n_outputs)
+        Where functions are above thresholds, for the keys of the query. A key may be
+        missing if `functions` has its function.
+    """
+
+    total: Any
+    functions: dict = field(default_factory=dict)
+    above: dict = field(default_factory=dict)
 
 
 class Organization(Protocol):

@@ -161,6 +161,11 @@ def test_rules(folder):
     service = service_from_config(write(folder, SETTINGS + CSV + rules))
     assert service.rules.approves("Ada", 9)
     assert not service.rules.approves("Ada", 10)
+    of_grace = "[label_holders.Grace]\napprove = 'always'\nmax_rows = 7\n"
+    service = service_from_config(write(folder, SETTINGS + CSV + rules + of_grace))
+    assert service.rights["Grace"].rules.approves("Grace", 7)
+    assert service.rights["Grace"].limits.max_rows == 7
+    assert service.rights["Ada"].limits == service.limits
 
 
 def test_the_settings_in_the_documentation(folder):
@@ -230,6 +235,20 @@ def test_each_label_holder_has_separate_settings_and_rights(folder):
         (SETTINGS + CSV + "[limits]\nmin_rows = 0", "min_rows must be a positive integer"),
         (SETTINGS + CSV + "[rules]\napprove = 'no'", "must be 'always' or 'ask', got 'no'"),
         (SETTINGS + CSV + "[rules]\nask = true", r"has unknown settings \['ask'\]"),
+        (SETTINGS + CSV + "[rules]\ncalls = ['all']", "calls must be a list of some of"),
+        (
+            SETTINGS + CSV + "[label_holders.Ada]\nmax_fits = 3",
+            r"\[label_holders.Ada\] of .* has unknown settings \['max_fits'\]",
+        ),
+        (
+            SETTINGS + CSV + "[label_holders.Ada]\nmin_rows = '3'",
+            r"min_rows of \[label_holders.Ada\] of .* must be of type int",
+        ),
+        (SETTINGS + "label_holders.Ada = 3\n" + CSV, "must be a table of settings, got 3"),
+        (
+            SETTINGS + CSV + "[label_holders.Ada]\nmin_rows = 0",
+            "The label holder 'Ada': The limit min_rows must be a positive",
+        ),
         (
             SETTINGS.replace("bank", "../bank") + CSV,
             r"names must be unique and .* got \['../bank'\]",
@@ -246,7 +265,9 @@ def test_bad_settings_are_told(folder, text, message):
 
 
 def test_the_command_checks_settings(folder, capsys):
-    good = write(folder, SETTINGS + "[table]\ncsv = 'bank.csv'\n")
+    rights = "[label_holders.Ada]\ncalls = ['predict']\nids_per_day = 50\n"
+    rights += "[label_holders.Grace]\n"
+    good = write(folder, SETTINGS + CSV + rights)
     assert main(["organization", "--config", str(good), "--check"]) == 0
     output = capsys.readouterr().out
     assert "fine" in output
@@ -256,6 +277,8 @@ def test_the_command_checks_settings(folder, capsys):
         in (output)
     )
     assert "columns: x (number), y (number)\n" in output
+    assert "label holder 'Ada': calls = ['predict'], ids_per_day = 50\n" in output
+    assert "label holder 'Grace': the rights of all\n" in output
     assert main(["organization", "--config", str(good)]) == 2
     assert "lacks the setting kit" in capsys.readouterr().err
     assert main(["organization", "--config", str(folder / "none.toml")]) == 2

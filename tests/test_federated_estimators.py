@@ -23,6 +23,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
+from sklearn.tree import DecisionTreeRegressor
 
 from _helpers import Slow, assert_same_model
 from sklearn_gal import GALClassifier, GALRegressor
@@ -283,6 +284,66 @@ def test_bytes_per_row_and_round(regression, wire_dtype, n_bytes):
     assert (found == expected).all() == (wire_dtype == "float64")
 
 
+@pytest.mark.parametrize(
+    ("case", "own"),
+    [("regressor", True), ("regressor", False), ("classifier", False)],
+    indirect=["case"],
+)
+def test_a_prediction_with_products_is_one_call_without_spare_bytes(case, own, monkeypatch):
+    monkeypatch.setitem(ELSEWHERE, "clinic", DecisionTreeRegressor(max_depth=3))
+    monkeypatch.setitem(ELSEWHERE, "shop", Ridge())
+    names = ["hospital", *ELSEWHERE] if own else list(ELSEWHERE)
+    params = {"interactions": True, "max_iter": 16, "cv": 2}
+    rows, n_rows = (case.frame if own else case.ids), len(case.y)
+    model = case.federated(own=own, **params).fit(rows, case.y)
+    n_calls = len(model.communication_["call"])
+    model.predict(rows)
+    pairs = model.interaction_contributions(rows)
+    calls = pd.DataFrame(model.communication_)[n_calls:]
+    assert len(calls) == 2 * 3
+    if own:  # else in one place an organization would be the label holder
+        one = case.joint(names, **params).fit(case.X, case.y)
+        assert_same_model(one, model, case.X, rows)
+        np.testing.assert_array_equal(one.interaction_contributions(case.X), pairs)
+    n_outputs, n_chains = len(model.baseline_prediction_), 2
+    queries, products = model._model.terms(0)
+    assert len(products) > 3
+    for name, query in zip(names, queries, strict=True):
+        n_values = any(query.coefficients) + len(query.means) + len(query.chains) * n_chains
+        n_bits = len(query.signs) * n_chains * n_outputs
+        received = n_rows * (8 * n_values * n_outputs + np.ceil(n_bits / 8) + 1)
+        of_one = calls.query("organization == @name")
+        assert of_one["bytes_received"].between(received, received + 400).all()
+        sent = 16 * n_rows + 8 * (n_bits + 2 * len(query.numbers) + len(query.functions))
+        assert of_one["bytes_sent"].between(sent, sent + 900).all()
+        assert len(of_one) == (0 if name == "hospital" else 2)
+    elsewhere = queries[own:]
+    assert any(query.chains for query in elsewhere)
+    assert any(query.signs for query in elsewhere)
+    assert any(query.means for query in elsewhere) == own  # thresholds of its columns
+
+
+def test_products_of_organizations_that_lack_rows(regression, monkeypatch):
+    monkeypatch.setitem(ELSEWHERE, "clinic", DecisionTreeRegressor(max_depth=3))
+    monkeypatch.setitem(ELSEWHERE, "shop", Ridge())
+    X = regression.X.astype(float)
+    services = regression.services()
+    bank = services[0]
+    lacks = np.arange(len(X)) % 4 == 0
+    X.loc[lacks, regression.parts["bank"]] = np.nan
+    kept = np.flatnonzero(~np.isin(bank._ids, regression.ids[lacks]))
+    bank._table = bank._table.iloc[kept].reset_index(drop=True)
+    bank._ids = [bank._ids[row] for row in kept]
+    params = {"missing_rows": "abstain", "interactions": True, "max_iter": 6, "cv": 2}
+    one = regression.joint(**params).fit(X, regression.y)
+    federation = Federation(LocalChannel(services), SECRET)
+    other = regression.federated(federation, **params)
+    other.fit(regression.frame, regression.y)
+    queries, _ = other._model.terms(0)
+    assert all(each.chains or each.signs for each in queries if each.participant > 1)
+    assert_same_model(one, other, X, regression.frame)
+
+
 def test_warm_start_continues_elsewhere_too(case):
     whole = case.federated().fit(case.frame, case.y)
     parts = case.federated(warm_start=True, max_iter=2)
@@ -359,7 +420,7 @@ def test_no_message_holds_a_column_or_the_target_or_a_model(case, interactions):
     ]
     assert len(pieces) > 50
     known = {key for fields in CALLS.values() for key in fields}
-    known |= {"present", "fitted", "prediction", "type"}
+    known |= {"present", "fitted", "prediction", "above", "type"}
     texts = {"fit_id", "check", "versions"}
     for message in federation.channel.messages:
         name, fields = decode(message)  # nothing but the format of numbers
@@ -369,12 +430,16 @@ def test_no_message_holds_a_column_or_the_target_or_a_model(case, interactions):
             if not isinstance(value, np.ndarray):
                 assert key in texts or isinstance(value, int)
                 continue
+            if not len(value):
+                assert (name, key) == ("predict", "numbers")  # single functions alone
+                continue
             in_chains = key in ("residual", "fitted")
             rows_first = np.moveaxis(value, 1, 0) if in_chains else value
             flat = rows_first.reshape(len(rows_first), -1).T.astype(float)
-            assert (flat.shape[1] == len(case.y)) == (
-                key not in ("numbers", "coefficients")
-            )
+            of_models = {"numbers", "coefficients", "signs", "thresholds"}
+            if name == "predict":
+                of_models |= {"chains", "means"}
+            assert (flat.shape[1] == len(case.y)) == (key not in of_models)
             for column in private:
                 for array in flat:
                     if len(array) == len(column):

@@ -1,5 +1,6 @@
 """What the owner of an organization sees of fits, and decides about them."""
 
+import itertools
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -31,7 +32,8 @@ from sklearn_gal.federated import (
 )
 from sklearn_gal.federated import _versions as versions
 from sklearn_gal.federated._cli import main
-from sklearn_gal.federated._ledger import AuditLog
+from sklearn_gal.federated._ledger import AuditLog, Clock
+from sklearn_gal.federated._refusals import LimitExceeded
 from sklearn_gal.federated._rules import Rules
 from sklearn_gal.federated._table import kinds_of
 from sklearn_gal.federated._versions import can_work_with
@@ -300,12 +302,13 @@ def test_another_secret_or_release_is_told(serve, table):
 # --- decisions --------------------------------------------------------------------------
 
 
-def test_a_fit_waits_for_approval(serve, table, rng, config, capsys):
+def test_a_fit_waits_for_approval(serve, table, rng, config, capsys, caplog):
     service = serve(rules={"approve": "ask"})
     for _ in range(3):
         reply = ask(service, "prepare", row_ids=ids(table))
         assert reply == refused("ApprovalPending", FIT)
     assert len(list(service._ledger.log.entries())) == 1  # asking again is no news
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert ask(service, "fit_round", **fit_request(table, rng))[1] == {
         "type": "NotPrepared"
     }
@@ -380,6 +383,119 @@ def test_a_fit_belongs_to_its_label_holder(serve, table, rng):
     ):
         assert reply == refused("NotTheOwner", FIT)
     assert prediction(service, table)[0] == "ok"
+
+
+def replies_to(service, table, name, rng):
+    """Yield the replies to what a label holder asks in two fits, until one is an error."""
+    who, folds = {"label_holder": name}, np.arange(60) % 2
+    rows = [0, *range(59)]
+    for fit_id in (
+        f"{name}1".encode().hex().zfill(32),
+        f"{name}2".encode().hex().zfill(32),
+    ):
+        row_ids = ids(table, rows, fit_id)
+        yield ask(service, "prepare", fit_id, row_ids=row_ids, **who)
+        for number in range(2):
+            request = fit_request(table, rng, number=number, folds=folds)
+            yield ask(service, "fit_round", fit_id, **request, **who)
+        wanted = {"numbers": np.arange(2), "coefficients": np.ones(2)}
+        wanted["chains"] = np.arange(2)
+        yield ask(service, "predict", fit_id, row_ids=row_ids, **wanted, **who)
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "n_answered"),
+    [
+        ("max_rows", 59, 0),
+        ("min_rows", 61, 0),
+        ("max_repeats", 1, 0),
+        ("ids_per_day", 30, 0),
+        ("seconds_per_day", 20, 0),
+        ("max_outputs", 3, 1),
+        ("max_folds", 1, 1),
+        ("max_rounds", 1, 2),
+        ("rounds_per_day", 1, 2),
+        ("max_rounds_predicted", 3, 3),
+        ("max_bytes", 4000, 3),
+        ("fits_per_day", 1, 4),
+    ],
+)
+def test_each_limit_can_differ_for_a_label_holder(
+    serve, table, rng, limit, value, n_answered
+):
+    service = serve(max_repeats=2, label_holders={"Grace": {limit: value}})
+    for name in ("Grace", "Ada"):
+        service._ledger.log.append(label_holder=name, seconds=50.0, decision="answered")
+        replies = list(replies_to(service, table, name, rng))
+        errors = [reply for reply in replies if reply[0] != "ok"]
+        if name == "Ada":
+            assert not errors
+            continue
+        assert errors[0] == exceeded(limit)
+        assert replies.index(errors[0]) == n_answered
+
+
+def test_approval_can_differ_for_a_label_holder(serve, table):
+    rules = {"approve": "ask", "approve_label_holders": ["Ada", "Grace", "Alan"]}
+    of_some = {
+        "Grace": {"approve": "ask", "approve_rows": 30},
+        "Eve": {"approve": "always"},
+    }
+    service = serve(rules=rules, label_holders=of_some)
+
+    def prepare(name, n_rows):
+        fit_id = f"{name} {n_rows}".encode().hex().zfill(32)
+        row_ids = ids(table, slice(n_rows), fit_id)
+        return ask(service, "prepare", fit_id, row_ids=row_ids, label_holder=name)[0]
+
+    assert [prepare("Ada", 60), prepare("Alan", 60)] == ["ok", "ok"]
+    assert [prepare("Grace", 30), prepare("Grace", 31)] == ["ok", "error"]
+    assert [prepare("Eve", 60), prepare("Mallory", 20)] == ["ok", "error"]
+
+
+def test_calls_can_differ_for_a_label_holder(serve, table, rng):
+    rights = {"Ada": {"calls": ["fit", "predict"]}, "Grace": {"calls": ["fit"]}}
+    service = serve(rules={"calls": []}, label_holders=rights)
+    nothing = {"numbers": np.zeros(0, int)}
+    no = {right: refused("NotPermitted", right) for right in ("fit", "predict")}
+    for name, fit_id in (("Ada", FIT), ("Grace", OTHER)):
+        who = {"label_holder": name}
+        assert fit(service, table, rng, fit_id, **who)[-1][0] == "ok"
+        row_ids = ids(table, fit_id=fit_id)
+        assert ask(service, "predict", fit_id, row_ids=row_ids, **nothing, **who)[0] == "ok"
+        reply = ask(
+            service, "predict", fit_id, row_ids=row_ids, numbers=np.arange(2), **who
+        )
+        assert reply == no["predict"] if name == "Grace" else reply[0] == "ok"
+        assert ask(service, "forget", fit_id, **who)[0] == "ok"
+    who = {"label_holder": "Mallory"}
+    assert fit(service, table, rng, **who) == [no["fit"]] * 3
+    reply = ask(service, "predict", row_ids=ids(table), **nothing, **who)
+    assert reply == no["predict"]
+
+
+def test_a_label_holder_without_rights_is_told(serve, table, target):
+    service = serve(label_holders={"label holder": {"calls": ["predict"]}})
+    message = "it does not permit this label holder to fit"
+    with pytest.raises(OrganizationError, match=message):
+        federated(service).fit(table["id"], target)
+    entry = next(service._ledger.log.entries())
+    assert entry["decision"].startswith("refused: NotPermitted")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"max_fits": 3}, r"'Ada' has unknown settings \['max_fits'\]\. The allowed"),
+        ({"retention_days": 3}, "has unknown settings"),
+        ({"min_rows": 0}, "The label holder 'Ada': The limit min_rows must be a positive"),
+        ({"approve": "no"}, "The label holder 'Ada': approve must be 'always' or 'ask'"),
+        ({"calls": ["all"]}, "The label holder 'Ada': calls must be a list of some of"),
+    ],
+)
+def test_bad_rights_are_told(serve, changes, message):
+    with pytest.raises(ValueError, match=message):
+        serve(label_holders={"Ada": changes})
 
 
 def age(service, fit_id, days):
@@ -569,15 +685,99 @@ def test_an_organization_takes_part_as_soon_as_it_has_approved(
     assert model.weights_[-1, 1] > 0
 
 
-def test_a_final_refusal_is_not_asked_again(serve, table, target):
-    service = serve(min_rows=61)
-    model = federated(service, on_failure="continue", max_iter=3, cv=None)
-    model.set_params(organizations=[("own", Ridge(), ["c"])], key="id")
-    with pytest.warns(OrganizationWarning, match="its limit min_rows"):
+@pytest.fixture
+def shop(table, tmp_path):
+    """Another organization, which refuses nothing."""
+    return OrganizationService("shop", table[["id", "b"]], "id", SECRET, tmp_path / "shop")
+
+
+def continuing(services, **params):
+    """A fit of 15 rounds with the label holder's own columns."""
+    federation = Federation(LocalChannel(services), SECRET)
+    own = [("own", Ridge(), ["c"])]
+    params = {"max_iter": 15, "cv": None, "weights": "uniform", "random_state": 0} | params
+    return FederatedGALRegressor(federation, own, key="id", interactions=False, **params)
+
+
+@pytest.mark.parametrize(
+    ("limits", "first", "n_calls"),
+    [
+        ({"min_rows": 61}, "the fit goes on without it.", ["prepare"]),
+        (
+            {"rounds_per_day": 2},
+            "from round 3 on, the fit goes on without it.",
+            ["prepare", *["fit_round"] * 3],
+        ),
+    ],
+)
+def test_a_refusal_is_told_once_and_not_asked_for_again(
+    serve, shop, table, target, limits, first, n_calls
+):
+    service = serve(**limits)
+    model = continuing([service, shop], max_missed_rounds=1)
+    with pytest.warns(OrganizationWarning) as caught:
         model.fit(table[["id", "c"]], target)
-    calls = [entry["call"] for entry in service._ledger.log.entries()]
-    assert calls.count("prepare") <= 2
-    np.testing.assert_array_equal(model.weights_[:, 1], 0)
+    (limit,) = limits
+    assert [str(each.message) for each in caught if "'bank'" in str(each.message)] == [
+        "Organization 'bank' refused the request (it refuses, because its limit "
+        f"{limit} does not allow this): {first}"
+    ]
+    assert [entry["call"] for entry in service._ledger.log.entries()] == n_calls
+    assert model.stop_reason_ == "max_iter"
+    n_taken = n_calls.count("fit_round") - 1
+    assert (model.weights_[:, 1] > 0).sum() == max(n_taken, 0)
+    assert (model.weights_[:, 2] > 0).all()
+
+
+def test_after_a_call_that_took_too_long_it_takes_part_again(
+    serve, shop, table, target, monkeypatch
+):
+    service, check, n_checks = serve(), Clock.check, itertools.count()
+
+    def late(clock):
+        if clock is service._fits[service.fits()[0]].clock and next(n_checks) == 2:
+            raise LimitExceeded("max_seconds", "too long")
+        return check(clock)
+
+    monkeypatch.setattr(Clock, "check", late)
+    model = continuing([service, shop], max_missed_rounds=None, max_iter=6)
+    model.set_params(organizations=[("own", Patient(), ["c"])])
+    with pytest.warns(
+        OrganizationWarning, match=r"max_seconds .*: round 3 goes on without"
+    ):
+        model.fit(table[["id", "c"]], target)
+    taken = model.weights_[:, 1] > 0
+    assert taken[[0, 1, -1]].all()
+    assert not taken[2]
+
+
+def test_when_all_refuse_the_fit_ends(serve, table, target, tmp_path):
+    X = table[["id", "c"]]
+    with (
+        pytest.warns(OrganizationWarning, match="its limit min_rows"),
+        pytest.raises(OrganizationError, match=r"'bank' refused the request.*min_rows"),
+    ):
+        continuing([serve(min_rows=61)]).fit(X, target)
+    model = continuing([serve(max_rounds=4)], checkpoint=tmp_path / "checkpoint")
+    with pytest.warns(OrganizationWarning, match="4 rounds, because all .* refuse to take"):
+        model.fit(X, target)
+    assert (model.stop_reason_, model.n_iter_) == ("refused", 4)
+    assert (model.weights_[:, 1] > 0).all()
+    again = continuing([serve()], checkpoint=tmp_path / "checkpoint").fit(X, target)
+    assert (again.stop_reason_, again.n_iter_) == ("max_iter", 15)
+    np.testing.assert_array_equal(again.weights_[:4], model.weights_)
+
+
+def test_rounds_before_the_approval_are_named_and_counted(serve, shop, table, target):
+    service = serve(rules={"approve": "ask"})
+    model = continuing([service, shop], max_missed_rounds=2)
+    with pytest.warns(OrganizationWarning) as caught:
+        model.fit(table[["id", "c"]], target)
+    told = [str(each.message) for each in caught]
+    (fit_id,) = service.fits()
+    refused_ = f"must first approve the fit by `sklearn-gal approve {fit_id}`): "
+    assert sum(f"{refused_}round 2 goes on without it." in each for each in told) == 1
+    assert (model.stop_reason_, model.n_iter_) == ("missed_rounds", 2)
 
 
 def test_the_label_holder_has_a_fit_forgotten(serve, table, target):

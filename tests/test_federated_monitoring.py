@@ -14,6 +14,7 @@ import pytest
 from _processes import free_ports, kill
 from sklearn_gal.federated._cli import main
 from sklearn_gal.federated._config import organization_settings, service_from_config
+from sklearn_gal.federated._flare import lock
 from sklearn_gal.federated._flare.monitoring import serve_health
 
 SETTINGS = """
@@ -181,3 +182,20 @@ def test_services_tell_their_health_and_log_in_json(folder):
     assert len(records) > 5
     assert records[0].keys() >= {"asctime", "levelname", "name", "message"}
     assert len(records) >= len(lines) - 2, [x for x in lines if not x.startswith("{")]
+
+
+def test_a_lock_ends_with_its_process_without_a_warning(tmp_path):
+    code = (
+        "import runpy, sys; from pathlib import Path; hold = runpy.run_path(sys.argv[1])"
+        "['hold']; hold(Path(sys.argv[2])); sys.stdin.read()"
+    )
+    command = [sys.executable, "-W", "always", "-c", code, lock.__file__, tmp_path]
+    pipes = dict.fromkeys(("stdin", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, **pipes) as process:
+        while not (tmp_path / "lock").exists():
+            time.sleep(0.01)
+            assert process.poll() is None
+        _, messages = process.communicate()
+    assert messages == b""
+    lock.hold(tmp_path)
+    assert oct((tmp_path / "lock").stat().st_mode)[-3:] == "600"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsRegressor
+from sklearn.utils import _safe_indexing
 
 from _helpers import Recorder
 from _requests import FIT, SECRET, ask, exceeded, fit_request, ids, make_table
@@ -56,10 +57,44 @@ def test_it_answers_as_the_organization_in_process_would(service, table, rng, fo
     expected = local.predict(table[["a", "b", "c"]].iloc[rest], [0], [0.3])
     np.testing.assert_array_equal(reply["prediction"], expected)
     mean = ask(service, "predict", **asked)[1]["prediction"]
-    np.testing.assert_array_equal(0.3 * mean[:, 0, 0], expected)
-    apart = ask(service, "predict", apart=True, **asked)[1]["prediction"]
+    np.testing.assert_array_equal(0.3 * mean[:, 0], expected)
     expected = local.predict_each(table[["a", "b", "c"]].iloc[rest], [0])[0]
-    np.testing.assert_array_equal(apart, np.moveaxis(expected, 0, 1)[:, None])
+    thresholds = np.median(expected, axis=1)[None]
+    fields = {key: np.array([0]) for key in ("chains", "means", "signs")}
+    asked |= fields | {"thresholds": thresholds, "coefficients": np.array([2.0])}
+    reply = ask(service, "predict", **asked)[1]
+    np.testing.assert_array_equal(reply["prediction"] * 0.15, 0.3 * mean[:, 0])
+    np.testing.assert_array_equal(reply["chains"], np.moveaxis(expected, 0, 1)[:, None])
+    np.testing.assert_array_equal(reply["means"], expected.mean(axis=0)[:, None])
+    above = np.moveaxis(expected, 0, 1) > thresholds
+    n_bits = above[0].size
+    bits = np.unpackbits(reply["above"], axis=1)
+    np.testing.assert_array_equal(bits[:, :n_bits], above.reshape(len(rest), -1))
+    assert reply["above"].shape == (len(rest), np.ceil(n_bits / 8))
+
+
+def test_a_call_reads_its_rows_once(service, table, rng, monkeypatch):
+    read = []
+
+    def reading(table, rows):
+        read.append(len(rows))
+        return _safe_indexing(table, rows)
+
+    monkeypatch.setattr("sklearn_gal.federated._served._safe_indexing", reading)
+    unknown = digests(["nobody"], SECRET.encode(), FIT)
+    rows = np.vstack([ids(table)[:30], unknown])
+    ask(service, "prepare", row_ids=rows, abstain=True)
+    for number in range(3):
+        request = fit_request(rows, rng, number=number, folds=np.arange(31) % 2)
+        assert ask(service, "fit_round", **request)[0] == "ok"
+    assert read == [30]
+    asked = {"row_ids": np.vstack([unknown, ids(table)[40:]]), "abstain": True}
+    asked["numbers"] = np.arange(3)
+    reply = ask(service, "predict", chains=np.arange(1, 3), **asked)[1]
+    assert reply["chains"].shape == (21, 2, 2, 2)
+    assert read == [30, 20]
+    ask(service, "predict", coefficients=np.ones(3), means=np.arange(2), **asked)
+    assert read == [30, 20, 20]  # they are not kept
 
 
 def test_models_outlive_the_process(service, table, tmp_path, rng):
@@ -136,7 +171,8 @@ def test_it_abstains_where_asked_to(table, tmp_path, rng):
     asked = {"row_ids": rows, "numbers": np.array([0]), "abstain": True}
     reply = ask(service, "predict", coefficients=np.array([2.0]), **asked)[1]
     np.testing.assert_array_equal(reply["prediction"], local.predict(X, [0], [2.0]))
-    each = ask(service, "predict", apart=True, **asked)[1]["prediction"]
+    chains = asked | {"numbers": np.zeros(0, int), "chains": np.array([0])}
+    each = ask(service, "predict", **chains)[1]["chains"]
     assert each.shape == (42, 1, 3, 2)
     np.testing.assert_array_equal(np.isnan(each).all(axis=(1, 2, 3)), ~present)
 
@@ -153,13 +189,19 @@ def test_a_number_without_a_model_is_not_a_prediction(table, tmp_path, rng):
         request = fit_request(rows, rng, number=number, folds=held_out)
         fitted = ask(service, "fit_round", **request)[1]["fitted"]
         assert np.isnan(fitted[0, :3]).all() == (number == 1)
-    asked = {"row_ids": rows, "numbers": np.arange(2), "abstain": True}
-    for apart in (False, True):
-        each = ask(service, "predict", apart=apart, **asked)[1]["prediction"]
-        assert each.shape == (10, 2, 1, 2)
-        np.testing.assert_array_equal(np.isnan(each[:3]).all(axis=(0, 2, 3)), [False, True])
-    asked["numbers"] = np.array([1])
-    assert "prediction" not in ask(service, "predict", **asked)[1]
+    asked = {"row_ids": rows, "abstain": True}
+    both = {key: np.arange(2) for key in ("numbers", "chains", "means", "signs")}
+    both["thresholds"] = np.full((2, 1, 2), -np.inf).clip(-1e300)
+    reply = ask(service, "predict", **asked, **both)[1]
+    for key in ("prediction", "chains", "means"):
+        each = reply[key].reshape(10, 2, 2)
+        np.testing.assert_array_equal(np.isnan(each[:3]).all(axis=(0, 2)), [False, True])
+    above = np.unpackbits(reply["above"], axis=1)[:, :4].reshape(10, 2, 2)
+    assert above[:3, 0].all()
+    assert not above[:3, 1].any()
+    both = {key: value[1:] for key, value in both.items()}
+    nothing = ask(service, "predict", **asked, **both)[1]
+    assert nothing.keys() == {"present", "versions"}
 
 
 def test_folds_of_several_chains_stay_and_others_may_not(service, table, rng):
@@ -199,6 +241,7 @@ def test_rows_that_it_lacks_are_told(service, table, rng):
 ROWS = np.random.default_rng(0).integers(0, 256, (60, 16), dtype=np.uint8)
 HALVES, THIRDS = (encode_folds(np.arange(60) % n) for n in (2, 3))
 LATE_THIRDS = encode_folds(np.arange(60) % 3 - 1)
+SIGNS = {"numbers": np.zeros(0, int), "signs": np.array([0])}
 
 
 @pytest.mark.parametrize(
@@ -269,7 +312,16 @@ LATE_THIRDS = encode_folds(np.arange(60) % 3 - 1)
             "predict",
             {"row_ids": ROWS, "numbers": np.array([0]), "folds": np.zeros(60, int)},
         ),
-        ("predict", {"row_ids": ROWS, "numbers": np.array([0]), "apart": 1}),
+        ("predict", {"row_ids": ROWS, "numbers": np.array([0]), "means": 1}),
+        (
+            "predict",
+            {"row_ids": ROWS, "numbers": np.array([0]), "chains": np.zeros(2, int)},
+        ),
+        ("predict", {"row_ids": ROWS, "numbers": np.array([0]), "chains": np.array([7])}),
+        ("predict", {"row_ids": ROWS, "numbers": np.array([0]), "signs": np.array([0])}),
+        ("predict", {"row_ids": ROWS, **SIGNS, "thresholds": np.zeros((1, 2, 2))}),
+        ("predict", {"row_ids": ROWS, **SIGNS, "thresholds": np.full((1, 1, 2), np.nan)}),
+        ("predict", {"row_ids": ROWS, **SIGNS, "thresholds": np.zeros((2, 1, 2))}),
         ("predict", {"row_ids": ROWS, "numbers": np.array([[0]])}),
         ("predict", {"row_ids": ROWS, "numbers": np.arange(2), "coefficients": np.ones(1)}),
         ("release", {"n_requests": -1}),
@@ -284,6 +336,7 @@ def test_everything_else_is_refused(table, tmp_path, rng, call, fields):
     if call == "fit_round":
         fields = fit_request(table, rng) | fields
     if call == "predict":
+        assert ask(service, "fit_round", **fit_request(table, rng))[0] == "ok"
         fields = fields | {"row_ids": ids(table)}
     name, reply = ask(service, call, **fields)
     assert name == "error"
@@ -325,7 +378,8 @@ def test_oversized_replies_are_refused(table, tmp_path, rng):
         assert ask(service, "fit_round", **request | {"number": number})[0] == "ok"
     asked = {"row_ids": ids(table), "numbers": np.arange(3)}
     assert ask(service, "predict", **asked)[0] == "ok"
-    reply = ask(service, "predict", apart=True, **asked)  # 3 x 5 x 2 x 60 numbers
+    asked |= {"numbers": np.zeros(0, int), "chains": np.arange(3)}
+    reply = ask(service, "predict", **asked)  # 3 x 5 x 2 x 60 numbers
     assert reply == exceeded("max_bytes")
 
 
@@ -352,7 +406,7 @@ def test_weights_for_an_estimator_that_takes_none_are_refused(table, tmp_path):
     assert reply == ("error", {"type": "RequestRefused"})
 
 
-def test_only_some_fits_have_rows_in_memory(table, tmp_path, rng, monkeypatch):
+def test_only_some_fits_have_rows_in_memory(table, tmp_path, rng, monkeypatch, caplog):
     service = OrganizationService("bank", table, "id", SECRET, tmp_path, max_fits=2)
     names = [f"{i:032x}" for i in range(4)]
     rows = {name: digests(table["id"], SECRET.encode(), name) for name in names}
@@ -366,7 +420,12 @@ def test_only_some_fits_have_rows_in_memory(table, tmp_path, rng, monkeypatch):
 
     busy = "error", {"type": "Busy"}
     assert [prepare(name)[0] for name in names[:2]] == ["ok", "ok"]
-    assert prepare(names[2]) == busy
+    with caplog.at_level(logging.INFO, logger="sklearn_gal.federated"):
+        assert [prepare(names[2]) for _ in range(3)] == [busy] * 3
+    assert "did not finish" in caplog.text
+    assert len(caplog.records) == 1  # asking again is no news
+    entries = list(service._ledger.log.entries())
+    assert [each["fit"] for each in entries] == names[:3]
     assert fit(names[2]) == ("error", {"type": "NotPrepared"})
     # questions about rows displace nothing, and an impossible fit takes no place
     nothing = np.empty(0, dtype=np.int64)

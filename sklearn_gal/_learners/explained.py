@@ -16,8 +16,8 @@ from .composites import mixed, n_columns_of, rows_of
 
 # Up to this number of columns, all their subsets are evaluated.
 MAX_ENUMERATED = 6
-# With more columns, this number of random orders and their reverses are, each of them with a
-# part of the background rows.
+# With more columns, this number of random orders and their reverses are, each with some of
+# the background rows.
 N_ORDERS = 10
 # Composite rows are predicted in blocks of at most this number of values.
 MAX_BLOCK_VALUES = 2**23

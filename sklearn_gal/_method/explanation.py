@@ -51,11 +51,11 @@ def explain(model, X, background, n_jobs=None):
         The contributions.
     """
     shares = Shares([], [], np.tile(model.baseline, (X.shape[0], 1)))
-    for rows, part, (plain, products) in model.parts(X):
+    for rows, part, (queries, products) in model.parts(X):
         factors = Factors(model, part, products, background, n_jobs)
         shares.base[rows] += factors.base
         explained = model.participants.explain(
-            part.X, background, plain, factors.of_participants(), n_jobs
+            part.X, background, queries, factors.of_participants(), n_jobs
         )
         if not shares.values:
             shapes = [(X.shape[0], *each.values.shape[1:]) for each in explained]

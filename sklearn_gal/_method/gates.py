@@ -6,6 +6,7 @@ has values between -1 and 1. It is 0 where the organization that it belongs to h
 """
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -47,6 +48,7 @@ class FunctionGate:
     partner: str
     number: int
     bound: Bound
+    by_chain: ClassVar[bool] = True
 
     def is_known(self, raw):
         """Whether the function is known: its organization may have left."""
@@ -54,10 +56,11 @@ class FunctionGate:
 
     def __call__(self, raw):
         """Return the values for some rows, (n_chains, n_samples, n_outputs)."""
-        function = raw.functions.get((self.partner, self.number), 0.0)
-        if np.ndim(function) == 0:  # it has left, or has none of the rows
+        above = raw.above.get(self)
+        function = raw.functions.get((self.partner, self.number))
+        if above is None and function is None:  # it has left, or has none of the rows
             return np.zeros((1, len(raw.rows), 1))
-        gate = self.bound(function)
+        gate = self.bound(function) if above is None else np.where(above, 1.0, -1.0)
         gate[:, ~raw.present(self.partner)] = 0.0
         return gate
 
@@ -82,6 +85,7 @@ class StumpGate:
     column: int
     threshold: float
     mean: float = 0.0
+    by_chain: ClassVar[bool] = False
 
     def __call__(self, raw):
         """Return the values for some rows, (1, n_samples, 1)."""

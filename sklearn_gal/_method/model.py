@@ -1,36 +1,17 @@
 """The fitted model: a baseline and a sum of terms, which are functions of participants."""
 
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from .._contract import Fitted
+from .._contract import Fitted, Query
 from .disclosure import times_gates
 from .rows import RawPredictions, Rows, TrainingPredictions
 
 # Functions of single rounds are asked for in blocks of rows of about this size.
 MAX_BLOCK_BYTES = 2**27
-
-
-@dataclass
-class Term:
-    """The functions of a participant without a gate, a summand of the raw prediction.
-
-    Parameters
-    ----------
-    participant : int
-        Position of the participant.
-    numbers : list of int
-        Numbers of the requests to which it has fitted the functions.
-    coefficients : list of float
-        What each function counts.
-    """
-
-    participant: int
-    numbers: list
-    coefficients: list
 
 
 class AdditiveModel:
@@ -127,10 +108,12 @@ class AdditiveModel:
 
         The partner of a term without a gate is the participant itself.
         """
-        for rows, part, (plain, products) in self.parts(X):
-            for summand in self._sums(part.X, plain, n_jobs):
-                yield rows, *summand
-            for summand in self._products(part, products, n_jobs):
+        for rows, part, (queries, products) in self.parts(X):
+            answers = self.participants.answers(part.X, queries, n_jobs)
+            for query, answer in zip(queries, answers, strict=True):
+                value = np.nan_to_num(answer.total)
+                yield rows, query.participant, query.participant, value
+            for summand in self._products(part, products, queries, answers):
                 yield rows, *summand
 
     def parts(self, X):
@@ -166,23 +149,21 @@ class AdditiveModel:
         rows = np.arange(n_samples)[rows]
         return np.array_split(rows, 1 + size * len(rows) // MAX_BLOCK_BYTES)
 
-    def _sums(self, X, plain, n_jobs):
-        """Yield participant, partner (the same) and values of functions without a gate."""
-        values = self.participants.sums(X, plain, n_jobs)
-        for term, value in zip(plain, values, strict=True):
-            value = np.broadcast_to(value, (X.shape[0], len(self.baseline)))
-            yield term.participant, term.participant, np.nan_to_num(value)
-
-    def _products(self, rows, products, n_jobs):
+    def _products(self, rows, products, queries, answers):
         """Yield participant, partner and values of functions with a gate."""
         if not products:
             return
         names, raw = self.participants.participant_names, self.start(rows)
-        raw.functions = self.functions_of(rows.X, products, n_jobs)
+        for query, answer in zip(queries, answers, strict=True):
+            name = names[query.participant]
+            raw.functions |= {(name, n): each for n, each in answer.functions.items()}
+            raw.above |= answer.above
         for each, coefficient in products:
             function = raw.functions.get((names[each.participant], each.number))
             if function is None:
                 continue  # the participant has none of the rows
+            if not _by_chain(each.gate):
+                function = function.mean(axis=0, keepdims=True)
             gate = np.broadcast_to(each.gate(raw), function.shape)
             product = np.einsum("cnk,cnk->nk", function, gate)
             yield each.participant, each.partner(names), coefficient / len(gate) * product
@@ -199,7 +180,7 @@ class AdditiveModel:
         return self.participants.functions(X, wanted, n_jobs)
 
     def terms(self, pattern):
-        """Return the functions of a pattern without a gate, and those with a gate.
+        """Return what the prediction of a pattern needs of the participants.
 
         Parameters
         ----------
@@ -208,22 +189,43 @@ class AdditiveModel:
 
         Returns
         -------
-        plain : list of Term
+        queries : list of Query
             One for each participant.
         products : list of tuple of (Candidate, float)
             What each function with a gate counts.
         """
-        plain = [Term(participant, [], []) for participant in range(len(self.participants))]
+        queries = [Query(participant) for participant in range(len(self.participants))]
         products = []
         for step in self.rounds:
             coefficients = step.coefficients(pattern).tolist()
             for each, coefficient in zip(step.candidates, coefficients, strict=True):
                 if each.gate is None:
-                    plain[each.participant].numbers.append(each.number)
-                    plain[each.participant].coefficients.append(coefficient)
+                    queries[each.participant].numbers.append(each.number)
+                    queries[each.participant].coefficients.append(coefficient)
                 elif coefficient:
                     products.append((each, coefficient))
-        return plain, products
+        self._ask_for_products(queries, products)
+        return queries, products
+
+    def _ask_for_products(self, queries, products):
+        """Add to queries what products need: functions, and those that are gates."""
+        names, by_sign = self.participants.participant_names, []
+        for each, _ in products:
+            query = queries[each.participant]
+            (query.chains if _by_chain(each.gate) else query.means).append(each.number)
+        for gate in (each.gate for each, _ in products):
+            if not hasattr(gate, "number") or gate.partner not in names:
+                continue
+            query = queries[names.index(gate.partner)]
+            if gate.bound.threshold is not None:
+                by_sign.append((query, gate))
+            elif gate.number not in query.chains:
+                query.chains.append(gate.number)
+        for query, gate in by_sign:
+            if gate.number not in query.chains:
+                query.signs[gate] = gate.number, gate.bound.threshold[:, 0]
+        for query in queries:
+            query.means = [each for each in query.means if each not in query.chains]
 
     def stages(self, X):
         """Yield the raw predictions of a table after each round."""
@@ -301,3 +303,8 @@ class AdditiveModel:
             for each in self.rounds
         ]
         return model
+
+
+def _by_chain(gate):
+    """Whether a gate may have other values for another chain."""
+    return getattr(gate, "by_chain", True)

@@ -8,6 +8,7 @@ STOP_REASONS = {
     "early_stopping": "the validation loss no longer improves",
     "callback": "a callback asked for it",
     "organizations_away": "no organization on another host can be reached",
+    "refused": "all organizations on other hosts refuse to take part",
     "missed_rounds": "an organization has missed more rounds than max_missed_rounds",
 }
 # What to do if a fit ended without a round

@@ -89,6 +89,8 @@ class RawPredictions:
     functions : dict of (str, int) to ndarray of shape (n_chains, n_samples, n_outputs)
         What a participant has fitted to a request, by its name and the number: the latest
         ones.
+    above : dict of gate to ndarray of bool of shape (n_chains, n_samples, n_outputs)
+        Where a function is above the threshold of a gate, if the function is not known.
     latest : dict of (str, str or None) to int
         The latest request to a participant with a gate of a partner, or without a gate.
     """
@@ -107,6 +109,7 @@ class RawPredictions:
         """Go back to the baseline."""
         self.values = self._first_values
         self.functions: dict = {}
+        self.above: dict = {}
         self.latest: dict = {}
 
     def remember(self, candidates, functions):

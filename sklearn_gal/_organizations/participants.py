@@ -7,7 +7,7 @@ from itertools import zip_longest
 import numpy as np
 from sklearn.utils import _safe_indexing
 
-from .._contract import Fitted
+from .._contract import Answer, Fitted
 from .faults import raise_together
 from .local import derived_seeds
 from .parallel import LocalFits, Threads
@@ -169,27 +169,36 @@ class Participants:
         """Surround all calls about the same rows to predict."""
         yield
 
-    def sums(self, X, terms, n_jobs):
-        """Return the weighted sums of predictions that terms ask for, a list.
+    def answers(self, X, queries, n_jobs):
+        """Return what participants predict, a list of `Answer`.
 
         Parameters
         ----------
         X : table
             Rows to predict.
-        terms : list of Term
-            Which participant, and the numbers and coefficients of its functions.
+        queries : list of Query
+            What is wanted of which participant.
         n_jobs : int or None
             How many participants predict at the same time.
         """
         participants = list(self)
 
-        def predict(term):
-            return participants[term.participant].predict(
-                X, term.numbers, term.coefficients
-            )
+        def answer(query):
+            return self._answer(participants[query.participant], X, query)
 
         with self.complaining(X), Threads(self.n_at_once(n_jobs)) as threads:
-            return threads.map(predict, terms)
+            return threads.map(answer, queries)
+
+    def _answer(self, participant, X, query):
+        total = participant.predict(X, query.numbers, query.coefficients)
+        return Answer(total, self._each(participant, X, query.functions))
+
+    def _each(self, participant, X, numbers):
+        """Return functions by number, 0 in rows that the participant does not have."""
+        each = participant.predict_each(X, numbers) if numbers else {}
+        if not participant.may_abstain:
+            return each
+        return {number: np.nan_to_num(values) for number, values in each.items()}
 
     def functions(self, X, wanted, n_jobs):
         """Return what participants predict by single functions.
@@ -216,14 +225,12 @@ class Participants:
         asked = [each for each in self if each.name in numbers_of]
 
         def predict(participant):
-            return participant.predict_each(X, numbers_of[participant.name])
+            return self._each(participant, X, numbers_of[participant.name])
 
         with self.complaining(X), Threads(self.n_at_once(n_jobs)) as threads:
             answers = threads.map(predict, asked)
         return {
-            (participant.name, number): (
-                np.nan_to_num(values) if participant.may_abstain else values
-            )
+            (participant.name, number): values
             for participant, answer in zip(asked, answers, strict=True)
             for number, values in answer.items()
         }
@@ -252,7 +259,7 @@ class Participants:
         with Threads(self.n_at_once(n_jobs)) as threads:
             return threads.map(expect, list(self), functions)
 
-    def explain(self, X, background, sums, factors, n_jobs):
+    def explain(self, X, background, queries, factors, n_jobs):
         """Return what the columns of the participants contribute to a prediction.
 
         Parameters
@@ -260,8 +267,8 @@ class Participants:
         X : table
             Rows to explain.
         background, n_jobs : see `expect`
-        sums : list of Term
-            The functions without a factor, for each participant.
+        queries : list of Query
+            The weighted sum of the functions without a factor, for each participant.
         factors : list of tuple (list, ndarray)
             The functions with a factor, and the factors, for each participant.
 
@@ -271,12 +278,12 @@ class Participants:
             For each participant.
         """
 
-        def explain(participant, term, with_factors):
-            plain = term.numbers, term.coefficients
+        def explain(participant, query, with_factors):
+            plain = query.numbers, query.coefficients
             return participant.explain(X, background, plain, *with_factors)
 
         with self.complaining(X), Threads(self.n_at_once(n_jobs)) as threads:
-            return threads.map(explain, list(self), sums, factors)
+            return threads.map(explain, list(self), queries, factors)
 
     def holder_column(self, X, column):
         """Return one of the label holder's columns as floats, (n_samples,)."""

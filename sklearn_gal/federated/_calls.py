@@ -59,9 +59,12 @@ CALLS = {
         "fit_id": Field(str),
         **_HANDSHAKE,
         "row_ids": Field(np.uint8, 2),
-        "numbers": Field(np.int64, 1),
-        "coefficients": Field(np.float64, 1, required=False),
-        "apart": Field(bool, required=False),
+        "numbers": Field(np.int64, 1),  # of the models of a sum, or of single ones
+        "coefficients": Field(np.float64, 1, required=False),  # of the sum
+        "chains": Field(np.int64, 1, required=False),  # numbers: each chain of a model
+        "means": Field(np.int64, 1, required=False),  # numbers: the mean of the chains
+        "signs": Field(np.int64, 1, required=False),  # numbers: whether above thresholds
+        "thresholds": Field(np.float64, 3, required=False),
         "abstain": Field(bool),
     },
     "release": {"fit_id": Field(str), "n_requests": Field(int)},
@@ -134,7 +137,7 @@ def check_header(call, scalars, shapes, limits):
         if scalars.get(key, 0) < 0:
             raise RequestRefused(f"{key} must not be negative")
     limits.check("max_rounds", scalars.get("number", -1) + 1, "number of the request")
-    limits.check("max_rounds_predicted", _length(shapes, "numbers"), "models asked for")
+    limits.check("max_rounds_predicted", n_models(shapes), "models asked for")
     limits.check("max_rows", _length(shapes, "row_ids"), "rows asked for")
     if "row_ids" in shapes and shapes["row_ids"][1] != DIGEST_SIZE:
         raise RequestRefused(f"row_ids has the wrong shape {shapes['row_ids']}")
@@ -152,6 +155,11 @@ def check_values(call, fields):
     for key, value in fields.items():
         if not CALLS[call][key].takes(value):
             raise RequestRefused(f"{key} of {call} has the wrong type or values")
+
+
+def n_models(shapes):
+    """Return how many models a request asks to predict."""
+    return sum(_length(shapes, key) for key in ("numbers", "chains", "means", "signs"))
 
 
 def _length(shapes, key):

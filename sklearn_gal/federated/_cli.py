@@ -81,6 +81,9 @@ def _write_description(settings, description):
         f"{', '.join(shapes)}\n"
         f"columns: {', '.join(columns)}\n"
     )
+    for name, changes in settings["label_holders"].items():
+        differs = ", ".join(f"{key} = {value}" for key, value in changes.items())
+        sys.stdout.write(f"label holder {name!r}: {differs or 'the rights of all'}\n")
 
 
 def _secret(options):

@@ -12,6 +12,7 @@ from ._database import read_query
 from ._environment import PREFIX, update_from_environment
 from ._ledger import Ledger
 from ._limits import Limits
+from ._rights import LIMITS_OF_ONE, RULES_OF_ONE, changed
 from ._rules import Rules
 from ._service import OrganizationService
 
@@ -26,16 +27,21 @@ _ORGANIZATION = {
     "kit": str,
     "limits": dict,
     "rules": dict,
+    "label_holders": dict,
 }
 _REQUIRED = ("name", "key", "table", "secret_file", "models")
 _TABLE = {"csv": str, "parquet": str, "url": str, "query": str, "password_file": str}
 _LIMITS = {field.name: int for field in fields(Limits)}
 _RULES = {
+    "calls": list,
     "approve": str,
     "approve_label_holders": list,
     "approve_rows": int,
     "retention_days": int,
     "retention_bytes": int,
+}
+_OF_LABEL_HOLDER = {
+    name: (_LIMITS | _RULES)[name] for name in (*RULES_OF_ONE, *LIMITS_OF_ONE)
 }
 _FEDERATION = {
     "name": str,
@@ -108,7 +114,13 @@ def organization_settings(path):
     check_settings(f"[table] of {path}", settings["table"], _TABLE)
     check_settings(f"[limits] of {path}", settings["limits"], _LIMITS)
     check_settings(f"[rules] of {path}", settings["rules"], _RULES)
-    Limits(**settings["limits"]), Rules(**settings["rules"])  # they check the values
+    limits, rules = Limits(**settings["limits"]), Rules(**settings["rules"])
+    for name, changes in settings.setdefault("label_holders", {}).items():
+        source = f"[label_holders.{name}] of {path}"
+        if not isinstance(changes, dict):
+            raise ValueError(f"{source} must be a table of settings, got {changes!r}.")
+        check_settings(source, changes, _OF_LABEL_HOLDER)
+        changed(limits, rules, name, changes)  # it checks the values
     sources = sorted(settings["table"].keys() - {"password_file"})
     if sources not in (["csv"], ["parquet"], ["query", "url"]):
         raise ValueError(
@@ -180,6 +192,7 @@ def service_from_config(path):
         columns=settings.get("columns"),
         estimator=estimator,
         rules=settings["rules"],
+        label_holders=settings["label_holders"],
         **settings["limits"],
     )
 

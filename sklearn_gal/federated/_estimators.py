@@ -84,11 +84,12 @@ class FederatedGAL(BaseGAL):
             self._fit(X, y, sample_weight, participants_of, observers)
         finally:
             session.forget_rows()
-        if self.stop_reason_ in ("organizations_away", "missed_rounds"):
+        if self.stop_reason_ in ("organizations_away", "missed_rounds", "refused"):
             warnings.warn(
                 f"The fit ended after {self.n_iter_} rounds, because "
                 f"{STOP_REASONS[self.stop_reason_]}. It has the rounds before; fit again "
-                "when the organizations are back, with a checkpoint to continue from here.",
+                "when the organizations are back or permit it, with a checkpoint to "
+                "continue from here.",
                 OrganizationWarning,
                 stacklevel=2,
             )
@@ -193,9 +194,12 @@ class FederatedGALClassifier(FederatedGAL, GALClassifier):
     max_missed_rounds : int or None, default=10
         Number of rounds of a fit that may go on without an organization. The fit ends
         before it would miss another one, with ``stop_reason_="missed_rounds"``. If None,
-        there is no such limit. The fit also ends, with
-        ``stop_reason_="organizations_away"``, when no organization on another host can be
-        reached. It keeps the rounds before, and continues after them from a checkpoint.
+        there is no such limit. An organization that refuses to take part, for example
+        because of a limit, would refuse again: with ``on_failure="continue"`` a warning
+        says why, and the rest of the fit goes on without it. The fit also ends when no
+        organization on another host is left: with ``stop_reason_="refused"`` if all refuse,
+        else with ``stop_reason_="organizations_away"``. It keeps the rounds before, and
+        continues after them from a checkpoint.
     checkpoint : path-like or None, default=None
         Folder in which the fit is saved after each round. A `fit` with the same data and
         parameters continues after the last saved round and gives what it would have
@@ -237,8 +241,8 @@ class FederatedGALClassifier(FederatedGAL, GALClassifier):
         Name of the own organization that holds y; None without own columns.
     stop_reason_ : str
         Why the fit ended, as in :class:`~sklearn_gal.GALClassifier`; or
-        "organizations_away" (no organization on another host can be reached) or
-        "missed_rounds" (see `max_missed_rounds`).
+        "organizations_away" (no organization on another host can be reached), "refused"
+        (all of them refuse to take part) or "missed_rounds" (see `max_missed_rounds`).
 
     See Also
     --------
@@ -365,9 +369,12 @@ class FederatedGALRegressor(FederatedGAL, GALRegressor):
     max_missed_rounds : int or None, default=10
         Number of rounds of a fit that may go on without an organization. The fit ends
         before it would miss another one, with ``stop_reason_="missed_rounds"``. If None,
-        there is no such limit. The fit also ends, with
-        ``stop_reason_="organizations_away"``, when no organization on another host can be
-        reached. It keeps the rounds before, and continues after them from a checkpoint.
+        there is no such limit. An organization that refuses to take part, for example
+        because of a limit, would refuse again: with ``on_failure="continue"`` a warning
+        says why, and the rest of the fit goes on without it. The fit also ends when no
+        organization on another host is left: with ``stop_reason_="refused"`` if all refuse,
+        else with ``stop_reason_="organizations_away"``. It keeps the rounds before, and
+        continues after them from a checkpoint.
     checkpoint : path-like or None, default=None
         Folder in which the fit is saved after each round. A `fit` with the same data and
         parameters continues after the last saved round and gives what it would have
@@ -409,8 +416,8 @@ class FederatedGALRegressor(FederatedGAL, GALRegressor):
         Name of the own organization that holds y; None without own columns.
     stop_reason_ : str
         Why the fit ended, as in :class:`~sklearn_gal.GALRegressor`; or
-        "organizations_away" (no organization on another host can be reached) or
-        "missed_rounds" (see `max_missed_rounds`).
+        "organizations_away" (no organization on another host can be reached), "refused"
+        (all of them refuse to take part) or "missed_rounds" (see `max_missed_rounds`).
 
     See Also
     --------

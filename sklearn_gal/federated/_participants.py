@@ -1,6 +1,9 @@
 """The participants of a fit between hosts."""
 
 from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
 
 from .._method.observers import EndsFit, Observer
 from .._organizations.parallel import Threads
@@ -72,31 +75,49 @@ class FederatedParticipants(Participants):
         Raises
         ------
         FitInterrupted
-            If no organization has answered, if none on other hosts can be reached, or if
-            one of them has missed too many rounds.
+            If no organization has answered, if all on other hosts cannot be reached or
+            refuse, or if one of them has missed too many rounds. Rounds after a refusal do
+            not count: it would be refused again.
         """
         self.n_rounds += 1
         left_out = [each for each in self.remote if each.left_out]
-        n_answered = sum(each.answered for each in self.remote)
-        is_alone = not n_answered and all(each.is_away for each in left_out)
-        if left_out and (is_alone or not (n_answered or self._has_own)):
-            raise FitInterrupted(
-                "organizations_away",
-                "No organization answered in this round. Resume the fit when they are "
-                "back; with a checkpoint it continues where it stopped.",
-            )
+        self._check_not_alone(left_out)
         for each in left_out:
-            each.n_missed += 1
-            at_most = each.policy.max_missed_rounds
-            if at_most is not None and each.n_missed > at_most:
-                raise FitInterrupted(
-                    "missed_rounds",
-                    f"Organization {each.name!r} has missed more than {at_most} rounds. "
-                    "Resume the fit when it is back, or fit without it.",
-                )
-            each.warn(f"round {self.n_rounds} goes on without it.")
+            if not each.refuses:
+                self._check_missed(each)
+                each.warn(f"round {self.n_rounds} goes on")
+            elif not each.is_told:
+                each.is_told = True
+                each.warn(f"from round {self.n_rounds} on, the fit goes on")
         for each in self.remote:
             each.forget_answers()
+
+    def _check_not_alone(self, left_out):
+        """End the fit if the label holder would go on alone."""
+        n_answered = sum(each.answered for each in self.remote)
+        stay_out = all(each.is_away or each.refuses for each in left_out)
+        if not left_out or n_answered or (self._has_own and not stay_out):
+            return
+        refuse = all(each.refuses for each in left_out)
+        reasons = "; ".join(f"{each.name!r} {each.reason}" for each in left_out)
+        raise FitInterrupted(
+            "refused" if refuse else "organizations_away",
+            f"No organization answered in this round: {reasons}. Resume the fit when "
+            f"they {'permit it' if refuse else 'are back'}; with a checkpoint it continues "
+            "where it stopped.",
+        )
+
+    def _check_missed(self, organization):
+        """End the fit if an organization has missed too many rounds."""
+        organization.n_missed += 1
+        at_most = organization.policy.max_missed_rounds
+        if at_most is not None and organization.n_missed > at_most:
+            raise FitInterrupted(
+                "missed_rounds",
+                f"Organization {organization.name!r} has missed more than {at_most} "
+                f"rounds: it {organization.reason}. Resume the fit when it is back, or fit "
+                "without it.",
+            )
 
     @property
     def _has_own(self):
@@ -117,6 +138,15 @@ class FederatedParticipants(Participants):
             self.session.forget_rows()
             for each in self.remote:
                 each.forget_rows()
+
+    def _answer(self, participant, X, query):
+        if not is_remote(participant):
+            return super()._answer(participant, X, query)
+        answer = participant.answer(X, query)
+        each = {
+            number: np.nan_to_num(values) for number, values in answer.functions.items()
+        }
+        return replace(answer, functions=each)
 
     def predict_candidates(self, X, candidates, n_requests, apart):
         """Yield what participants predict by the functions of a round.

@@ -57,6 +57,12 @@ class Revoked(Refusal):
     meaning = "it has revoked the rights of {detail}"
 
 
+class NotPermitted(Refusal):
+    """Raised if a label holder makes a call for which it has no right."""
+
+    meaning = "it does not permit this label holder to {detail}"
+
+
 class NotTheOwner(Refusal):
     """Raised if the fit belongs to another label holder."""
 
@@ -96,6 +102,7 @@ _REFUSALS = {
         LimitExceeded,
         ApprovalPending,
         Revoked,
+        NotPermitted,
         NotTheOwner,
         OtherSecret,
         OtherVersion,

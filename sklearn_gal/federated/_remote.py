@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import joblib
 import numpy as np
 
+from .._contract import Answer, Query
 from ._calls import encode_folds
+from ._predictions import answer_of, fields_of, needed
 from ._session import (
     MissingRows,
     OrganizationAway,
@@ -84,12 +86,14 @@ class RemoteOrganization:
         self.policy = policy
         self.forget_answers()
         self.n_missed = 0  # rounds of the fit that went on without it
-        self.problem = ""  # why it has not answered
+        self.reason = ""  # how the last call failed
         self.is_away = False  # whether that was because it could not be reached
+        self.refuses = False  # whether it does not take part in the rest of the fit
+        self.is_told = False  # whether the user has been warned that it refuses
         self.n_chains = {}  # number of chains of its models, by request number
         self.n_outputs = None
         self._unreachable = False
-        self._refuses = False  # whether it has refused the fit, and would do it again
+        self._ends_fit = False  # whether the last call that failed was refused for good
         self._away_since = None
         self._reconnecting = None
         self._training: Any = None
@@ -126,7 +130,7 @@ class RemoteOrganization:
         if self._training is not None and self._training[0] is X:
             return self._training_present
         if self._present[0] is not X:
-            self._ask(X, ())
+            self._ask(X, Query(0))
         return self._present[1]
 
     def prepare(self, X, fit_params, n_outputs):
@@ -137,11 +141,11 @@ class RemoteOrganization:
         self.n_outputs = n_outputs
         fields = {"row_ids": row_ids, "abstain": self.abstains, "n_outputs": n_outputs}
         self._training = X, fields | fit_params
-        self._refuses = False
         present = self._attempt(self._call_prepare)
         self._unreachable = present is None
         if self._unreachable:
-            self.warn("continuing without it.")
+            self.refuses = self.is_told = self._ends_fit
+            self.warn("the fit goes on" if self.refuses else "continuing")
             present = np.full(len(row_ids), not self.abstains)
         else:
             self._warn_of_few(present)
@@ -199,6 +203,7 @@ class RemoteOrganization:
         fitted = None
         if not self._unreachable:
             fitted = self._attempt(lambda: self._call_fit(request))
+            self.refuses = fitted is None and self._ends_fit
         # a round may have several requests
         self.answered = self.answered or fitted is not None
         self.left_out = self.left_out or fitted is None
@@ -248,9 +253,8 @@ class RemoteOrganization:
             try:
                 result = call()
             except OrganizationError as error:
-                self.problem = error.problem
-                self.is_away = isinstance(error, OrganizationAway)
-                waits, at_most = self._waits()
+                self._note(error)
+                waits, at_most = self._waits(error)
                 if isinstance(error, Refused) and error.is_final:
                     if self.policy.on_failure != "continue":
                         raise
@@ -260,20 +264,24 @@ class RemoteOrganization:
                 if not waits:
                     return None
                 if not told:
-                    self.warn(f"waiting for it{at_most}.")
+                    self.warn(f"waiting for it{at_most}", "")
                     told = True
                 time.sleep(pause)
                 if self._training is not training:
                     raise  # an error elsewhere has ended the fit
-                if self.problem == "Busy":
+                if error.problem == "Busy":
                     pause = min(2 * pause, _MAX_PAUSE)
             else:
                 self.is_away, self._away_since = False, None
                 return result
 
-    def _waits(self):
+    def _note(self, error):
+        self.reason, self.is_away = error.predicate, isinstance(error, OrganizationAway)
+        self._ends_fit = isinstance(error, Refused) and error.ends_fit
+
+    def _waits(self, error):
         """Return whether to wait for it, and how long at most in words."""
-        if self.policy.on_failure == "wait" or self.problem == "Busy":
+        if self.policy.on_failure == "wait" or error.problem == "Busy":
             return True, ""
         if not self.is_away:
             return False, ""
@@ -282,10 +290,10 @@ class RemoteOrganization:
         limit = self.policy.grace_period
         return now - self._away_since < limit, f" for at most {limit:g} seconds"
 
-    def warn(self, consequence):
+    def warn(self, consequence, without=" without it"):
         """Warn that it did not answer, and tell the consequence."""
         warnings.warn(
-            f"Organization {self.name!r} did not answer ({self.problem}): {consequence}",
+            f"Organization {self.name!r} {self.reason}: {consequence}{without}.",
             OrganizationWarning,
             stacklevel=2,
         )
@@ -293,7 +301,7 @@ class RemoteOrganization:
     def _reconnect(self):
         """Prepare it again as soon as it answers, in a thread next to the rounds."""
         connecting = self._reconnecting is not None and self._reconnecting.is_alive()
-        if connecting or self._refuses:
+        if connecting or self.refuses:
             return
         self._reconnecting = threading.Thread(target=self._reconnect_loop, daemon=True)
         self._reconnecting.start()
@@ -305,13 +313,14 @@ class RemoteOrganization:
                 return
             except OrganizationError as error:
                 if isinstance(error, Refused) and error.is_final:
-                    self._refuses = True
+                    self._note(error)
+                    self.refuses = True
                     return
                 time.sleep(_RETRY_AFTER)
 
     def _has_reconnected(self):
         returned = self._reconnecting is not None and not self._reconnecting.is_alive()
-        returned = returned and not self._refuses
+        returned = returned and not self.refuses
         if returned:
             self._reconnecting = None
         return returned
@@ -321,38 +330,31 @@ class RemoteOrganization:
 
         0.0 with a warning if it does not answer and `on_failure` is ``"continue"``.
         """
-        asked = [
-            (number, coefficient)
-            for number, coefficient in zip(numbers, coefficients, strict=True)
-            if number in self.n_chains
-        ]
-        if self._has_none_of(X) or not any(coefficient for _, coefficient in asked):
-            return 0.0
         fetched = self._fetched[1] if self._fetched[0] is X else {}
-        if all(number in fetched for number, _ in asked):
-            total = 0.0
-            for number, coefficient in asked:
-                total = total + coefficient * fetched[number]
-            return total
-        numbers, coefficients = zip(*asked, strict=True)
-        coefficients = np.array(coefficients, dtype=np.float64)
-        prediction = self._ask(X, numbers, coefficients)
-        return 0.0 if prediction is None else prediction
+        asked = [number for number in numbers if number in self.n_chains]
+        if any(number not in fetched for number in asked) or self._has_none_of(X):
+            return self.answer(X, Query(0, list(numbers), list(coefficients))).total
+        total: Any = 0.0
+        for number, coefficient in zip(numbers, coefficients, strict=True):
+            total = total + coefficient * fetched.get(number, 0.0)
+        return total
 
     def predict_each(self, X, numbers):
         """Return the predictions of single models, as `LocalOrganization` does.
 
         Empty with a warning if it does not answer and `on_failure` is ``"continue"``.
         """
-        asked = [number for number in numbers if number in self.n_chains]
-        if self._has_none_of(X) or not asked:
-            return {}
-        each = self._ask(X, asked, apart=True)
-        if each is None:
-            return {}
-        # sums over the chains depend on the order in memory to the last bit
-        each = np.ascontiguousarray(np.moveaxis(each, 0, 2))
-        return dict(zip(asked, each, strict=True))
+        return self.answer(X, Query(0, chains=list(numbers))).functions
+
+    def answer(self, X, query):
+        """Return what a query asks for, in one call.
+
+        Empty with a warning if it does not answer and `on_failure` is ``"continue"``.
+        """
+        query = needed(query, self.n_chains)
+        if self._has_none_of(X) or not (query.numbers or query.functions):
+            return Answer(0.0)
+        return self._ask(X, query)
 
     def has_fetched(self, X, number):
         """Tell whether the predictions of a model have been fetched."""
@@ -363,58 +365,37 @@ class RemoteOrganization:
         """Fetch the predictions of single models, which `predict` then returns."""
         at_once = max(1, _FETCH_BYTES // (8 * X.shape[0] * self.n_outputs))
         numbers = list(numbers)[:at_once]
-        asked = [number for number in numbers if number in self.n_chains]
-        each = self._ask(X, asked) if asked else None
-        if each is None:
-            self._fetched = X, dict.fromkeys(numbers, 0.0)
-        else:
-            self._fetched = X, {n: each[:, i, 0] for i, n in enumerate(asked)}
+        fetched: dict = dict.fromkeys(numbers, 0.0)
+        answer = self.answer(X, Query(0, numbers, None))
+        self._fetched = X, fetched | {n: each[0] for n, each in answer.functions.items()}
 
     def _has_none_of(self, X):
         """Whether it is known to have none of the rows."""
         return self._present[0] is X and not self._present[1].any()
 
-    def _ask(self, X, numbers, coefficients=None, apart=False):
-        """Return predictions; None without any. Stores which of the rows it has.
-
-        The shape is (n_samples, n_outputs) with coefficients, else (n_samples, n_numbers,
-        n_chains, n_outputs), where n_chains is 1 unless the chains are wanted apart.
-        """
+    def _ask(self, X, query):
+        """Return its answer to a query. Stores which of the rows it has."""
         row_ids = self.session.keys(X, self.columns[0])
-        numbers = np.array(numbers, dtype=np.int64)
-        fields = {
-            "row_ids": row_ids,
-            "numbers": numbers,
-            "coefficients": coefficients,
-            "apart": apart,
-            "abstain": self.abstains,
-        }
+        fields = {"row_ids": row_ids, "abstain": self.abstains, **fields_of(query)}
 
         def check(reply):
             present = array_of(reply, "present", np.bool_, (len(row_ids),))
             self._check_present(present)
-            if "prediction" not in reply:
-                return present, None
-            shape = [len(row_ids), self.n_outputs]
-            if coefficients is None:
-                n_chains = self.n_chains[int(numbers[0])] if apart else 1
-                shape[1:1] = [len(numbers), n_chains]
-            prediction = array_of(reply, "prediction", np.float64, tuple(shape))
-            finite(prediction[present])
-            return present, prediction
+            n_chains = max((self.n_chains[n] for n in query.functions), default=1)
+            return present, answer_of(reply, query, present, n_chains, self.n_outputs)
 
         def call():
             deadline = self.policy.deadline
             return self.session.call(self.name, "predict", deadline, check, **fields)
 
-        answer = self._attempt(call)
-        if answer is not None and len(row_ids) >= _MANY_ROWS:
-            self._warn_of_few(answer[0])
-        if answer is None:
-            self.warn("continuing without it.")
-            answer = np.full(len(row_ids), not self.abstains), None
-        self._present = X, answer[0]
-        return answer[1]
+        result = self._attempt(call)
+        if result is not None and len(row_ids) >= _MANY_ROWS:
+            self._warn_of_few(result[0])
+        if result is None:
+            self.warn("continuing")
+            result = np.full(len(row_ids), not self.abstains), Answer(0.0)
+        self._present = X, result[0]
+        return result[1]
 
     def _check_present(self, present):
         if self.abstains or present.all():

@@ -2,6 +2,13 @@
 
 from dataclasses import dataclass
 
+from ._refusals import NotPermitted
+
+# What label holders can be permitted, and what each call needs. All may have rows and
+# models of their fits deleted.
+CALLS = ("fit", "predict")
+_NEEDED = {"prepare": "fit", "fit_round": "fit", "predict": "predict"}
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -9,6 +16,9 @@ class Rules:
 
     Parameters
     ----------
+    calls : sequence of {"fit", "predict"}, default=("fit", "predict")
+        What label holders may do. With either of them, they may ask which rows the table
+        has.
     approve : {"always", "ask"}, default="always"
         Whether a fit waits until ``sklearn-gal approve`` approves it.
     approve_label_holders : sequence of str, default=()
@@ -28,6 +38,7 @@ class Rules:
         If a value is invalid.
     """
 
+    calls: tuple[str, ...] = CALLS
     approve: str = "always"
     approve_label_holders: tuple[str, ...] = ()
     approve_rows: int | None = None
@@ -35,6 +46,10 @@ class Rules:
     retention_bytes: int | None = None
 
     def __post_init__(self):
+        if isinstance(self.calls, str) or not set(self.calls) <= set(CALLS):
+            raise ValueError(
+                f"calls must be a list of some of {CALLS}, got {self.calls!r}."
+            )
         if self.approve not in ("always", "ask"):
             raise ValueError(f"approve must be 'always' or 'ask', got {self.approve!r}.")
         names = self.approve_label_holders
@@ -55,3 +70,19 @@ class Rules:
         if self.approve_rows is not None:
             conditions.append(n_rows <= self.approve_rows)
         return self.approve == "always" or (bool(conditions) and all(conditions))
+
+    def check_call(self, call, n_models):
+        """Refuse a call that the label holder may not make.
+
+        Parameters
+        ----------
+        call : str
+            Name of the call.
+        n_models : int
+            By how many models it asks to predict; 0 if it asks which rows there are.
+        """
+        needed = _NEEDED.get(call)
+        if needed is None or needed in self.calls:
+            return
+        if call != "predict" or n_models or not self.calls:
+            raise NotPermitted(needed, f"it may make the calls {list(self.calls)}")

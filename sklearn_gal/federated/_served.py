@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from .._organizations.local import MIN_ROWS_TO_FIT, LocalOrganization
 from ._calls import decode_folds, effective_size
 from ._ledger import Clock
 from ._models import DiskModels
+from ._predictions import reply_of
 from ._refusals import LimitExceeded, NotPrepared, RequestRefused
 from ._slots import check_caller
 
@@ -30,6 +32,7 @@ class ServedOrganization(LocalOrganization):
         self.models = self._disk = models
         self.present: Any = None  # mask of the rows of X in the next call
         self._clock = clock
+        self._read: Any = None  # rows of the table that were read last, and their values
 
     def presence(self, X):
         """Return the mask of the rows of X that the organization has, (n_samples,)."""
@@ -56,8 +59,18 @@ class ServedOrganization(LocalOrganization):
         self.models = self._disk
         self._disk.cut(n_requests)
 
+    @contextmanager
+    def reading_once(self):
+        """Keep the rows that are read until the call has been answered."""
+        try:
+            yield
+        finally:
+            self._read = None
+
     def _selection(self, X):
-        return super()._selection(_safe_indexing(self.table, X))
+        if self._read is None or not np.array_equal(self._read[0], X):
+            self._read = X, super()._selection(_safe_indexing(self.table, X))
+        return self._read[1]
 
     def _checked(self, prediction, shape):
         check_caller()  # between folds and models
@@ -83,7 +96,7 @@ class ServedFit:
         self.index = None
         self.clock = Clock(limits)
         self.models = DiskModels(folder, self.clock.check)
-        self._limits = limits
+        self.limits = limits
         self._local = ServedOrganization(name, estimator, table, self.models, self.clock)
         self._n_rows = None
         self._weights: Any = None  # of the training rows, 0 for those that it lacks
@@ -110,16 +123,17 @@ class ServedFit:
         self._check_enough(weights)
         self._chains = self._latest = None
         self._local.present = present
-        self._local.prepare(positions, fit_params, n_outputs)
+        with self._local.reading_once():
+            self._local.prepare(positions, fit_params, n_outputs)
         self._n_rows, self._weights = len(present), weights
 
     def _check_enough(self, weights):
         """Refuse to fit a model to rows of these weights if they are few, but not none."""
         size = effective_size(weights)
-        if 0 < size < self._limits.min_rows:
+        if 0 < size < self.limits.min_rows:
             raise LimitExceeded(
                 "min_rows",
-                f"{size:g} rows to fit a model to, but min_rows is {self._limits.min_rows}",
+                f"{size:g} rows to fit a model to, but min_rows is {self.limits.min_rows}",
             )
 
     def fit_round(self, number, seed, folds, residual):
@@ -167,7 +181,7 @@ class ServedFit:
         numbers = decode_folds(encoded)
         if numbers.shape != (self._n_rows,) or not 0 <= numbers.max() < self._n_rows:
             raise RequestRefused("folds must have one valid number per row")
-        self._limits.check("max_folds", int(numbers.max()) + 1, "folds")
+        self.limits.check("max_folds", int(numbers.max()) + 1, "folds")
         folds = Folds(numbers)
         if numbers.min() < (0 if folds.stay else NO_FOLD):
             raise RequestRefused("folds must have one valid number per row")
@@ -176,32 +190,28 @@ class ServedFit:
                 self._check_enough(self._weights[folds.numbers != chain])
         return folds
 
-    def predict(self, positions, present, numbers, coefficients, apart):
-        """Return the weighted sum of predictions of models, (n_samples, n_outputs).
-
-        Without coefficients, return the predictions of single models, (n_samples,
-        n_numbers, n_chains, n_outputs), with the mean of the chains unless they are wanted
-        apart. They are NaN for a number without a model; None if there is no model at all.
-        """
-        unknown = [number for number in numbers if number not in self.models]
-        if unknown or len(set(numbers)) < len(numbers):
+    def predict(self, positions, present, query):
+        """Return what a query asks for, as fields of the reply."""
+        listed = [query.numbers, query.chains, query.means]
+        asked = {*query.numbers, *query.functions}
+        unknown = sorted(number for number in asked if number not in self.models)
+        if unknown or any(len(set(each)) < len(each) for each in listed):
             raise RequestRefused(f"numbers repeat, or have no models: {unknown[:10]}")
         self._local.present = present
         check_caller()
         self.clock.start()
-        if coefficients is not None:
-            total = self._local.predict(positions, numbers, coefficients.tolist())
-            return np.asarray(total) if np.ndim(total) else None
-        if apart:
-            known = self._local.predict_each(positions, numbers)
-        else:
-            means = {n: self._local.predict(positions, [n], [1.0]) for n in numbers}
-            known = {n: mean[None] for n, mean in means.items() if np.ndim(mean)}
-        if not known:
-            return None
-        none = np.full_like(next(iter(known.values())), np.nan)
-        each = np.stack([known.get(number, none) for number in numbers])
-        return np.moveaxis(each, 2, 0)
+        with self._local.reading_once():
+            return self._predictions(positions, query)
+
+    def _predictions(self, positions, query):
+        predict, functions = self._local.predict, {}
+        if query.functions:
+            functions = self._local.predict_each(positions, query.functions)
+        if query.coefficients is None:
+            single = {n: predict(positions, [n], [1.0]) for n in query.numbers}
+            return reply_of(query, 0.0, single, functions)
+        total = predict(positions, query.numbers, query.coefficients)
+        return reply_of(query, total, {}, functions)
 
     def release(self, n_requests):
         """Forget the training rows, and the models of numbers from `n_requests` on."""

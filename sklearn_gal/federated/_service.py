@@ -19,12 +19,12 @@ from .._learners import default_learner
 from .._organizations.columns import check_organizations
 from .._organizations.missing import missing_rows
 from . import _wire
-from ._calls import check_header, check_values, needs_handshake
-from ._ids import IdBudget
+from ._calls import check_header, check_values, n_models, needs_handshake
 from ._keys import KeyIndex, check_secret, check_value, digests, repeat
 from ._ledger import WAITING, Ledger
 from ._limits import Limits
 from ._manifest import Manifests
+from ._predictions import query_of
 from ._refusals import (
     ApprovalPending,
     NotPrepared,
@@ -32,6 +32,7 @@ from ._refusals import (
     RequestRefused,
     describe,
 )
+from ._rights import RightsByName
 from ._rules import Rules
 from ._served import ServedFit
 from ._slots import Busy, CallerGone, Slots, asked_by
@@ -49,7 +50,6 @@ _LOGGED_LENGTHS = (
     ("rows", "residual", 1),
     ("folds", "residual", 0),
     ("outputs", "residual", 2),
-    ("models", "numbers", 0),
 )
 
 
@@ -76,9 +76,13 @@ class OrganizationService:
         Regressor, or pipeline that ends with one, which is fitted to the residuals. If
         None, the default local estimator.
     rules : dict or None, default=None
-        What the owner decides about fits: `approve`, `approve_label_holders`,
+        What the owner decides about fits: `calls`, `approve`, `approve_label_holders`,
         `approve_rows`, `retention_days` and `retention_bytes`, as in the settings of an
         organization. If None, every fit is approved, and none is forgotten.
+    label_holders : dict of str to dict or None, default=None
+        What differs for single label holders, by their names: `calls`, `approve`,
+        `approve_rows` and limits other than `max_fits` and `max_disk`. If None, all have
+        the same rights.
     **limits : int
         What is answered at most: `max_rows`, `max_outputs`, `max_bytes`, `max_fits`,
         `min_rows`, `max_repeats`, `max_folds`, `max_rounds`, `max_rounds_predicted`,
@@ -103,6 +107,7 @@ class OrganizationService:
         columns=None,
         estimator=None,
         rules=None,
+        label_holders=None,
         **limits,
     ):
         check_organizations([(name, estimator, None)], reserved=())
@@ -118,8 +123,12 @@ class OrganizationService:
         self._slots = Slots(self.limits.max_fits)
         self._lock = threading.Lock()
         self._empty = None  # mask of the rows of the table in which all is missing
-        self._id_budget = IdBudget(
-            self.limits.ids_per_day, len(self._table), self._ledger.log
+        self.rights = RightsByName(
+            self.limits,
+            self.rules,
+            label_holders or {},
+            len(self._table),
+            self._ledger.log,
         )
         self._expire()
         self._n_bytes = self._ledger.size()
@@ -148,7 +157,7 @@ class OrganizationService:
         is_news = True
         try:
             check = partial(self._check_header, entry)
-            call, fields = _wire.decode(request, self.limits.max_bytes, check)
+            call, fields = _wire.decode(request, self._limits(entry).max_bytes, check)
             check_values(call, fields)
             for key in ("check", "versions"):
                 fields.pop(key, None)
@@ -158,9 +167,13 @@ class OrganizationService:
         except (RequestRefused, _wire.MessageError) as error:
             is_news = getattr(error, "is_news", True)
             decision = f"refused: {type(error).__name__}: {error}"
-            reply = self._refuse(entry, error)
+            if is_news:  # a fit that waits asks again and again
+                self._warn(entry, error)
+            reply = _wire.encode("error", describe(error))
         except (Busy, CallerGone) as error:
-            log.info("organization %r did not finish a call: %s", self.name, error)
+            is_news = getattr(error, "is_news", True)
+            if is_news:
+                log.info("organization %r did not finish a call: %s", self.name, error)
             decision = f"not finished: {type(error).__name__}"
             reply = _wire.encode("error", describe(error))
         except Exception as error:
@@ -182,7 +195,7 @@ class OrganizationService:
             return _wire.encode("error", describe(error))
         return reply
 
-    def _refuse(self, entry, error):
+    def _warn(self, entry, error):
         log.warning(
             "organization %r refused %r of %r: %s: %s",
             self.name,
@@ -191,19 +204,21 @@ class OrganizationService:
             type(error).__name__,
             error,
         )
-        return _wire.encode("error", describe(error))
 
     def _check_header(self, entry, call, scalars, shapes):
         """Refuse a request before its arrays are read."""
         entry["call"] = str(call)[:40]
-        check_header(call, scalars, shapes, self.limits)
+        label_holder, rights = entry["label_holder"], self._rights(entry)
+        check_header(call, scalars, shapes, rights.limits)
         entry["fit"] = fit_id = scalars["fit_id"]
-        label_holder = entry["label_holder"]
         entry |= {key: scalars[key] for key in _LOGGED_SCALARS if key in scalars}
         entry |= {
             name: shapes[key][axis] for name, key, axis in _LOGGED_LENGTHS if key in shapes
         }
+        if call == "predict":
+            entry["models"] = n_models(shapes)
         self._ledger.check_rights(label_holder)
+        rights.rules.check_call(call, n_models(shapes))
         if needs_handshake(call):
             check_handshake(scalars["versions"])
             check = check_value(self._secret, fit_id)
@@ -211,12 +226,19 @@ class OrganizationService:
                 raise OtherSecret("", "the label holder has another secret")
         self._manifests.check_owner(fit_id, label_holder)
         used = self._ledger.log.used_today(label_holder)
-        self.limits.check("seconds_per_day", used["seconds_per_day"], "seconds today")
+        limits = rights.limits
+        limits.check("seconds_per_day", used["seconds_per_day"], "seconds today")
         if call == "fit_round":
-            self.limits.check("rounds_per_day", used["rounds_per_day"] + 1, "rounds today")
+            limits.check("rounds_per_day", used["rounds_per_day"] + 1, "rounds today")
         if "row_ids" in shapes:
-            n_different = shapes["row_ids"][0] // self.limits.max_repeats
-            self._id_budget.check(label_holder, n_different)
+            n_different = shapes["row_ids"][0] // limits.max_repeats
+            rights.id_budget.check(label_holder, n_different)
+
+    def _rights(self, entry):
+        return self.rights[entry["label_holder"]]
+
+    def _limits(self, entry):
+        return self._rights(entry).limits
 
     def _prepare(self, entry, fit_id, row_ids, abstain, n_outputs=1, sample_weight=None):
         manifest = self._approved(entry, fit_id, len(row_ids))
@@ -229,7 +251,7 @@ class OrganizationService:
                 if sample_weight is not None and sample_weight.shape != present.shape:
                     raise RequestRefused("sample_weight must have one value per row")
                 if len(present) and (abstain or present.all()):
-                    fit = self._fit(fit_id)
+                    fit = self._fit(entry, fit_id)
                     with fit.lock:
                         fit.prepare(positions, present, sample_weight, n_outputs)
                         self._manifests.begin(manifest, len(present), n_outputs)
@@ -245,11 +267,11 @@ class OrganizationService:
         known, label_holder = self._ledger.read(fit_id), entry["label_holder"]
         if known is None:
             used = self._ledger.log.used_today(label_holder)["fits_per_day"]
-            self.limits.check("fits_per_day", used + 1, "fits today")
+            self._limits(entry).check("fits_per_day", used + 1, "fits today")
             self._expire()
         manifest = known or self._manifests.new(fit_id, label_holder)
         approved = n_rows <= manifest["approved_rows"]
-        if not approved and not self.rules.approves(label_holder, n_rows):
+        if not approved and not self._rights(entry).rules.approves(label_holder, n_rows):
             waiting = manifest | {"state": WAITING, "rows": n_rows}
             if waiting != known:
                 self._ledger.write(waiting)
@@ -259,13 +281,14 @@ class OrganizationService:
         return manifest
 
     def _fit_round(self, entry, fit_id, number, seed, residual, folds=None):
-        fit = self._fit(fit_id)
+        fit = self._fit(entry, fit_id)
         with self._slots.in_use(fit_id), fit.lock:
             manifest = self._ledger.read(fit_id)
             if manifest is None:
                 raise NotPrepared("prepare must be called before fit_round")
             rounds = manifest["rounds"] + 1
-            self.limits.check("max_rounds", rounds, "residuals fitted in this fit")
+            limits = self._limits(entry)
+            limits.check("max_rounds", rounds, "residuals fitted in this fit")
             if self._n_bytes >= self.limits.max_disk:
                 self._n_bytes = self._ledger.size()  # the owner may have made room
             self.limits.check("max_disk", self._n_bytes + 1, "bytes on the disk")
@@ -283,40 +306,37 @@ class OrganizationService:
                     self.limits.check("max_disk", self.limits.max_disk + 1, "bytes needed")
             return {"fitted": fitted}
 
-    def _predict(
-        self, entry, fit_id, row_ids, numbers, abstain, coefficients=None, apart=False
-    ):
-        if coefficients is not None and coefficients.shape != numbers.shape:
-            raise RequestRefused("coefficients must have one value per number")
+    def _predict(self, entry, fit_id, row_ids, numbers, abstain, **wanted):
+        query = query_of(numbers, **wanted)
         manifest = self._ledger.read(fit_id)
-        if len(numbers):
+        if entry["models"]:
             self._manifests.check_unchanged(fit_id, manifest)
-            n_models = 1 if coefficients is not None else len(numbers)
+            n_sums = len(numbers) if query.coefficients is None else 1
+            n_values = n_sums + len(query.chains) + len(query.means)
             n_outputs = (manifest or {}).get("outputs", 1)
-            self._check_size(8 * len(row_ids) * n_models * n_outputs)
+            self._check_size(entry, 8 * len(row_ids) * n_values * n_outputs)
         positions, present = self._rows(entry, fit_id, row_ids, abstain)
         reply = {"present": present, "versions": HANDSHAKE}
-        if len(numbers) and present.any() and (abstain or present.all()):
-            fit = self._fit(fit_id)
+        if entry["models"] and present.any() and (abstain or present.all()):
+            fit = self._fit(entry, fit_id)
             with fit.lock:
-                numbers = numbers.tolist()
-                prediction = fit.predict(positions, present, numbers, coefficients, apart)
+                predictions = fit.predict(positions, present, query)
             self._manifests.use(fit_id)
-            if prediction is not None:
-                self._check_size(prediction.nbytes)
-                reply["prediction"] = prediction
+            self._check_size(entry, sum(each.nbytes for each in predictions.values()))
+            reply |= predictions
         return reply
 
-    def _check_size(self, n_bytes):
+    def _check_size(self, entry, n_bytes):
         """Refuse to reply with more than `max_bytes`."""
-        self.limits.check("max_bytes", n_bytes, "bytes of the predictions")
+        self._limits(entry).check("max_bytes", n_bytes, "bytes of the predictions")
 
     def _rows(self, entry, fit_id, row_ids, abstain):
         """Return positions of the rows in the table, and a mask of those that it has."""
-        if repeat(row_ids, self.limits.max_repeats):
-            self.limits.check("max_repeats", self.limits.max_repeats + 1, "times a row")
-        positions = self._index(fit_id).positions(row_ids)
-        entry["ids"] = self._id_budget.charge(entry["label_holder"], positions)
+        label_holder, (limits, _, id_budget) = entry["label_holder"], self._rights(entry)
+        if repeat(row_ids, limits.max_repeats):
+            limits.check("max_repeats", limits.max_repeats + 1, "times a row")
+        positions = self._index(entry, fit_id).positions(row_ids)
+        entry["ids"] = id_budget.charge(label_holder, positions)
         present = positions >= 0
         if abstain or self._table.shape[1] > 1:  # else missing values do not remove the row
             present[present] = ~self._empty_rows()[positions[present]]
@@ -329,7 +349,7 @@ class OrganizationService:
         return self._empty
 
     def _release(self, entry, fit_id, n_requests):
-        fit, before = self._fit(fit_id), self._ledger.size(fit_id)
+        fit, before = self._fit(entry, fit_id), self._ledger.size(fit_id)
         with fit.lock:
             fit.release(n_requests)
         self._n_bytes += self._ledger.size(fit_id) - before
@@ -344,21 +364,23 @@ class OrganizationService:
             self.forget(fit_id)
         return {}
 
-    def _index(self, fit_id):
+    def _index(self, entry, fit_id):
         """Return the index of the table by the digests of this fit."""
-        fit = self._fit(fit_id)
+        fit = self._fit(entry, fit_id)
         with fit.lock:
             if fit.index is None:
                 fit.index = KeyIndex(digests(self._ids, self._secret, fit_id))
             return fit.index
 
-    def _fit(self, fit_id):
+    def _fit(self, entry, fit_id):
         """Return the fit with this id, created if it is not in memory."""
+        limits = self._limits(entry)
         with self._lock:
-            if fit_id not in self._fits:
+            known = self._fits.get(fit_id)
+            if known is None or known.limits != limits:  # of another label holder
                 folder = self._ledger.folder / fit_id
                 self._fits[fit_id] = ServedFit(
-                    self.name, self.estimator, self._table, folder, self.limits
+                    self.name, self.estimator, self._table, folder, limits
                 )
             self._fits.move_to_end(fit_id)
             without_rows = [each for each in self._fits if each not in self._slots]

@@ -31,6 +31,11 @@ class OrganizationError(RuntimeError):
         super().__init__(problem)
         self.problem = problem
 
+    @property
+    def predicate(self):
+        """What the organization did, the end of a sentence that begins with its name."""
+        return f"did not answer ({self.problem})"
+
 
 class OrganizationAway(OrganizationError):
     """An organization cannot be reached."""
@@ -45,16 +50,32 @@ class Refused(OrganizationError):
         Which rule.
     kind : str
         The type of the error at the organization.
+    detail : str
+        What the refusal is about, such as the name of a limit.
     """
 
-    def __init__(self, problem, kind):
+    def __init__(self, problem, kind="", detail=""):
         super().__init__(problem)
         self.kind = kind
+        self.detail = detail
+
+    @property
+    def predicate(self):
+        """What the organization did, the end of a sentence that begins with its name."""
+        return f"refused the request ({self.problem})"
 
     @property
     def is_final(self):
         """Whether the same request will be refused again."""
         return self.kind != ApprovalPending.__name__
+
+    @property
+    def ends_fit(self):
+        """Whether the organization does not take part in the rest of a fit.
+
+        A call that took too long may be faster in a later round.
+        """
+        return self.is_final and self.detail != "max_seconds"
 
 
 class OrganizationWarning(UserWarning):
@@ -155,7 +176,8 @@ def raise_unless_ok(name, answer):
     kind = str(answer.get("type"))[:80]
     if name != "ok":
         meaning = meaning_of(answer)
-        raise OrganizationError(kind) if meaning is None else Refused(meaning, kind)
+        detail = str(answer.get("detail"))[:80]
+        raise OrganizationError(kind) if meaning is None else Refused(meaning, kind, detail)
     versions = answer.get("versions", HANDSHAKE)
     if not isinstance(versions, str) or not can_work_with(versions):
         raise OrganizationError(
@@ -166,7 +188,7 @@ def raise_unless_ok(name, answer):
 
 def _named(failure, organization, call):
     """Have an error say which organization failed, in which call, and why."""
-    failure.args = (f"Organization {organization!r} did not answer ({failure.problem}).",)
+    failure.args = (f"Organization {organization!r} {failure.predicate}.",)
     failure.add_note(f"while asking organization {organization!r} for {call!r}")
     return failure
 

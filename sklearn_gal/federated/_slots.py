@@ -12,8 +12,24 @@ IDLE_AFTER = 20.0
 _is_gone: ContextVar = ContextVar("is_gone", default=None)
 
 
+# Of so many fits that wait it is remembered that they do.
+_MOST_WAITING = 1000
+
+
 class Busy(RuntimeError):
-    """Raised if as many fits as allowed have training rows; the label holder waits."""
+    """Raised if as many fits as allowed have training rows; the label holder waits.
+
+    Parameters
+    ----------
+    message : str
+        Text for the log of the organization.
+    is_news : bool
+        Whether the fit asks for the first time; it asks again and again.
+    """
+
+    def __init__(self, message, is_news):
+        super().__init__(message)
+        self.is_news = is_news
 
 
 class CallerGone(RuntimeError):
@@ -32,6 +48,7 @@ class Slots:
     def __init__(self, n_slots):
         self._n_slots = n_slots
         self._used = {}  # time of the last use, by fit
+        self._waiting: set[str] = set()
         self._lock = threading.Lock()
 
     def claim(self, fit_id):
@@ -52,9 +69,14 @@ class Slots:
             if fit_id not in self._used and len(self._used) >= self._n_slots:
                 oldest = min(self._used, key=self._used.__getitem__)
                 if time.monotonic() - self._used[oldest] < IDLE_AFTER:
-                    raise Busy(f"{len(self._used)} fits have training rows here")
+                    is_news = fit_id not in self._waiting
+                    if len(self._waiting) >= _MOST_WAITING:  # most of them have given up
+                        self._waiting.clear()
+                    self._waiting.add(fit_id)
+                    raise Busy(f"{len(self._used)} fits have training rows here", is_news)
                 del self._used[oldest]
                 evicted = oldest
+            self._waiting.discard(fit_id)
             self._used[fit_id] = time.monotonic()
             return evicted
 
