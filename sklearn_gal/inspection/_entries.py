@@ -1,6 +1,6 @@
 """Entries of feature contributions: their values, their texts and their order."""
 
-from numbers import Integral, Number
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
@@ -54,7 +54,7 @@ def group_entries(contributions, labels, organizations, is_sum, max_features):
     is_sum = np.zeros(len(labels), bool) if is_sum is None else np.asarray(is_sum)
     order = np.argsort(-np.abs(contributions).mean(axis=0), kind="stable")
     shown = set(order[~is_sum[order]][:max_features].tolist())
-    held = {name: [] for name in organizations}
+    held: dict[str, list[int]] = {name: [] for name in organizations}
     for entry in order.tolist():
         held[organizations[entry]].append(entry)
 
@@ -159,7 +159,7 @@ def value_text(value):
     """Return the value of a column as text."""
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
-    if isinstance(value, Number) and value == value:
+    if isinstance(value, Real) and value == value:
         text = significant_text(value)
         # four digits may be a year
         return text.replace(",", "") if abs(value) < 10_000 else text

@@ -100,52 +100,54 @@ def _round(value, digits):
     return float(f"{value:.{digits - 1}e}")
 
 
-def _round_probability(probability, digits):
-    if probability > 0.5:
-        return 1 - _round(1 - probability, digits)
-    return _round(probability, digits)
+def _round_exp(raw, digits):
+    """Round the exponential of a number, and return its logarithm."""
+    return np.log(_round(_exp(raw), digits))
+
+
+def _round_expit(raw, digits):
+    """Round the probability of log odds or its complement, and return the log odds."""
+    smaller = expit(-min(abs(raw), _MAX_EXPONENT))
+    return np.copysign(logit(_round(smaller, digits)), raw)
 
 
 class Link(NamedTuple):
     """How raw predictions and contributions to them are shown.
 
-    `inverse` maps a raw prediction to the prediction that is shown, `forward` maps it back,
-    and `round` rounds it. `prediction_text` and `change_text` write a prediction and a
-    contribution. The number of decimals matters only where contributions add up to the
-    prediction. `tick_text` writes a rounded prediction. If a contribution multiplies
-    something, `multiplies` names it. `note` is part of an axis label.
+    `inverse` maps a raw prediction to the prediction that is shown. `prediction_text` and
+    `change_text` write a prediction and a contribution. The number of decimals matters only
+    where contributions add up to the prediction. Otherwise, `multiplies` names what a
+    contribution multiplies, `rounded` returns a raw prediction near to another one whose
+    prediction has few digits, and `tick_text` writes that. `note` is part of an axis label.
     """
 
     inverse: Callable[[float], float]
-    forward: Callable[[float], float]
-    round: Callable[[float, int], float]
     prediction_text: Callable[[float, int], str]
     change_text: Callable[[float, int], str]
-    tick_text: Callable[[float], str]
     multiplies: str = ""
+    rounded: Callable[[float, int], float] | None = None
+    tick_text: Callable[[float], str] = str
     note: str = ""
 
 
-_IDENTITY = Link(float, float, _round, number_text, change_text, number_text)
+_IDENTITY = Link(float, number_text, change_text)
 LINKS = {
     "identity": _IDENTITY,
     "softmax": _IDENTITY._replace(note="The class with the highest score is predicted."),
     "log": Link(
         inverse=_exp,
-        forward=np.log,
-        round=_round,
         prediction_text=_positive_text,
         change_text=factor_text,
+        rounded=_round_exp,
         tick_text=_positive_tick,
         multiplies="prediction",
         note=f"A bar labelled {_TIMES}2 doubles the prediction.",
     ),
     "logit": Link(
         inverse=expit,
-        forward=logit,
-        round=_round_probability,
         prediction_text=percent_text,
         change_text=factor_text,
+        rounded=_round_expit,
         tick_text=_percent_tick,
         multiplies="odds",
         note=f"A bar labelled {_TIMES}2 doubles the odds, as from 1:1 (50%) to 2:1 (67%).",
@@ -195,30 +197,32 @@ def find_explained_output(estimator, target, prediction_name=None):
 
 def set_prediction_ticks(axis, link):
     """Write the ticks of an axis of raw predictions as predictions."""
-    _set_ticks(axis, link, lambda tick: link.tick_text(link.inverse(tick)))
+    _set_ticks(axis, link.rounded, lambda tick: link.tick_text(link.inverse(tick)))
 
 
 def set_change_ticks(axis, link):
     """Write the ticks of an axis of contributions as what a contribution changes."""
-    _set_ticks(axis, LINKS["log"] if link.multiplies else link, factor_text)
+    _set_ticks(axis, _round_exp if link.multiplies else None, factor_text)
 
 
-def _set_ticks(axis, link, text_of):
-    """Set ticks whose texts are round numbers, in the units of a link."""
-    if not link.multiplies:
+def _set_ticks(axis, rounded, text_of):
+    """Write ticks. With None, positions are numbers; else `rounded` finds positions."""
+    if rounded is None:
         axis.set_major_formatter("{x:,.10g}")
         return
-    # A text that occurs again belongs to a prediction that is not told apart.
-    ticks = {text_of(tick): tick for tick in _ticks(*axis.get_view_interval(), link)}
+    # A text that occurs again belongs to predictions that are not told apart.
+    low, high = axis.get_view_interval()
+    ticks = {text_of(tick): tick for tick in _ticks(low, high, rounded)}
     axis.set_ticks(list(ticks.values()), list(ticks))
 
 
-def _ticks(low, high, link):
-    """Yield positions in link space, about evenly spaced, of round predictions."""
+def _ticks(low, high, rounded):
+    """Yield positions between two limits that are round and about evenly spaced."""
     spacing = (high - low) / _N_TICKS
     for step in range(int(np.ceil(low / spacing)), int(np.floor(high / spacing)) + 1):
         for digits in range(6):
-            tick = link.forward(link.round(link.inverse(step * spacing), digits))
+            tick = rounded(step * spacing, digits)
             if abs(tick - step * spacing) <= _MAX_SHIFT * spacing:
-                yield tick
+                if low <= tick <= high:
+                    yield tick
                 break
