@@ -51,6 +51,7 @@ class ContributionDisplay:
     See Also
     --------
     AssistanceDisplay : Weights, learning rates and losses over the rounds.
+    FeatureContributionDisplay : What each column contributes to one prediction.
     InteractionDisplay : What organizations and pairs of organizations explain.
     assistance_report : How much each organization improves the score on new rows.
 

@@ -162,7 +162,7 @@ def value_text(value):
     if isinstance(value, Real) and value == value:
         text = significant_text(value)
         # four digits may be a year
-        return text.replace(",", "") if abs(value) < 10_000 else text
+        return text.replace(",", "") if abs(float(value)) < 10_000 else text
     if not isinstance(value, str) and str(value) in {"nan", "NaN", "NaT", "<NA>"}:
         return "missing"
     return shorten(str(value), _MAX_VALUE)

@@ -141,7 +141,7 @@ LINKS = {
         rounded=_round_exp,
         tick_text=_positive_tick,
         multiplies="prediction",
-        note=f"A bar labelled {_TIMES}2 doubles the prediction.",
+        note=f"A bar of {_TIMES}2 doubles the prediction.",
     ),
     "logit": Link(
         inverse=expit,
@@ -150,7 +150,7 @@ LINKS = {
         rounded=_round_expit,
         tick_text=_percent_tick,
         multiplies="odds",
-        note=f"A bar labelled {_TIMES}2 doubles the odds, as from 1:1 (50%) to 2:1 (67%).",
+        note=f"A bar of {_TIMES}2 doubles the odds: 50% becomes 67%.",
     ),
 }
 
