@@ -325,6 +325,17 @@ def test_end_points_are_visible_in_a_dark_style():
     assert {line.get_color() for line in diamonds} == {"white"}
 
 
+def test_columns_of_several_organizations_or_of_none():
+    owners = ["a", "a + b", "b", ""]
+    contributions = explained([1, 3, 2, 0], names=["u", "v", "w", "unused"], owners=owners)
+    display = FeatureContributionDisplay.from_contributions(contributions)
+    expected = ["starting point", "a + b: v", "b: w", "a: u", "prediction"]
+    assert line_labels(display) == expected
+    many = FeatureImportanceDisplay.from_contributions(contributions)
+    assert many.feature_names == ["u", "v", "w"]
+    np.testing.assert_array_equal(many.importances, [1, 3, 2])
+
+
 # --- many rows ----------------------------------------------------------------------------
 
 

@@ -111,18 +111,26 @@ def label_lines(ax, lines, before=(), after=()):
             ax.axhspan(position - 0.5, position + 0.5, color="0.5", alpha=0.12, linewidth=0)
 
 
-def entries_of(contributions):
-    """Return the parameters of a display that are the same for all outputs."""
-    names = [str(name) for name in contributions["feature_names"]]
-    is_sum = np.asarray(contributions["is_sum"], dtype=bool)
+def entries_of(contributions, output):
+    """Return the parameters of a display of one output.
+
+    A column that no organization uses has no name of an organization, and is left out.
+    """
+    owners = np.asarray(contributions["organization_names"], dtype=object)
+    used = owners != ""
+    names = np.asarray(contributions["feature_names"], dtype=object)[used].tolist()
+    is_sum = np.asarray(contributions["is_sum"], dtype=bool)[used]
     return {
+        "contributions": output.scale * contributions["values"][:, used, output.position],
         "feature_names": names,
-        "organization_names": [str(name) for name in contributions["organization_names"]],
+        "organization_names": owners[used].tolist(),
         "feature_values": [
             None if hidden else column_values(contributions["data"], name)
             for name, hidden in zip(names, is_sum, strict=True)
         ],
         "is_sum": is_sum,
+        "link": output.link,
+        "prediction_name": output.prediction_name,
     }
 
 

@@ -254,15 +254,14 @@ class FeatureContributionDisplay:
 
     @classmethod
     def _from_output(cls, contributions, row, output):
-        entries = entries_of(contributions)
-        values = [None if each is None else each[row] for each in entries["feature_values"]]
-        return cls(
-            contributions=output.scale * contributions["values"][row, :, output.position],
-            base_value=output.scale * contributions["base_values"][row, output.position],
-            **(entries | {"feature_values": values}),
-            link=output.link,
-            prediction_name=output.prediction_name,
-        )
+        entries = entries_of(contributions, output)
+        columns = entries["feature_values"]
+        entries["feature_values"] = [
+            None if each is None else each[row] for each in columns
+        ]
+        entries["contributions"] = entries["contributions"][row]
+        base_value = output.scale * contributions["base_values"][row, output.position]
+        return cls(base_value=float(base_value), **entries)
 
     def plot(self, ax=None, *, max_features=10) -> Self:
         """Plot the steps from the base value to the prediction.

@@ -173,7 +173,7 @@ class FeatureImportanceDisplay:
         """
         check_displayable(cls, estimator)
         output = find_explained_output(estimator, target, prediction_name)
-        display = cls._from_output(estimator.feature_contributions(X), output)
+        display = cls(**entries_of(estimator.feature_contributions(X), output))
         return display.plot(ax=ax, kind=kind, max_features=max_features)
 
     @classmethod
@@ -223,17 +223,8 @@ class FeatureImportanceDisplay:
         """
         check_position("output", output, contributions["values"].shape[2], "outputs")
         chosen = ExplainedOutput(output, 1.0, link, prediction_name)
-        display = cls._from_output(contributions, chosen)
+        display = cls(**entries_of(contributions, chosen))
         return display.plot(ax=ax, kind=kind, max_features=max_features)
-
-    @classmethod
-    def _from_output(cls, contributions, output):
-        return cls(
-            contributions=output.scale * contributions["values"][:, :, output.position],
-            **entries_of(contributions),
-            link=output.link,
-            prediction_name=output.prediction_name,
-        )
 
     def plot(self, ax=None, *, kind="bars", max_features=20) -> Self:
         """Plot the importances, or the contributions of all rows.
