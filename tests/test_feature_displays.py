@@ -175,7 +175,7 @@ def test_probabilities_on_the_axis_and_factors_of_the_odds_at_the_bars():
     assert title == f"Why the probability of a default is {prediction:.0%}"
     assert "\N{MULTIPLICATION SIGN}2 doubles the odds" in display.ax_.get_xlabel()
     locations, names = ticks(display)
-    assert len(names) >= 4
+    assert {"40%", "60%", "80%"} <= set(names)
     shown = [float(name.removesuffix("%")) / 100 for name in names]
     np.testing.assert_allclose(expit(locations), shown)
     # the ticks are inside the limits, which they would change otherwise
@@ -186,7 +186,7 @@ def test_probabilities_on_the_axis_and_factors_of_the_odds_at_the_bars():
     ("base", "scale", "known"),
     [
         (0.0, 1e-3, "50%"),
-        (-6.0, 0.5, "0.5%"),
+        (-6.0, 0.5, "0.4%"),
         (6.0, -0.5, "99.5%"),
         (0.0, 10.0, ">99.99%"),
         (40.0, 0.1, ">99.99%"),
@@ -426,6 +426,23 @@ def test_points_are_a_sample_and_have_no_color_bar_without_values(many):
     assert display.figure_.axes == [display.ax_]
     assert display.ax_.get_xlabel() == "factor of the odds"
     assert "\N{MULTIPLICATION SIGN}1" in ticks(display)[1]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.02, 0.2, "1 1.05 1.1 1.15 1.2"),  # equal steps
+        (-2.0, 2.0, "0.2 0.5 1 2 5"),  # equal ratios, where these would be uneven
+        (-6.0, 5.0, "0.01 0.1 1 10 100"),
+    ],
+)
+def test_ticks_of_factors_are_round_and_include_1(low, high, expected):
+    values = np.zeros((2, 8))
+    values[:, 0] = low, high
+    display = importance(values, link="logit", kind="points")
+    locations, names = ticks(display)
+    assert [name[1:] for name in names] == expected.split()
+    np.testing.assert_allclose(np.exp(locations), [float(name[1:]) for name in names])
 
 
 # --- of a fitted model --------------------------------------------------------------------

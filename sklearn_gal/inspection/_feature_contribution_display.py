@@ -36,8 +36,9 @@ class FeatureContributionDisplay:
       label of a bar is the factor by which the contribution multiplies the prediction.
     - Otherwise, the axis and the labels have the unit of y.
 
-    All of these are exact. They describe the model: a contribution is not an effect that a
-    change of the column would have in the world.
+    The texts are exact for the given contributions, except for rounding. They describe the
+    model: a contribution is not an effect that a change of the column would have in the
+    world.
 
     It is recommended to use
     :func:`~sklearn_gal.inspection.FeatureContributionDisplay.from_estimator` or

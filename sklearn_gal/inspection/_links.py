@@ -25,6 +25,8 @@ _MAX_EXPONENT = 500.0
 _MIN_PROBABILITY = 1e-4
 # About this number of ticks are written on an axis.
 _N_TICKS = 5
+# The smallest and largest distance of ticks, as a fraction of the axis.
+_MIN_GAP, _MAX_GAP = 0.08, 0.35
 # A tick is moved to a round number by at most this fraction of the distance of ticks.
 _MAX_SHIFT = 0.35
 
@@ -117,15 +119,17 @@ class Link(NamedTuple):
     `inverse` maps a raw prediction to the prediction that is shown. `prediction_text` and
     `change_text` write a prediction and a contribution. The number of decimals matters only
     where contributions add up to the prediction. Otherwise, `multiplies` names what a
-    contribution multiplies, `rounded` returns a raw prediction near to another one whose
-    prediction has few digits, and `tick_text` writes that. `note` is part of an axis label.
+    contribution multiplies, `forward` maps a prediction back, `rounded` returns the raw
+    prediction next to another one whose prediction has few digits, and `tick_text` writes
+    this prediction. `note` is part of an axis label.
     """
 
     inverse: Callable[[float], float]
     prediction_text: Callable[[float, int], str]
     change_text: Callable[[float, int], str]
     multiplies: str = ""
-    rounded: Callable[[float, int], float] | None = None
+    forward: Callable[[float], float] = float
+    rounded: Callable[[float, int], float] = _round
     tick_text: Callable[[float], str] = str
     note: str = ""
 
@@ -138,6 +142,7 @@ LINKS = {
         inverse=_exp,
         prediction_text=_positive_text,
         change_text=factor_text,
+        forward=np.log,
         rounded=_round_exp,
         tick_text=_positive_tick,
         multiplies="prediction",
@@ -147,6 +152,7 @@ LINKS = {
         inverse=expit,
         prediction_text=percent_text,
         change_text=factor_text,
+        forward=logit,
         rounded=_round_expit,
         tick_text=_percent_tick,
         multiplies="odds",
@@ -197,32 +203,46 @@ def find_explained_output(estimator, target, prediction_name=None):
 
 def set_prediction_ticks(axis, link):
     """Write the ticks of an axis of raw predictions as predictions."""
-    _set_ticks(axis, link.rounded, lambda tick: link.tick_text(link.inverse(tick)))
+    _set_ticks(axis, link, lambda tick: link.tick_text(link.inverse(tick)))
 
 
 def set_change_ticks(axis, link):
     """Write the ticks of an axis of contributions as what a contribution changes."""
-    _set_ticks(axis, _round_exp if link.multiplies else None, factor_text)
+    _set_ticks(axis, LINKS["log"] if link.multiplies else link, factor_text, [0.0])
 
 
-def _set_ticks(axis, rounded, text_of):
-    """Write ticks. With None, positions are numbers; else `rounded` finds positions."""
-    if rounded is None:
+def _set_ticks(axis, link, text_of, required=()):
+    """Set ticks at round predictions, and at required positions that are on the axis."""
+    if not link.multiplies:
         axis.set_major_formatter("{x:,.10g}")
         return
-    # A text that occurs again belongs to predictions that are not told apart.
     low, high = axis.get_view_interval()
-    ticks = {text_of(tick): tick for tick in _ticks(low, high, rounded)}
+    found = _equal_steps(low, high, link)
+    gaps = np.diff([low, *found, high]) / (high - low)
+    is_uneven = gaps.max() > _MAX_GAP or gaps[1:-1].min(initial=1.0) < _MIN_GAP
+    if is_uneven or any(low <= tick <= high and tick not in found for tick in required):
+        found = _round_places(low, high, link)
+    # A text that occurs again belongs to predictions that are not told apart.
+    ticks = {text_of(tick): tick for tick in found}
     axis.set_ticks(list(ticks.values()), list(ticks))
 
 
-def _ticks(low, high, rounded):
-    """Yield positions between two limits that are round and about evenly spaced."""
+def _equal_steps(low, high, link):
+    """Return ticks whose predictions have equal distances, such as 20%, 30%, 40%."""
+    from matplotlib.ticker import MaxNLocator
+
+    limits = link.inverse(low), link.inverse(high)
+    shown = MaxNLocator(_N_TICKS + 1, steps=[1, 2, 5, 10]).tick_values(*limits)
+    return [link.forward(value) for value in shown if limits[0] <= value <= limits[1]]
+
+
+def _round_places(low, high, link):
+    """Return ticks that are about evenly spaced, such as 1%, 5%, 20%, 50%."""
     spacing = (high - low) / _N_TICKS
-    for step in range(int(np.ceil(low / spacing)), int(np.floor(high / spacing)) + 1):
-        for digits in range(6):
-            tick = rounded(step * spacing, digits)
-            if abs(tick - step * spacing) <= _MAX_SHIFT * spacing:
-                if low <= tick <= high:
-                    yield tick
-                break
+    steps = np.arange(np.ceil(low / spacing), np.floor(high / spacing) + 1)
+    ticks = []
+    for place in steps * spacing:
+        candidates = [link.rounded(place, digits) for digits in range(6)]
+        near = [tick for tick in candidates if abs(tick - place) <= _MAX_SHIFT * spacing]
+        ticks += [tick for tick in near[:1] if low <= tick <= high]
+    return ticks
