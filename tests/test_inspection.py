@@ -27,6 +27,8 @@ from sklearn_gal import GALClassifier, GALRegressor, make_organizations
 from sklearn_gal.inspection import (
     AssistanceDisplay,
     ContributionDisplay,
+    FeatureContributionDisplay,
+    FeatureImportanceDisplay,
     assistance_report,
 )
 from sklearn_gal.losses import HuberLoss, QuantileLoss, SquaredError
@@ -222,11 +224,13 @@ def test_contributions_to_several_numbers(diabetes):
             ContributionDisplay.from_estimator(model, X, target=target)
 
 
-# --- errors of both displays --------------------------------------------------------------
+# --- errors of the displays ---------------------------------------------------------------
 
 CALLS = [
     AssistanceDisplay.from_estimator,
     lambda model: ContributionDisplay.from_estimator(model, np.zeros((3, 10))),
+    lambda model: FeatureContributionDisplay.from_estimator(model, np.zeros((1, 10))),
+    lambda model: FeatureImportanceDisplay.from_estimator(model, np.zeros((3, 10))),
 ]
 
 

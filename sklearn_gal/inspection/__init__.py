@@ -1,13 +1,17 @@
 """Displays of a fitted model, and a report on what the other organizations add.
 
-`AssistanceDisplay`, `ContributionDisplay` and `InteractionDisplay` draw a fitted model with
-matplotlib, which the extra ``plot`` installs. `assistance_report` compares the assisted
-model with the label holder alone and with a model that has all columns in one place. Both
-are fitted with the label holder's estimator and with a strong learner.
+The displays draw a fitted model with matplotlib, which the extra ``plot`` installs.
+`AssistanceDisplay`, `ContributionDisplay` and `InteractionDisplay` are about organizations,
+`FeatureContributionDisplay` and `FeatureImportanceDisplay` about columns.
+`assistance_report` compares the assisted model with the label holder alone and with a
+model that has all columns in one place. Both are fitted with the label holder's estimator
+and with a strong learner.
 """
 
 from ._assistance_display import AssistanceDisplay
 from ._contribution_display import ContributionDisplay
+from ._feature_contribution_display import FeatureContributionDisplay
+from ._feature_importance_display import FeatureImportanceDisplay
 from ._interaction_display import InteractionDisplay
 from ._report import AssistanceReport, assistance_report
 
@@ -15,6 +19,8 @@ __all__ = [
     "AssistanceDisplay",
     "AssistanceReport",
     "ContributionDisplay",
+    "FeatureContributionDisplay",
+    "FeatureImportanceDisplay",
     "InteractionDisplay",
     "assistance_report",
 ]

@@ -1,12 +1,16 @@
 """Display of the organizations' contributions to raw predictions."""
 
-from numbers import Integral
 from typing import Self
 
 import numpy as np
-from sklearn.base import is_classifier
 
-from ._common import check_displayable, import_pyplot, mark_label_holder
+from ._common import (
+    annotate,
+    check_displayable,
+    find_output,
+    import_pyplot,
+    mark_label_holder,
+)
 
 # The points of a strip are a random sample of at most this many rows.
 _MAX_POINTS = 1000
@@ -47,6 +51,7 @@ class ContributionDisplay:
     See Also
     --------
     AssistanceDisplay : Weights, learning rates and losses over the rounds.
+    FeatureContributionDisplay : What each column contributes to one prediction.
     InteractionDisplay : What organizations and pairs of organizations explain.
     assistance_report : How much each organization improves the score on new rows.
 
@@ -117,7 +122,7 @@ class ContributionDisplay:
             If `estimator` is not fitted.
         """
         check_displayable(cls, estimator)
-        output, sign, output_name = _find_output(estimator, target)
+        output, sign, output_name = find_output(estimator, target)
         display = cls(
             contributions=sign * estimator.contributions(X)[:, :, output],
             baseline=sign * float(estimator.baseline_prediction_[output]),
@@ -200,12 +205,12 @@ class ContributionDisplay:
             color = "C0" if steps[m] >= 0 else "C1"
             ax.barh(position, steps[m], left=start, color=color, height=0.6)
             right_end = max(start, start + steps[m])
-            _annotate(ax, f"{steps[m]:+.3g}", right_end, position, offset=4)
+            annotate(ax, f"{steps[m]:+.3g}", right_end, position, offset=4)
         for position, level in enumerate(levels):
             ax.plot([level, level], [position, position + 1], color="0.5", linewidth=0.8)
         for position, level in ((0, levels[0]), (len(order) + 1, levels[-1])):
             ax.plot(level, position, "D", color="0.2")
-            _annotate(ax, f"{level:.3g}", level, position, offset=7)
+            annotate(ax, f"{level:.3g}", level, position, offset=7)
         labels = ["baseline", *(names[m] for m in order), "raw prediction"]
         ax.set_yticks(range(len(labels)), labels)
         ax.invert_yaxis()
@@ -220,32 +225,3 @@ class ContributionDisplay:
             if self.output_name
             else "raw prediction"
         )
-
-
-def _annotate(ax, text, x, y, offset):
-    """Write text to the right of a position, at a distance of `offset` points."""
-    ax.annotate(text, (x, y), xytext=(offset, 0), textcoords="offset points", va="center")
-
-
-def _find_output(model, target):
-    """Return position, sign and name of the output that `target` selects."""
-    n_outputs = len(model.baseline_prediction_)
-    if not is_classifier(model):
-        if n_outputs == 1 and target is None:
-            return 0, 1.0, ""
-        if not isinstance(target, Integral) or not 0 <= int(target) < n_outputs:
-            raise ValueError(
-                f"target must be the position of an output, 0 to {n_outputs - 1}, got "
-                f"{target!r}."
-            )
-        return int(target), 1.0, f"output {target}"
-    classes = model.classes_.tolist()
-    if target is None and n_outputs == 1:
-        target = classes[1]
-    if target not in classes:
-        raise ValueError(f"target must be one of the classes {classes}, got {target!r}.")
-    position = classes.index(target)
-    if n_outputs == 1:
-        # The only output is the raw prediction of the second class.
-        return 0, (-1.0, 1.0)[position], f"class {target}"
-    return position, 1.0, f"class {target}"
