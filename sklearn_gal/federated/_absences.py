@@ -54,5 +54,7 @@ def absences(model):
             yield absent
     finally:
         made = calls[n_before:]
-        absent += sorted({each.organization for each in made if each.error not in _ANSWERED})
+        absent += sorted(
+            {each.organization for each in made if each.error not in _ANSWERED}
+        )
         del calls[n_before:]

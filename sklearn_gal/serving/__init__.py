@@ -17,14 +17,15 @@ def make_app(
     /`` (a page with a form), ``/model``, ``/health`` and ``/metrics``. The command
     ``sklearn-gal serve`` runs the application with uvicorn.
 
-    There is no authentication: whoever reaches the service can ask it. Put it behind a proxy
-    that decides who may.
+    There is no authentication: every host that reaches the service can ask it. Put it
+    behind a proxy that checks who asks.
 
     Parameters
     ----------
     model : estimator
-        Fitted :class:`~sklearn_gal.GALRegressor` or :class:`~sklearn_gal.GALClassifier`, one
-        of those in :mod:`sklearn_gal.federated`, or a pipeline that ends in one of these.
+        Fitted :class:`~sklearn_gal.GALRegressor` or :class:`~sklearn_gal.GALClassifier`, or
+        a pipeline that ends in one of them; or a fitted estimator of
+        :mod:`sklearn_gal.federated`.
     max_rows : int, default=1000
         Largest number of rows of a request.
     max_bytes : int, default=4194304
@@ -64,4 +65,6 @@ def make_app(
     from ._app import Limits, application
     from ._model import ServedModel
 
-    return application(ServedModel(model, deadline), Limits(max_rows, max_bytes, body_timeout))
+    return application(
+        ServedModel(model, deadline), Limits(max_rows, max_bytes, body_timeout)
+    )

@@ -131,17 +131,17 @@ class Service:
     def _endpoint(self, name):
         async def endpoint(request):
             try:
-                answer = await self._answer(name, request)
+                return _json(await self._answer(name, request))
             except RequestError as error:
                 return _error(error.status, error.message)
             except ClientDisconnect:
                 return _error(400, "The client left before it had sent its request.")
             except (ValueError, TypeError) as error:
+                log.info("/%s refused rows", name, exc_info=error)
                 return _error(400, f"The model cannot use these rows: {error}")
             except Exception as error:
                 log.exception("/%s failed", name)
                 return _error(500, f"The model failed with {type(error).__name__}.")
-            return _json(answer)
 
         return endpoint
 
@@ -268,7 +268,9 @@ async def _routing_error(request, error):
         allowed = (error.headers or {}).get("Allow", "")
         message = f"{path} does not answer to {method}. Use {allowed}."
     else:
-        message = f"There is no {path}. GET / shows a page with a form, GET /model the model."
+        message = (
+            f"There is no {path}. GET / shows a page with a form, GET /model the model."
+        )
     response = _error(error.status_code, message)
     response.headers.update(error.headers or {})
     return response

@@ -2,6 +2,7 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 
 from ._errors import RequestError
 from ._rows import ParsedRows
@@ -86,11 +87,10 @@ class Batches:
 
     async def _answer_together(self, key, kinds, requests):
         """Answer requests by one call; each by itself if the rows of one are to blame."""
-        loop = asyncio.get_running_loop()
         together = [row for values, _ in requests for row in values]
         try:
-            answer = await loop.run_in_executor(
-                self._thread, self._answer, key, ParsedRows(together, kinds)
+            answers = await asyncio.get_running_loop().run_in_executor(
+                self._thread, self._ask, key, ParsedRows(together, kinds), requests
             )
         except Exception as error:
             if len(requests) > 1 and not isinstance(error, RequestError):
@@ -99,12 +99,15 @@ class Batches:
             else:
                 for _, future in requests:
                     _settle(future, error=error)
-            return
-        begin = 0
-        for values, future in requests:
-            end = begin + len(values)
-            _settle(future, answer.rows(begin, end))
-            begin = end
+        else:
+            for (_, future), answer in zip(requests, answers, strict=True):
+                _settle(future, answer)
+
+    def _ask(self, key, rows, requests):
+        """Return the answers to requests."""
+        answer = self._answer(key, rows)
+        ends = list(accumulate(len(values) for values, _ in requests))
+        return [answer.rows(*each) for each in zip([0, *ends[:-1]], ends, strict=True)]
 
 
 def _settle(future, result=None, error=None):

@@ -189,12 +189,18 @@ class ServedModel:
             "version": __version__,
             "named": self.columns.names is not None,
             "columns": [
-                {"name": name, "organization": owners.get(j), "is_id": j == self.columns.key}
+                {
+                    "name": name,
+                    "organization": owners.get(j),
+                    "is_id": j == self.columns.key,
+                }
                 for j, name in enumerate(names)
             ],
             "organizations": list(self._final.organization_names_),
             "classes": self._final.classes_.tolist() if is_class else None,
-            "endpoints": [each for each in ("predict", "interval", "explain") if self.has(each)],
+            "endpoints": [
+                each for each in ("predict", "interval", "explain") if self.has(each)
+            ],
         }
 
     def _owners(self):

@@ -113,7 +113,8 @@ class Columns:
     def parse(self, rows):
         """Return rows of JSON, checked, as `ParsedRows`."""
         values = [self._row(number, row) for number, row in enumerate(rows)]
-        return ParsedRows(values, tuple(map(self._kind, range(self.number), zip(*values))))
+        columns = zip(*values, strict=True)
+        return ParsedRows(values, tuple(map(self._kind, range(self.number), columns)))
 
     def _row(self, number, row):
         """Return the values of a row in the order of the columns."""
@@ -219,7 +220,7 @@ class Columns:
             return values if self.names is None else self._frame(values)
         columns = [
             np.array(column, dtype=np.float64) if kind == NUMBER else list(column)
-            for kind, column in zip(rows.kinds, zip(*rows.values), strict=True)
+            for kind, column in zip(rows.kinds, zip(*rows.values, strict=True), strict=True)
         ]
         if self.names is not None:
             return self._frame(dict(enumerate(columns)))
