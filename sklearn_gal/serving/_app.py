@@ -90,6 +90,7 @@ def application(served, limits):
         lifespan=lifespan,
         exception_handlers={HTTPException: _routing_error},
     )
+    app.router.redirect_slashes = False  # a path with a slash at its end is another one
     paths = {route.path for route in routes}
     app.add_middleware(Counted, metrics=service.metrics, paths=paths)
     return app
