@@ -11,11 +11,11 @@ class Metrics:
     """Counts requests, seconds, rows and absent organizations."""
 
     def __init__(self):
-        self._requests = Counter()
-        self._rows = Counter()
-        self._absent = Counter()
-        self._seconds = defaultdict(float)
-        self._buckets = defaultdict(lambda: [0] * (len(BUCKETS) + 1))
+        self._requests: Counter = Counter()
+        self._rows: Counter = Counter()
+        self._absent: Counter = Counter()
+        self._seconds: defaultdict = defaultdict(float)
+        self._buckets: defaultdict = defaultdict(lambda: [0] * (len(BUCKETS) + 1))
 
     def count(self, endpoint, status, seconds):
         """Count a request that was answered."""
@@ -34,7 +34,7 @@ class Metrics:
 
     def text(self):
         """Return the counts in Prometheus' text format."""
-        lines = []
+        lines: list[str] = []
         self._add(lines, "requests_total", "counter", "Requests answered.")
         for (endpoint, status), count in sorted(self._requests.items()):
             labels = f'endpoint="{endpoint}",status="{status}"'

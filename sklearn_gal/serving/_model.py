@@ -233,5 +233,6 @@ def _as_list(value):
     if not isinstance(value, np.ndarray):
         return value
     if value.dtype.kind == "f" and not np.isfinite(value).all():
-        value = np.where(np.isfinite(value), value, None)
+        is_finite, value = np.isfinite(value), value.astype(object)
+        value[~is_finite] = None
     return value.tolist()

@@ -3,6 +3,7 @@
 import socket
 import sys
 import zipfile
+from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
@@ -15,8 +16,11 @@ _GRACE = 10
 # model works in a thread next to the one that reads and writes.
 _SWITCH_INTERVAL = 0.0005
 
+# one of two classes, whichever parser is installed
+_Protocol: Any = AutoHTTPProtocol
 
-class Protocol(AutoHTTPProtocol):
+
+class Protocol(_Protocol):
     """Closes connections whose next request does not begin in time."""
 
     def connection_made(self, transport):
