@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import sklearn_gal
+from sklearn_gal import serving
 
 PACKAGE = Path(sklearn_gal.__file__).parent
 MODULES = sorted(
@@ -15,6 +16,8 @@ MODULES = sorted(
 )
 # Imports go down only: a line may import from the lines below it.
 LAYERS = [
+    {"_cli"},
+    {"serving"},
     {"__init__", "federated", "inspection"},
     {"_classifier", "_regressor"},
     {"_base"},
@@ -94,7 +97,10 @@ def test_only_the_packages_asked_for(module):
     if module.startswith("inspection"):  # imported where they are used
         allowed |= {"matplotlib", "pandas"}
     allowed |= IMPORTED_WHERE_USED.get(module, set())
+    if module.startswith("serving"):
+        allowed |= {"pandas", "skops", "starlette", "uvicorn"}
     standard = {
+        "asyncio",
         "collections",
         "concurrent",
         "contextlib",
@@ -103,16 +109,22 @@ def test_only_the_packages_asked_for(module):
         "difflib",
         "functools",
         "html",
+        "importlib",
         "inspect",
         "itertools",
+        "json",
+        "logging",
         "math",
         "numbers",
         "re",
+        "socket",
         "sys",
         "secrets",
+        "time",
         "typing",
         "uuid",
         "warnings",
+        "zipfile",
     }
     packages = {source.partition(".")[0] for source, _ in imports(module)[1]}
     assert packages <= allowed | standard
@@ -133,6 +145,10 @@ def test_public_names():
         "make_organizations",
         "privacy",
     ]
+
+
+def test_public_names_of_the_service():
+    assert serving.__all__ == ["make_app"]
 
 
 def test_the_engine_between_hosts_stays_in_its_folder():

@@ -148,9 +148,12 @@ def _columns(view):
     """The names, or else the positions, of the columns of a dense view, and the columns."""
     if sparse.issparse(view):
         return
+    if hasattr(view, "items"):  # of pandas, faster than to select each column
+        yield from view.items()
+        return
     names = view.columns if hasattr(view, "columns") else range(view.shape[1])
     for j, name in enumerate(names):
-        yield name, view.iloc[:, j] if hasattr(view, "iloc") else view[:, j]
+        yield name, view[:, j]
 
 
 def _categories(column):

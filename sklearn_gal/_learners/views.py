@@ -21,9 +21,10 @@ def column_major(view):
     """
     if isinstance(view, np.ndarray):
         return np.asfortranarray(view)
-    if not hasattr(view, "iloc") or view.ndim == 1:
-        return view
-    frame = type(view)({j: view.iloc[:, j] for j in range(view.shape[1])}, copy=True)
+    if not hasattr(view, "iloc") or view.ndim == 1 or len(view) == 1:
+        return view  # a single row is in both orders
+    columns = [column for _, column in view.items()]  # names may occur twice
+    frame = type(view)(dict(enumerate(columns)), copy=True)
     frame.columns = view.columns
     return frame
 

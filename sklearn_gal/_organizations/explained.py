@@ -7,21 +7,20 @@ from sklearn.utils import _safe_indexing
 
 from .._contract import Explained
 from .._learners import Background, column_major, explain_functions, explain_models
+from .own_columns import OwnColumns
 
 # Single functions are explained in blocks of about this number of values.
 MAX_BLOCK_VALUES = 2**23
 
 
-class ExplainedColumns:
+class ExplainedColumns(OwnColumns):
     """The calls of an organization that are about single columns.
 
     A mixin of `LocalOrganization`.
     """
 
-    columns: np.ndarray
     models: Any
     presence: Any
-    _view: Any
     _involved: Any
     _checked: Any
     _naming_errors: Any

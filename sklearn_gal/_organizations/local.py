@@ -19,18 +19,17 @@ from .._learners import (
     column_major,
     depends_on_memory_layout,
     each_prediction,
-    in_double_precision,
     make_learner,
     outputs_of,
     take_rows,
     to_estimator,
-    to_floats,
     weighted_sum,
     with_capacity,
 )
 from .explained import ExplainedColumns
 from .faults import complaint, naming_errors, naming_fold
 from .missing import has_numbers, is_numeric, missing_rows
+from .own_columns import has_objects
 from .suitability import check_suits, takes_a_table
 
 # Name of the only organization when the user names none.
@@ -65,7 +64,6 @@ class LocalOrganization(ExplainedColumns):
         self.missing_rows = missing_rows
         # as ColumnTransformer hands on a column of text that is selected by its name
         self.one_dimensional = len(columns) == 1 and not takes_a_table(estimator)
-        self._keeps_objects = True
         self.models: Any = {}
         self._learner: Any = None
         self._rows: Any = None
@@ -110,7 +108,7 @@ class LocalOrganization(ExplainedColumns):
         )
         if may_miss_all:
             return np.ones(X.shape[0], dtype=bool)
-        missing = missing_rows(X, self.columns)
+        missing = self._once("missing", X, lambda: missing_rows(X, self.columns))
         if self.missing_rows == "error" and missing.any():
             raise ValueError(
                 f"All columns of organization {self.name!r} are missing (NaN) in "
@@ -140,7 +138,7 @@ class LocalOrganization(ExplainedColumns):
             presence = self.presence(X)
             check_suits(self.name, self.estimator, len(self.columns))
             view = self._selection(X)
-            self._keeps_objects = not (_has_objects(view) and has_numbers(view))
+            self._keeps_objects = not (has_objects(view) and has_numbers(view))
             view, self._rows, self._learner = self._view(X), None, None
             self._merged = {}
             if not presence.all():
@@ -267,7 +265,7 @@ class LocalOrganization(ExplainedColumns):
 
     def _predict_rows(self, X, numbers, coefficients):
         with self._naming_errors("predicting"):
-            view = column_major(self._view(X))
+            view = self._column_major(X)
         if len(numbers) > 1:
             with self._naming_errors("predicting", view):
                 return self._summed(numbers, coefficients)(view)
@@ -311,7 +309,7 @@ class LocalOrganization(ExplainedColumns):
         predict = self._merged_once(
             ("each", *numbers), lambda: each_prediction(models, self._checked)
         )
-        return predict(column_major(self._view(X)))
+        return predict(self._column_major(X))
 
     def _merged_once(self, key, make):
         """Return what `make` returns, which is kept for many calls."""
@@ -320,10 +318,6 @@ class LocalOrganization(ExplainedColumns):
                 self._merged = {}
             self._merged[key] = make()
         return self._merged[key]
-
-    def column(self, X, position):
-        """Return one of the organization's columns as floats, (n_samples,)."""
-        return to_floats(_safe_indexing(X, int(self.columns[position]), axis=1))
 
     def numeric_columns(self, X):
         """Return the positions of the numeric columns among the organization's columns.
@@ -359,7 +353,8 @@ class LocalOrganization(ExplainedColumns):
         ]
 
     def __getstate__(self):
-        return {**self.__dict__, "_merged": {}}  # can be derived from the models
+        # can be derived from the models, and from rows
+        return {**self.__dict__, "_merged": {}, "_remembered": None}
 
     def inherit(self, other):
         """Take over the models that the organization had in the fit before."""
@@ -370,27 +365,6 @@ class LocalOrganization(ExplainedColumns):
         self._learner = self._rows = None
         self._merged = {}
         self.models = {t: model for t, model in self.models.items() if t < n_requests}
-
-    def _view(self, X):
-        view = self._selection(X)
-        keeps = self._keeps_objects or self.one_dimensional or not _has_objects(view)
-        return view if keeps else view.astype(np.float64)
-
-    def _selection(self, X):
-        """Return the organization's columns of X, with their types."""
-        first, last = self.columns[0], self.columns[-1]
-        if self.one_dimensional:
-            return _safe_indexing(X, int(first), axis=1)
-        if isinstance(X, np.ndarray) and np.array_equal(
-            self.columns, np.arange(first, last + 1)
-        ):
-            view = X[:, first : last + 1]  # not a copy, so it must not be written to
-            view.flags.writeable = False
-            return in_double_precision(view)
-        view = _safe_indexing(X, self.columns, axis=1)
-        # LightGBM reads sparse matrices, but not yet sparse arrays
-        view = sparse.csr_matrix(view) if sparse.issparse(view) else view
-        return in_double_precision(view)
 
     def _naming_errors(self, task, view=None):
         return naming_errors(self, task, view)
@@ -429,10 +403,6 @@ class LocalOrganization(ExplainedColumns):
                 f"{type(self.estimator).__name__}."
             )
         return prediction
-
-
-def _has_objects(view):
-    return isinstance(view, np.ndarray) and view.dtype.kind == "O"
 
 
 def _in_all_rows(values, presence):

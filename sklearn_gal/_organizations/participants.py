@@ -9,7 +9,7 @@ from sklearn.utils import _safe_indexing
 
 from .._contract import Answer, Fitted
 from .faults import raise_together
-from .local import derived_seeds
+from .local import LocalOrganization, derived_seeds
 from .parallel import LocalFits, Threads
 
 
@@ -167,7 +167,14 @@ class Participants:
     @contextmanager
     def asking(self):
         """Surround all calls about the same rows to predict."""
-        yield
+        own = [each for each in self if isinstance(each, LocalOrganization)]
+        for each in own:
+            each.remember_rows()
+        try:
+            yield
+        finally:
+            for each in own:
+                each.forget_rows()
 
     def answers(self, X, queries, n_jobs):
         """Return what participants predict, a list of `Answer`.

@@ -11,13 +11,15 @@ from ._flare.command import add_commands, check_organization, run_organization
 from ._flare.monitoring import add_monitoring_options
 
 
-def main(arguments=None):
+def main(arguments=None, more=()):
     """Run the command.
 
     Parameters
     ----------
     arguments : list of str, default=None
         Arguments of the command. If None, those of the command line.
+    more : sequence of callable, default=()
+        Each adds commands of other parts of the package: ``add(add_command)``.
 
     Returns
     -------
@@ -25,7 +27,7 @@ def main(arguments=None):
         Exit status: 0; 2 if a setting is invalid or a certificate has ended; 75 if
         something is not available now, so that it makes sense to try again.
     """
-    options = _parser().parse_args(arguments)
+    options = _parser(more).parse_args(arguments)
     try:
         options.run(options)
     except (ValueError, OSError, ImportError) as error:
@@ -34,7 +36,7 @@ def main(arguments=None):
     return 0
 
 
-def _parser():
+def _parser(more=()):
     parser = argparse.ArgumentParser(prog="sklearn-gal", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
 
@@ -50,6 +52,8 @@ def _parser():
     sub.add_argument("--check", action="store_true", help="check the settings and end")
     add_fit_commands(add_command)
     add_command("secret", _secret, "draw a secret to be shared")
+    for add in more:
+        add(add_command)
     return parser
 
 

@@ -1,0 +1,85 @@
+"""The columns of an organization, cut out of a table."""
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import _safe_indexing
+
+from .._learners import column_major, in_double_precision, to_floats
+
+# Parts of larger tables are not kept, because they would take more memory than time.
+MAX_REMEMBERED_ROWS = 10_000
+
+
+class OwnColumns:
+    """Cuts the columns of an organization out of tables.
+
+    A prediction asks an organization for sums, for single functions and for columns. For
+    few rows, most of the time is spent on selecting columns. So what is cut out of a table
+    to predict is kept until the prediction ends.
+    """
+
+    columns: Any  # positions
+    one_dimensional: bool  # whether the estimator receives a one-dimensional column
+    _keeps_objects = True  # whether arrays of objects stay what they are
+    # by name of the part, with the table; None outside predictions
+    _remembered: dict | None = None
+
+    def remember_rows(self):
+        """Begin to keep what is cut out of tables."""
+        self._remembered = {}
+
+    def forget_rows(self):
+        """End to keep what is cut out of tables."""
+        self._remembered = None
+
+    def _once(self, name, X, compute):
+        """Return what `compute` returns, which is kept for the same table."""
+        remembered = self._remembered  # another thread may forget it
+        if remembered is None or X.shape[0] > MAX_REMEMBERED_ROWS:
+            return compute()
+        table, value = remembered.get(name, (None, None))
+        if table is not X:
+            value = compute()
+            remembered[name] = X, value
+        return value
+
+    def column(self, X, position):
+        """Return one of the organization's columns as floats, (n_samples,)."""
+        at = int(self.columns[position])
+        return self._once(at, X, lambda: to_floats(_safe_indexing(X, at, axis=1)))
+
+    def _column_major(self, X):
+        """Return the columns as learners predict them."""
+        return self._once("column_major", X, lambda: column_major(self._view(X)))
+
+    def _view(self, X):
+        """Return the columns as learners fit them."""
+        view = self._selection(X)
+        keeps = self._keeps_objects or self.one_dimensional or not has_objects(view)
+        return view if keeps else view.astype(np.float64)
+
+    def _selection(self, X):
+        """Return the columns, with their types."""
+        return self._once("selection", X, lambda: self._select(X))
+
+    def _select(self, X):
+        first, last = self.columns[0], self.columns[-1]
+        if self.one_dimensional:
+            return _safe_indexing(X, int(first), axis=1)
+        if isinstance(X, np.ndarray) and np.array_equal(
+            self.columns, np.arange(first, last + 1)
+        ):
+            view = X[:, first : last + 1]  # not a copy, so it must not be written to
+            view.flags.writeable = False
+            return in_double_precision(view)
+        view = _safe_indexing(X, self.columns, axis=1)
+        # LightGBM reads sparse matrices, but not yet sparse arrays
+        view = sparse.csr_matrix(view) if sparse.issparse(view) else view
+        return in_double_precision(view)
+
+
+def has_objects(view):
+    """Whether a view is an array of objects."""
+    return isinstance(view, np.ndarray) and view.dtype.kind == "O"

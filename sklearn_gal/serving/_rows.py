@@ -1,0 +1,265 @@
+"""The rows of a request: JSON is checked, and becomes the table that a model takes."""
+
+import json
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ._errors import RequestError
+
+# Kinds of the values of a column
+NUMBER, TEXT, ID = "number", "text", "id"
+# At most this many names are listed in a message.
+_MAX_NAMES = 10
+_OPTIONS = {"predict": (), "interval": ("coverage",), "explain": ()}
+
+
+class ParsedRows(NamedTuple):
+    """The rows of a request.
+
+    Parameters
+    ----------
+    values : list of list
+        Values by row, in the order of the model's columns.
+    kinds : tuple of str
+        Kind of each column. Rows with the same kinds can be in one table.
+    """
+
+    values: list
+    kinds: tuple
+
+
+def parse_body(body, endpoint, columns, max_rows):
+    """Return the rows and the options of a request.
+
+    Parameters
+    ----------
+    body : bytes
+        ``{"rows": [...]}``, and options of the endpoint.
+    endpoint : str
+        Its name.
+    columns : Columns
+        The columns of the model.
+    max_rows : int
+        Largest number of rows.
+
+    Returns
+    -------
+    rows : ParsedRows
+    options : dict
+
+    Raises
+    ------
+    RequestError
+        If the request is not what the endpoint takes.
+    """
+    try:
+        request = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise RequestError(400, f"The request is not valid JSON: {reason}.") from error
+    allowed = ["rows", *_OPTIONS[endpoint]]
+    if not isinstance(request, dict) or "rows" not in request:
+        raise RequestError(
+            400, f'Send a JSON object with the field "rows"; got {_shown(request)}.'
+        )
+    unknown = sorted(set(request) - set(allowed))
+    if unknown:
+        raise RequestError(
+            400, f"/{endpoint} does not know the fields {_listed(unknown)}, only {allowed}."
+        )
+    rows = request["rows"]
+    if not isinstance(rows, list) or not rows:
+        raise RequestError(
+            400, f'"rows" must be a list with at least one row, got {_shown(rows)}.'
+        )
+    if len(rows) > max_rows:
+        raise RequestError(
+            413,
+            f"The request has {len(rows)} rows, but at most {max_rows} are answered at "
+            "once. Send several requests.",
+        )
+    options = {}
+    if "coverage" in allowed:
+        options["coverage"] = _coverage(request.get("coverage", 0.9))
+    return columns.parse(rows), options
+
+
+class Columns:
+    """The columns of a model.
+
+    Parameters
+    ----------
+    names : list of str or None
+        Names of the columns; None if the model was fitted without names.
+    number : int
+        Number of columns.
+    key : int, default=None
+        Position of the column of row ids, if organizations on other hosts are asked by
+        them.
+    """
+
+    def __init__(self, names, number, key=None):
+        self.names = names
+        self.number = number
+        self.key = key
+        self._known = frozenset(names or ())
+
+    def name_of(self, position):
+        """Return the name of a column in messages."""
+        return f"column {self.names[position]!r}" if self.names else f"column {position}"
+
+    def parse(self, rows):
+        """Return rows of JSON, checked, as `ParsedRows`."""
+        values = [self._row(number, row) for number, row in enumerate(rows)]
+        columns = zip(*values, strict=True)
+        return ParsedRows(values, tuple(map(self._kind, range(self.number), columns)))
+
+    def _row(self, number, row):
+        """Return the values of a row in the order of the columns."""
+        if isinstance(row, dict):
+            return self._row_of_names(number, row)
+        if not isinstance(row, list):
+            if self.number != 1:
+                raise RequestError(
+                    400, f"Row {number} is {_shown(row)}; expected a list or an object."
+                )
+            row = [row]
+        if len(row) != self.number:
+            raise RequestError(
+                400, f"Row {number} has {len(row)} values, but {self._expected()}."
+            )
+        return row
+
+    def _row_of_names(self, number, row):
+        if self.names is None:
+            raise RequestError(
+                400,
+                f"Row {number} is an object, but the model was fitted without column "
+                f"names. Send lists of {self.number} values.",
+            )
+        if row.keys() != self._known:
+            missing = [name for name in self.names if name not in row]
+            extra = [name for name in row if name not in self._known]
+            problems = []
+            if missing:
+                problems.append(f"lacks the columns {_listed(missing)}")
+            if extra:
+                problems.append(f"has the unknown columns {_listed(extra)}")
+            raise RequestError(
+                400, f"Row {number} {' and '.join(problems)}; {self._expected()}."
+            )
+        return [row[name] for name in self.names]
+
+    def _expected(self):
+        if self.names is None:
+            return f"the model takes {self.number} columns"
+        return f"the model takes {self.number} columns, {_listed(self.names)}"
+
+    def _kind(self, position, column):
+        """Return the kind of a column; raise an error for values that cannot be used."""
+        is_key, kind = position == self.key, None
+        for number, value in enumerate(column):
+            if isinstance(value, str):
+                found = TEXT
+            elif isinstance(value, (int, float)):
+                if not is_key:
+                    self._check_number(number, position, value)
+                found = NUMBER
+            elif value is None:
+                if is_key:
+                    raise RequestError(
+                        400, f"Row {number} lacks its id, {self.name_of(position)}."
+                    )
+                continue
+            else:
+                raise RequestError(
+                    400,
+                    f"Row {number}, {self.name_of(position)}, is {_shown(value)}; expected "
+                    "a number, a text, true, false or null.",
+                )
+            if kind is None:
+                kind = found
+            elif kind != found:
+                raise RequestError(
+                    400,
+                    f"The values of {self.name_of(position)} are both numbers and texts, "
+                    f"first in row {number}. Send either of them.",
+                )
+        return ID if is_key else kind or NUMBER
+
+    def _check_number(self, number, position, value):
+        try:
+            is_usable = not math.isinf(value)
+        except OverflowError:  # an int beyond floats
+            is_usable = False
+        if not is_usable:
+            raise RequestError(
+                400,
+                f"Row {number}, {self.name_of(position)}, is infinite or too large for a "
+                "float; expected a number, or null where it is missing.",
+            )
+
+    def table(self, rows):
+        """Return the table of rows as the model takes it.
+
+        Parameters
+        ----------
+        rows : ParsedRows
+            The rows.
+
+        Returns
+        -------
+        X : DataFrame or ndarray of shape (n_samples, n_columns)
+            A dataframe if the model was fitted with column names. Numbers are floats, and
+            NaN is missing; ids and texts are as they were sent.
+        """
+        if all(kind == NUMBER for kind in rows.kinds):
+            values = np.array(rows.values, dtype=np.float64)
+            return values if self.names is None else self._frame(values)
+        columns = [
+            np.array(column, dtype=np.float64) if kind == NUMBER else list(column)
+            for kind, column in zip(rows.kinds, zip(*rows.values, strict=True), strict=True)
+        ]
+        if self.names is not None:
+            return self._frame(dict(enumerate(columns)))
+        if self.number == 1 and self.key == 0:
+            return np.array(columns[0])[:, None]
+        table = np.empty((len(rows.values), self.number), dtype=object)
+        for position, column in enumerate(columns):
+            table[:, position] = column
+        return table
+
+    def _frame(self, values):
+        import pandas as pd
+
+        frame = pd.DataFrame(values)
+        # columns are selected faster by objects than by the strings of pandas 3
+        frame.columns = pd.Index(self.names, dtype=object)
+        return frame
+
+
+def _coverage(coverage):
+    is_number = isinstance(coverage, (int, float)) and not isinstance(coverage, bool)
+    if not is_number or not 0 < coverage < 1:
+        raise RequestError(
+            400, f'"coverage" must be a number between 0 and 1, got {_shown(coverage)}.'
+        )
+    return float(coverage)
+
+
+def _shown(value: Any):
+    """Return a short description of a value of JSON."""
+    if isinstance(value, (dict, list)):
+        kind = "an object" if isinstance(value, dict) else "a list"
+        return f"{kind} of length {len(value)}"
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:40]}…"
+
+
+def _listed(names):
+    """Return names for a message, the first ones of many."""
+    shown = ", ".join(repr(name)[:80] for name in names[:_MAX_NAMES])
+    more = len(names) - _MAX_NAMES
+    return f"[{shown}, and {more} more]" if more > 0 else f"[{shown}]"
