@@ -135,7 +135,7 @@ class AdditiveModel:
                 of_pattern: Any = slice(None)
                 if len(self.patterns) > 1:
                     of_pattern = np.flatnonzero(pattern_of_row == pattern)
-                for rows in self._blocks(of_pattern, X.shape[0], len(products)):
+                for rows in self.blocks(of_pattern, X.shape[0], len(products)):
                     is_whole = isinstance(rows, slice) and rows == slice(None)
                     part = X if is_whole else self.participants.take(X, rows)
                     for summand in self._sums(part, plain, n_jobs):
@@ -144,10 +144,10 @@ class AdditiveModel:
                     for summand in self._products(of_part, products, n_jobs):
                         yield rows, *summand
 
-    def _blocks(self, rows, n_samples, n_products):
+    def blocks(self, rows, n_samples, n_functions):
         """Return parts of the rows, for which all functions fit into memory."""
-        size = 16 * (n_products + 1) * len(self.baseline) * self.n_chains
-        if not n_products or size * n_samples <= MAX_BLOCK_BYTES:
+        size = 16 * (n_functions + 1) * len(self.baseline) * self.n_chains
+        if not n_functions or size * n_samples <= MAX_BLOCK_BYTES:
             return [rows]
         rows = np.arange(n_samples)[rows]
         return np.array_split(rows, 1 + size * len(rows) // MAX_BLOCK_BYTES)
@@ -161,23 +161,52 @@ class AdditiveModel:
 
     def _products(self, rows, products, n_jobs):
         """Yield participant, partner and values of functions with a gate."""
-        if not products:
+        names = self.participants.participant_names
+        candidates = [each for each, _ in products]
+        for j, value, n_chains in self.functions(rows, candidates, n_jobs):
+            each, coefficient = products[j]
+            yield each.participant, each.partner(names), coefficient / n_chains * value
+
+    def functions(self, rows, candidates, n_jobs):
+        """Yield single functions, multiplied by their gates.
+
+        Parameters
+        ----------
+        rows : Rows
+            Rows to predict.
+        candidates : list of Candidate
+            Whose functions. Those of participants that have none of the rows are left out.
+        n_jobs : int or None
+            How many participants predict at the same time.
+
+        Yields
+        ------
+        position : int
+            Position among the candidates.
+        total : ndarray of shape (n_samples, n_outputs)
+            Sum of the function over its chains.
+        n_chains : int
+            Number of chains.
+        """
+        if not candidates:
             return
         names, raw = self.participants.participant_names, self.start(rows)
-        wanted = {(names[each.participant], each.number) for each, _ in products}
+        wanted = {(names[each.participant], each.number) for each in candidates}
         wanted |= {
             (each.gate.partner, each.gate.number)
-            for each, _ in products
+            for each in candidates
             if hasattr(each.gate, "number") and each.gate.partner in names
         }
         raw.functions = self.participants.functions(rows.X, wanted, n_jobs)
-        for each, coefficient in products:
+        for j, each in enumerate(candidates):
             function = raw.functions.get((names[each.participant], each.number))
             if function is None:
                 continue  # the participant has none of the rows
+            if each.gate is None:
+                yield j, function.sum(axis=0), len(function)
+                continue
             gate = np.broadcast_to(each.gate(raw), function.shape)
-            product = np.einsum("cnk,cnk->nk", function, gate)
-            yield each.participant, each.partner(names), coefficient / len(gate) * product
+            yield j, np.einsum("cnk,cnk->nk", function, gate), len(gate)
 
     def terms(self, pattern):
         """Return the functions of a pattern without a gate, and those with a gate.

@@ -1,0 +1,257 @@
+"""What every organization is worth: Shapley values of a score, with intervals."""
+
+from copy import copy
+from dataclasses import dataclass
+from functools import partial
+from numbers import Integral, Real
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import clone, is_classifier
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import GroupKFold, KFold, check_cv
+from sklearn.utils import Bunch, _safe_indexing, check_random_state, check_scalar, indexable
+from sklearn.utils.validation import check_is_fitted
+
+from ._intervals import corrected_error, half_widths, jackknife_error
+from ._method.coalitions import Coalitions, coalition_predictions
+from ._validation import validate_weight
+
+# Number of parts of the rows, each of which is left out once for the intervals.
+N_PARTS = 10
+
+
+class OrganizationValuesMixin:
+    """The method `organization_values` of both estimators."""
+
+    def organization_values(
+        self,
+        X,
+        y,
+        *,
+        scoring=None,
+        sample_weight=None,
+        groups=None,
+        cv=None,
+        n_permutations=64,
+        random_state=None,
+    ) -> Bunch:
+        """Return what each organization adds to a score: its Shapley value."""
+        check_scalar(n_permutations, "n_permutations", Integral, min_val=4)
+        _check_abstains(self, refits=cv is not None)
+        scorer = _single_scorer(self, scoring)
+        X, y, groups = indexable(X, y, groups)
+        n_samples = y.shape[0] if hasattr(y, "shape") else len(y)
+        rows = _Rows(X, y, validate_weight(sample_weight, n_samples), groups)
+        random_state = check_random_state(random_state)
+        draw = partial(Coalitions, n_permutations=n_permutations, random_state=random_state)
+        if cv is None:
+            found = _score_fitted(self, rows, scorer, draw, random_state)
+        else:
+            found = _score_refits(self, rows, scorer, draw, cv)
+        names, coalitions = found.model.organization_names_, found.coalitions
+        errors = coalitions.sampling_errors(found.scores)
+        values, intervals = found.estimate(coalitions.shapley_values, errors)
+        lost, lost_intervals = found.estimate(coalitions.leave_one_out)
+        total, total_interval = found.estimate(
+            lambda scores: scores[..., -1] - scores[..., 0]
+        )
+        return Bunch(
+            shapley_values=values,
+            shapley_intervals=intervals,
+            leave_one_out=lost,
+            leave_one_out_intervals=lost_intervals,
+            total=float(total),
+            total_interval=total_interval,
+            scores={
+                tuple(name for name, is_in in zip(names, each, strict=True) if is_in): score
+                for each, score in zip(
+                    coalitions.members, found.scores.tolist(), strict=True
+                )
+            },
+            sampling_errors=errors,
+            names=names,
+            label_holder=found.model.label_holder_,
+            scoring=name_of_score(self, scoring),
+        )
+
+
+class _Rows(NamedTuple):
+    """Rows to fit or to score, as the user has passed them."""
+
+    X: Any
+    y: Any
+    sample_weight: Any
+    groups: Any
+
+    def take(self, positions):
+        """Return a selection of the rows."""
+        taken = [part if part is None else _safe_indexing(part, positions) for part in self]
+        return _Rows(*taken)
+
+    def fit(self, estimator):
+        """Return a clone of an estimator, fitted to the rows."""
+        params = {}
+        if self.groups is not None and hasattr(estimator.cv, "split"):
+            params["groups"] = self.groups
+        return clone(estimator).fit(self.X, self.y, self.sample_weight, **params)
+
+    def scores(self, estimator, raw, scorer):
+        """Return the scores of raw predictions, (n_coalitions,).
+
+        Parameters
+        ----------
+        estimator : estimator
+            The fitted estimator.
+        raw : ndarray of shape (n_coalitions, n_samples, n_outputs)
+            Raw predictions of the rows by each coalition.
+        scorer : callable
+            The scorer.
+        """
+        weight = {}
+        if self.sample_weight is not None:
+            weight["sample_weight"] = self.sample_weight
+        return np.array(
+            [
+                _number(scorer(_predicting(estimator, each), self.X, self.y, **weight))
+                for each in raw
+            ]
+        )
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """Scores of coalitions, and what tells how much they vary.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted estimator with the organizations.
+    coalitions : Coalitions
+        Coalitions of the organizations.
+    scores : ndarray of shape (n_coalitions,)
+        Their scores.
+    resampled : ndarray of shape (n_values, n_coalitions)
+        Their scores on each split, or without each of the parts of the rows.
+    error_of : callable
+        Returns standard errors for values of shape (n_values, ...).
+    """
+
+    model: Any
+    coalitions: Coalitions
+    scores: np.ndarray
+    resampled: np.ndarray
+    error_of: Any
+
+    def estimate(self, statistic, sampling_error=0.0):
+        """Return a statistic of the scores, and its intervals, (..., 2)."""
+        value = statistic(self.scores)
+        error = self.error_of(statistic(self.resampled))
+        error = np.sqrt(error**2 + sampling_error**2)
+        half_width = half_widths(error, len(self.resampled))
+        return value, np.stack([value - half_width, value + half_width], axis=-1)
+
+
+def _score_fitted(model, rows, scorer, draw, random_state):
+    """Return the scores of a fitted model, and those without each part of the rows."""
+    coalitions = draw(len(model.organization_names_))
+    raw = _raw_predictions(model, rows, coalitions)
+    resampled = [
+        rows.take(kept).scores(model, raw[:, kept], scorer)
+        for kept in _without_parts(rows, random_state)
+    ]
+    scores = rows.scores(model, raw, scorer)
+    return _Scores(model, coalitions, scores, np.array(resampled), jackknife_error)
+
+
+def _score_refits(estimator, rows, scorer, draw, cv):
+    """Return the mean scores of clones that are fitted on splits, and those of each."""
+    splitter = check_cv(cv, rows.y, classifier=is_classifier(estimator))
+    splits = list(splitter.split(rows.X, rows.y, rows.groups))
+    coalitions, resampled = None, []
+    for train, test in splits:
+        model, held_out = rows.take(train).fit(estimator), rows.take(test)
+        coalitions = coalitions or draw(len(model.organization_names_))
+        raw = _raw_predictions(model, held_out, coalitions)
+        resampled.append(held_out.scores(model, raw, scorer))
+    test_ratio = np.mean([len(test) / len(train) for train, test in splits])
+    error_of = partial(corrected_error, test_ratio=test_ratio)
+    scores = np.mean(resampled, axis=0)
+    return _Scores(model, coalitions, scores, np.array(resampled), error_of)
+
+
+def _raw_predictions(estimator, rows, coalitions):
+    """Return the raw predictions of rows by each coalition."""
+    X = estimator._validate_X(rows.X, reset=False)
+    return coalition_predictions(estimator._model, X, coalitions.members, estimator.n_jobs)
+
+
+def _without_parts(rows, random_state):
+    """Return the rows outside each of some parts; rows of a group stay together."""
+    n_samples = rows.y.shape[0] if hasattr(rows.y, "shape") else len(rows.y)
+    if rows.groups is None:
+        n_parts = min(N_PARTS, n_samples)
+        folds: Any = KFold
+    else:
+        n_parts = min(N_PARTS, len(np.unique(rows.groups)))
+        folds = GroupKFold
+    if n_parts < 2:
+        return []
+    splitter = folds(n_parts, shuffle=True, random_state=random_state)
+    return [kept for kept, _ in splitter.split(np.zeros(n_samples), None, rows.groups)]
+
+
+def _predicting(estimator, raw):
+    """Return a copy of a fitted estimator whose raw predictions are known."""
+
+    def known(X):
+        n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
+        if n_samples != len(raw):
+            raise ValueError(
+                f"scoring asked for predictions of {n_samples} rows, but a coalition is "
+                f"scored on the {len(raw)} rows that scoring was given. Pass a scoring "
+                "that predicts these rows."
+            )
+        return raw
+
+    predicting = copy(estimator)
+    vars(predicting)["_raw"] = known
+    return predicting
+
+
+def _check_abstains(estimator, refits):
+    """Raise an error unless every combination of organizations has its own weights."""
+    missing_rows = estimator.missing_rows
+    if not refits:
+        check_is_fitted(estimator)
+        missing_rows = estimator._state.settings["missing_rows"]
+    if missing_rows != "abstain":
+        raise ValueError(
+            "organization_values needs predictions by every combination of organizations, "
+            f"but the model has missing_rows={missing_rows!r}, with which it predicts with "
+            "all organizations only. Fit it with missing_rows='abstain'."
+        )
+
+
+def _single_scorer(estimator, scoring):
+    """Return the scorer of a single score."""
+    if isinstance(scoring, (list, tuple, set, dict)):
+        raise ValueError(
+            f"scoring must be a single score, its name or a callable, got {scoring!r}. "
+            "Call organization_values once for each score."
+        )
+    return check_scoring(estimator, scoring=scoring)
+
+
+def _number(score):
+    """Return a score as a float."""
+    if not isinstance(score, Real):
+        raise ValueError(f"scoring must return a number, got {score!r}.")
+    return float(score)
+
+
+def name_of_score(estimator, scoring):
+    """Return what a score is called."""
+    if scoring is None:
+        return "accuracy" if is_classifier(estimator) else "R²"
+    return scoring if isinstance(scoring, str) else getattr(scoring, "__name__", "score")
