@@ -9,13 +9,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring
-from sklearn.model_selection import GroupKFold, KFold, check_cv
+from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch, _safe_indexing, check_random_state, check_scalar, indexable
 from sklearn.utils.validation import check_is_fitted
 
+from ._assembly import model_of_combinations
 from ._intervals import corrected_error, half_widths, jackknife_error
 from ._method.coalitions import Coalitions, coalition_predictions
+from ._method.rows import Rows
+from ._training_data import TrainingData
 from ._validation import validate_weight
+from ._warm_start import Previous
 
 # Number of parts of the rows, each of which is left out once for the intervals.
 N_PARTS = 10
@@ -41,14 +45,15 @@ class OrganizationValuesMixin:
         _check_abstains(self, refits=cv is not None)
         scorer = _single_scorer(self, scoring)
         X, y, groups = indexable(X, y, groups)
-        n_samples = y.shape[0] if hasattr(y, "shape") else len(y)
-        rows = _Rows(X, y, validate_weight(sample_weight, n_samples), groups)
+        rows = _Rows(X, y, None, groups)
+        weight = validate_weight(sample_weight, rows.n_samples)
+        rows = rows._replace(sample_weight=weight)
         random_state = check_random_state(random_state)
         draw = partial(Coalitions, n_permutations=n_permutations, random_state=random_state)
         if cv is None:
             found = _score_fitted(self, rows, scorer, draw, random_state)
         else:
-            found = _score_refits(self, rows, scorer, draw, cv)
+            found = _score_refits(self, rows, scorer, draw, random_state, cv)
         names, coalitions = found.model.organization_names_, found.coalitions
         errors = coalitions.sampling_errors(found.scores)
         values, intervals = found.estimate(coalitions.shapley_values, errors)
@@ -83,6 +88,11 @@ class _Rows(NamedTuple):
     y: Any
     sample_weight: Any
     groups: Any
+
+    @property
+    def n_samples(self):
+        """Number of rows."""
+        return self.y.shape[0] if hasattr(self.y, "shape") else len(self.y)
 
     def take(self, positions):
         """Return a selection of the rows."""
@@ -146,6 +156,8 @@ class _Scores:
     def estimate(self, statistic, sampling_error=0.0):
         """Return a statistic of the scores, and its intervals, (..., 2)."""
         value = statistic(self.scores)
+        if len(self.resampled) < 2:
+            return value, np.full((*np.shape(value), 2), np.nan)
         error = self.error_of(statistic(self.resampled))
         error = np.sqrt(error**2 + sampling_error**2)
         half_width = half_widths(error, len(self.resampled))
@@ -155,16 +167,18 @@ class _Scores:
 def _score_fitted(model, rows, scorer, draw, random_state):
     """Return the scores of a fitted model, and those without each part of the rows."""
     coalitions = draw(len(model.organization_names_))
-    raw = _raw_predictions(model, rows, coalitions)
-    resampled = [
-        rows.take(kept).scores(model, raw[:, kept], scorer)
-        for kept in _without_parts(rows, random_state)
-    ]
+    parts = _parts(rows, random_state)
+    raw = _raw_predictions(model, rows, coalitions, parts)
+    resampled = []
+    for part in np.unique(parts):
+        kept = np.flatnonzero(parts != part)
+        if len(kept):
+            resampled.append(rows.take(kept).scores(model, raw[:, kept], scorer))
     scores = rows.scores(model, raw, scorer)
     return _Scores(model, coalitions, scores, np.array(resampled), jackknife_error)
 
 
-def _score_refits(estimator, rows, scorer, draw, cv):
+def _score_refits(estimator, rows, scorer, draw, random_state, cv):
     """Return the mean scores of clones that are fitted on splits, and those of each."""
     splitter = check_cv(cv, rows.y, classifier=is_classifier(estimator))
     splits = list(splitter.split(rows.X, rows.y, rows.groups))
@@ -172,7 +186,8 @@ def _score_refits(estimator, rows, scorer, draw, cv):
     for train, test in splits:
         model, held_out = rows.take(train).fit(estimator), rows.take(test)
         coalitions = coalitions or draw(len(model.organization_names_))
-        raw = _raw_predictions(model, held_out, coalitions)
+        parts = _parts(held_out, random_state)
+        raw = _raw_predictions(model, held_out, coalitions, parts)
         resampled.append(held_out.scores(model, raw, scorer))
     test_ratio = np.mean([len(test) / len(train) for train, test in splits])
     error_of = partial(corrected_error, test_ratio=test_ratio)
@@ -180,25 +195,56 @@ def _score_refits(estimator, rows, scorer, draw, cv):
     return _Scores(model, coalitions, scores, np.array(resampled), error_of)
 
 
-def _raw_predictions(estimator, rows, coalitions):
-    """Return the raw predictions of rows by each coalition."""
-    X = estimator._validate_X(rows.X, reset=False)
-    return coalition_predictions(estimator._model, X, coalitions.members, estimator.n_jobs)
+def _parts(rows, random_state):
+    """Divide rows at random into parts; return the part of each row.
+
+    Rows of a group are in the same part.
+    """
+    each = np.arange(rows.n_samples) if rows.groups is None else rows.groups
+    groups, group_of_row = np.unique(each, return_inverse=True)
+    return (random_state.permutation(len(groups)) % N_PARTS)[group_of_row]
 
 
-def _without_parts(rows, random_state):
-    """Return the rows outside each of some parts; rows of a group stay together."""
-    n_samples = rows.y.shape[0] if hasattr(rows.y, "shape") else len(rows.y)
-    if rows.groups is None:
-        n_parts = min(N_PARTS, n_samples)
-        folds: Any = KFold
-    else:
-        n_parts = min(N_PARTS, len(np.unique(rows.groups)))
-        folds = GroupKFold
-    if n_parts < 2:
-        return []
-    splitter = folds(n_parts, shuffle=True, random_state=random_state)
-    return [kept for kept, _ in splitter.split(np.zeros(n_samples), None, rows.groups)]
+def _raw_predictions(estimator, rows, coalitions, parts):
+    """Return the raw predictions of rows by each coalition.
+
+    Of many organizations, some coalitions are no patterns of the model. Their weights and
+    rates are chosen on the odd parts of the rows for the even parts, and the reverse.
+    """
+    X, model = estimator._validate_X(rows.X, reset=False), estimator._model
+    members, n_jobs = coalitions.members, estimator.n_jobs
+    raw = coalition_predictions(model, X, members, n_jobs)
+    patterns = model.patterns.organizations
+    unknown = ~(members[:, None] == patterns).all(axis=2).any(axis=1)
+    if not unknown.any():
+        return raw
+    data = _encoded(estimator, rows)
+    is_odd = parts % 2 == 1
+    for predicted in (is_odd, ~is_odd):
+        chooses = ~predicted if data.sample_weight is None else data.sample_weight > 0
+        known = data.take(np.flatnonzero(chooses & ~predicted))
+        if not len(known):
+            raise ValueError(
+                f"With {members.shape[1]} organizations, one half of the rows chooses the "
+                "weights of coalitions for the other half, but one half has no rows of "
+                "positive weight. Pass more rows, or rows of more groups."
+            )
+        present = model.participants.presence(known.X)
+        chosen = Rows(known.X, present, known.y, known.sample_weight)
+        weighed = model_of_combinations(estimator, model, chosen, members[::-1])
+        part = model.participants.take(X, np.flatnonzero(predicted))
+        raw[np.ix_(unknown, predicted)] = coalition_predictions(
+            weighed, part, members[unknown], n_jobs
+        )
+    return raw
+
+
+def _encoded(estimator, rows):
+    """Return rows with the target as the loss takes it, as `TrainingData`."""
+    estimator, previous = copy(estimator), Previous(estimator._model, estimator._state)
+    X, target, weight = estimator._validate(rows.X, rows.y, rows.sample_weight, previous)
+    y, strata, weight = estimator._encode(target, weight, previous)
+    return TrainingData(X, y, weight, strata)
 
 
 def _predicting(estimator, raw):
