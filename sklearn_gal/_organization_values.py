@@ -40,7 +40,118 @@ class OrganizationValuesMixin:
         n_permutations=64,
         random_state=None,
     ) -> Bunch:
-        """Return what each organization adds to a score: its Shapley value."""
+        """Return what each organization adds to a score, its Shapley value.
+
+        A coalition consists of some of the organizations. Its score is that of the
+        predictions that the model makes when all other organizations are absent. The
+        Shapley value of an organization is the mean, over all orders in which the
+        organizations could join, of what it adds to the score of those before it. The model
+        must be fitted with ``missing_rows="abstain"``, so that it has separate weights for
+        coalitions. No local model is fitted again, unless `cv` is given.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+            Rows to score, which the model was not fitted to. With `cv`, all rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Their target.
+        scoring : str, callable or None, default=None
+            A single score, e.g. ``"neg_log_loss"``, of which greater is better. None is the
+            method `score`: accuracy or R².
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows in the score. With `cv`, also in the fits.
+        groups : array-like of shape (n_samples,), default=None
+            Groups of rows that are not independent, e.g. rows that share a key. The
+            intervals without `cv` leave out whole groups. With `cv`, the groups are passed
+            to the splitter, and to `fit` if the parameter `cv` of the estimator is a
+            splitter as well.
+        cv : int, splitter or iterable, default=None
+            Splits on which clones of the estimator are fitted and scored. The intervals
+            then also cover what depends on the training rows, and the estimator itself need
+            not be fitted. None scores the fitted model on all rows of X.
+        n_permutations : int, default=64
+            With more than six organizations, the number of orders that are drawn. An odd
+            number is rounded down. Up to six organizations have exact values.
+        random_state : int, RandomState instance or None, default=None
+            Divides the rows into parts, and draws orders.
+
+        Returns
+        -------
+        values : Bunch
+            Organizations are in the order of `organization_names_`.
+
+            - `shapley_values`: ndarray of shape (n_organizations,), in units of the score.
+              Their sum is `total`.
+            - `shapley_intervals`: ndarray of shape (n_organizations, 2), their 95 %
+              intervals.
+            - `leave_one_out`: ndarray of shape (n_organizations,), the score that is lost
+              if only this organization is absent.
+            - `leave_one_out_intervals`: ndarray of shape (n_organizations, 2).
+            - `total`, `total_interval`: the score with all organizations minus that with
+              none, which is the score of the baseline, and its interval of shape (2,).
+            - `scores`: dict of tuple of str to float, the score of each coalition by the
+              names of its organizations. The key of the baseline is ``()``.
+            - `sampling_errors`: ndarray of shape (n_organizations,), standard errors of
+              `shapley_values` that are due to the drawn orders. 0 if values are exact.
+            - `names`, `label_holder`, `scoring`: names of the organizations, of the label
+              holder and of the score.
+
+        Raises
+        ------
+        ValueError
+            If the model was not fitted with ``missing_rows="abstain"``, if `scoring` is not
+            a single score, or if X, y or the weights are unusable.
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted, and `cv` is None.
+
+        See Also
+        --------
+        inspection.OrganizationValuesDisplay : Draws the values.
+        inspection.assistance_report : Compares with models alone and with joint models.
+
+        Notes
+        -----
+        The label holder counts as an organization with its columns. It holds y in all
+        coalitions, also in those without its columns. A product of functions of two
+        organizations counts in coalitions that have both.
+
+        Without `cv`, the score is computed again without each of ten parts of the rows, and
+        the intervals are those of the jackknife. They say how much the values of this model
+        depend on the rows that are scored, and nothing about another fit. With `cv`, values
+        are means over the splits, with corrected resampled t intervals (Nadeau and Bengio,
+        2003). All intervals also include the sampling errors.
+
+        A model of more than six organizations has separate weights for some coalitions
+        only. For each of the others, one half of the rows chooses weights and rates for the
+        other half, along the fitted local models, as in `drop_organization`. Then, y must
+        have all classes of the fit.
+
+        References
+        ----------
+        L. S. Shapley, "A Value for n-Person Games", Contributions to the Theory of Games
+        II, 1953.
+
+        C. Nadeau, Y. Bengio, "Inference for the Generalization Error", Machine Learning
+        52, 2003.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_diabetes
+        >>> from sklearn.model_selection import train_test_split
+        >>> from sklearn_gal import GALRegressor
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> X, X_test, y, y_test = train_test_split(X, y, random_state=0)
+        >>> model = GALRegressor(
+        ...     [("practice", None, slice(0, 4)), ("laboratory", None, slice(4, 10))],
+        ...     missing_rows="abstain",
+        ...     random_state=0,
+        ... ).fit(X, y)
+        >>> values = model.organization_values(X_test, y_test, random_state=0)
+        >>> values.shapley_values.shape, values.shapley_intervals.shape
+        ((2,), (2, 2))
+        >>> bool(abs(values.shapley_values.sum() - values.total) < 1e-12)
+        True
+        """
         check_scalar(n_permutations, "n_permutations", Integral, min_val=4)
         _check_abstains(self, refits=cv is not None)
         scorer = _single_scorer(self, scoring)
@@ -169,12 +280,11 @@ def _score_fitted(model, rows, scorer, draw, random_state):
     coalitions = draw(len(model.organization_names_))
     parts = _parts(rows, random_state)
     raw = _raw_predictions(model, rows, coalitions, parts)
-    resampled = []
+    scores, resampled = rows.scores(model, raw, scorer), []
     for part in np.unique(parts):
         kept = np.flatnonzero(parts != part)
         if len(kept):
             resampled.append(rows.take(kept).scores(model, raw[:, kept], scorer))
-    scores = rows.scores(model, raw, scorer)
     return _Scores(model, coalitions, scores, np.array(resampled), jackknife_error)
 
 
@@ -219,10 +329,12 @@ def _raw_predictions(estimator, rows, coalitions, parts):
     if not unknown.any():
         return raw
     data = _encoded(estimator, rows)
-    is_odd = parts % 2 == 1
-    for predicted in (is_odd, ~is_odd):
-        chooses = ~predicted if data.sample_weight is None else data.sample_weight > 0
-        known = data.take(np.flatnonzero(chooses & ~predicted))
+    counts = (
+        np.full(len(parts), True) if data.sample_weight is None else data.sample_weight > 0
+    )
+    is_even = parts % 2 == 0
+    for predicted in (is_even, ~is_even):
+        known = data.take(np.flatnonzero(counts & ~predicted))
         if not len(known):
             raise ValueError(
                 f"With {members.shape[1]} organizations, one half of the rows chooses the "
