@@ -5,9 +5,8 @@
 
 A population with four organizations is drawn again for each split: the label holder, a
 partner, a twin with the columns of the partner, and a dummy with noise. 400 rows are
-known.
-In the lines "fitted", the model is fitted to 320 of them and its Shapley values are computed
-on 80; in the lines "refit", the 400 rows are divided by cross-validation instead.
+known. In the lines "fitted", the model is fitted to 320 of them, and its Shapley values are
+computed on 80. In the lines "refit", the 400 rows are divided by cross-validation instead.
 
 fitted, jackknife    the values without each of ten parts of the rows
 fitted, parts        t interval over the values of five parts
