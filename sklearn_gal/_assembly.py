@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ._method.descent import Descent
+from ._method.descent import Descent, in_sample
 from ._method.disclosure import Alone, Disclosure, Perturbed
 from ._method.gates import GatedDisclosure
 from ._method.line_search import constant_rate, line_search
@@ -103,11 +103,44 @@ def patterns_of(estimator, present, participants):
     """Return the combinations of participants that have their own weights and rates."""
     if estimator.missing_rows != "abstain":
         return Patterns.single(participants.owner)
-    # weights that are not chosen would count the label holder twice
-    stand_in_helps = Weighing(estimator.weights).chooses
     return Patterns.for_rows(
-        present, participants.owner, participants.holder, stand_in_helps
+        present, participants.owner, participants.holder, _stand_in_helps(estimator)
     )
+
+
+def _stand_in_helps(estimator):
+    """Tell whether the stand-in is also in patterns of the label holder with others.
+
+    Weights that are not chosen would count the label holder twice.
+    """
+    return Weighing(estimator.weights).chooses
+
+
+def model_of_combinations(estimator, model, rows, organizations):
+    """Return a model with weights and rates for combinations of organizations.
+
+    All rounds are replayed, and the local models stay as they are.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted estimator, whose parameters say how weights and rates are chosen.
+    model : AdditiveModel
+        Its model, which stays as it is.
+    rows : Rows
+        Rows on which weights and rates are chosen.
+    organizations : ndarray of bool of shape (n_patterns, n_organizations)
+        Which organizations are in each combination; all are in the first.
+    """
+    model, participants = model.copy(), model.participants
+    model.patterns = Patterns.of_organizations(
+        organizations, participants.owner, participants.holder, _stand_in_helps(estimator)
+    )
+    with participants.asking():
+        train = model.start_training(rows, None)
+        descent = descent_of(estimator, model, train, None, in_sample, estimator._state)
+        descent.replay(lambda candidates: model.values(train, candidates))
+    return model
 
 
 def descent_of(estimator, model, train, validation, folds, state, fit=None):

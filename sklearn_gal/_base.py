@@ -29,6 +29,7 @@ from ._method.disclosure import Disclosure
 from ._method.folds import FoldPlan, RoundFolds, number_of_folds
 from ._method.observers import ADVICE, STOP_REASONS, EarlyStopping, Observer, Progress
 from ._method.rows import Rows
+from ._organization_values import OrganizationValuesMixin
 from ._organizations.columns import check_not_lazy, resolve_organizations
 from ._organizations.participants import Participants
 from ._training_data import TrainingData
@@ -67,6 +68,7 @@ IDLE_ROUNDS, IDLE_ROUNDS_WITH_PRIVACY = 10, 2
 class BaseGAL(
     CallbackSupportMixin,
     FeatureContributionsMixin,
+    OrganizationValuesMixin,
     FittedAttributes,
     OrganizationsEstimator,
 ):

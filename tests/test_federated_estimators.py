@@ -229,6 +229,22 @@ def test_dropping_an_organization(case):
     assert again.organization_names_ == other.organization_names_
 
 
+def test_organization_values(case):
+    settings = {"missing_rows": "abstain", "cv": 2}
+    one = case.joint(**settings).fit(case.X, case.y)
+    expected = one.organization_values(case.X, case.y, random_state=0)
+    other = case.federated(**settings).fit(case.frame, case.y)
+    n_calls = len(other.communication_.call)
+    found = other.organization_values(case.frame, case.y, random_state=0)
+    assert found.names == expected.names
+    np.testing.assert_array_equal(found.shapley_values, expected.shapley_values)
+    np.testing.assert_array_equal(found.shapley_intervals, expected.shapley_intervals)
+    # each organization is asked for its rows, and once for all of its functions that count
+    calls = other.communication_.organization[n_calls:].tolist()
+    assert set(calls) == set(ELSEWHERE)
+    assert max(map(calls.count, calls)) == 2
+
+
 def test_without_own_columns_all_get_the_perturbed_residual(regression):
     def constant(residual, random_state):
         return np.ones_like(residual)

@@ -21,16 +21,18 @@ LAYERS = [
     {"__init__", "federated", "inspection"},
     {"_classifier", "_regressor"},
     {"_base"},
+    {"_organization_values"},
     {"_assembly"},
     {"_feature_contributions", "_fitted_attributes"},
     {"_warm_start"},
     {"_callbacks", "_kept_rows", "_metaestimator", "_training_data", "_validation"},
     {"_method", "_organizations"},
-    {"_contract", "_learners", "_version", "losses", "privacy"},
+    {"_contract", "_intervals", "_learners", "_version", "losses", "privacy"},
 ]
 # These see less than that.
 SEES_ONLY = {
     "_contract": set(),
+    "_intervals": set(),
     "_learners": set(),
     "_method": {"_contract", "losses", "privacy"},
     "_organizations": {"_contract", "_learners"},

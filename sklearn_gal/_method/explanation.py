@@ -97,7 +97,8 @@ class Factors:
         self.stumps: list = []
         self.base = np.zeros((len(rows), len(model.baseline)))
         self._raw = model.start(rows)
-        self._raw.functions = model.functions_of(rows.X, products, n_jobs)
+        candidates = [each for each, _ in products]
+        self._raw.functions = model.functions_of(rows.X, candidates, n_jobs)
         products = [each for each in products if self._is_known(each[0])]
         expected = self._expected(model.participants, products, background, n_jobs)
         for each, coefficient in products:

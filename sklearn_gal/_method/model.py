@@ -136,15 +136,15 @@ class AdditiveModel:
                 of_pattern: Any = slice(None)
                 if len(self.patterns) > 1:
                     of_pattern = np.flatnonzero(pattern_of_row == pattern)
-                for rows in self._blocks(of_pattern, X.shape[0], len(terms[1])):
+                for rows in self.blocks(of_pattern, X.shape[0], len(terms[1])):
                     is_whole = isinstance(rows, slice) and rows == slice(None)
                     part = X if is_whole else self.participants.take(X, rows)
                     yield rows, Rows(part, present[rows]), terms
 
-    def _blocks(self, rows, n_samples, n_products):
+    def blocks(self, rows, n_samples, n_functions):
         """Return parts of the rows, for which all functions fit into memory."""
-        size = 16 * (n_products + 1) * len(self.baseline) * self.n_chains
-        if not n_products or size * n_samples <= MAX_BLOCK_BYTES:
+        size = 16 * (n_functions + 1) * len(self.baseline) * self.n_chains
+        if not n_functions or size * n_samples <= MAX_BLOCK_BYTES:
             return [rows]
         rows = np.arange(n_samples)[rows]
         return np.array_split(rows, 1 + size * len(rows) // MAX_BLOCK_BYTES)
@@ -164,20 +164,45 @@ class AdditiveModel:
                 continue  # the participant has none of the rows
             if not _by_chain(each.gate):
                 function = function.mean(axis=0, keepdims=True)
-            gate = np.broadcast_to(each.gate(raw), function.shape)
-            product = np.einsum("cnk,cnk->nk", function, gate)
-            yield each.participant, each.partner(names), coefficient / len(gate) * product
+            product = _times_gate(function, each.gate, raw)
+            yield each.participant, each.partner(names), coefficient * product
 
-    def functions_of(self, X, products, n_jobs):
-        """Return the values of all functions of products, see `Participants.functions`."""
+    def functions(self, rows, candidates, n_jobs):
+        """Yield single functions, multiplied by their gates.
+
+        Parameters
+        ----------
+        rows : Rows
+            Rows to predict.
+        candidates : list of Candidate
+            Whose functions. Those of participants that have none of the rows are left out.
+        n_jobs : int or None
+            How many participants predict at the same time.
+
+        Yields
+        ------
+        position : int
+            Position among the candidates.
+        values : ndarray of shape (n_samples, n_outputs)
+            The mean over the chains.
+        """
+        names, raw = self.participants.participant_names, self.start(rows)
+        raw.functions = self.functions_of(rows.X, candidates, n_jobs)
+        for j, each in enumerate(candidates):
+            function = raw.functions.get((names[each.participant], each.number))
+            if function is not None:
+                yield j, _times_gate(function, each.gate, raw)
+
+    def functions_of(self, X, candidates, n_jobs):
+        """Return the functions of candidates and gates, see `Participants.functions`."""
         names = self.participants.participant_names
-        wanted = {(names[each.participant], each.number) for each, _ in products}
+        wanted = {(names[each.participant], each.number) for each in candidates}
         wanted |= {
             (each.gate.partner, each.gate.number)
-            for each, _ in products
+            for each in candidates
             if hasattr(each.gate, "number") and each.gate.partner in names
         }
-        return self.participants.functions(X, wanted, n_jobs)
+        return self.participants.functions(X, wanted, n_jobs) if wanted else {}
 
     def terms(self, pattern):
         """Return what the prediction of a pattern needs of the participants.
@@ -303,6 +328,14 @@ class AdditiveModel:
             for each in self.rounds
         ]
         return model
+
+
+def _times_gate(function, gate, raw):
+    """The mean over chains of a function, multiplied by its gate if it has one."""
+    if gate is None:
+        return function.mean(axis=0)
+    gate = np.broadcast_to(gate(raw), function.shape)
+    return np.einsum("cnk,cnk->nk", function, gate) / len(gate)
 
 
 def _by_chain(gate):

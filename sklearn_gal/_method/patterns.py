@@ -64,7 +64,19 @@ class Patterns:
         has_stand_in = int(len(owner) > n_organizations)
         chosen = _combinations(present[:, has_stand_in:], holder)
         members = np.array([[m in each for m in range(n_organizations)] for each in chosen])
-        if has_stand_in:
+        return cls.of_organizations(members, owner, holder, stand_in_helps)
+
+    @classmethod
+    def of_organizations(cls, members, owner, holder, stand_in_helps):
+        """Return the patterns for combinations of organizations.
+
+        Parameters
+        ----------
+        members : ndarray of bool of shape (n_patterns, n_organizations)
+            Which organizations are in each pattern; all are in the first.
+        owner, holder, stand_in_helps : see `for_rows`
+        """
+        if len(owner) > owner.max() + 1:
             alone = members[:, holder] & (members.sum(axis=1) == 1)
             incomplete = members[:, holder] & ~members.all(axis=1)
             stand_in = incomplete & stand_in_helps | alone

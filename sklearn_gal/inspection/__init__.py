@@ -1,11 +1,11 @@
 """Displays of a fitted model, and a report on what the other organizations add.
 
 The displays draw a fitted model with matplotlib, which the extra ``plot`` installs.
-`AssistanceDisplay`, `ContributionDisplay` and `InteractionDisplay` are about organizations,
-`FeatureContributionDisplay` and `FeatureImportanceDisplay` about columns.
-`assistance_report` compares the assisted model with the label holder alone and with a
-model that has all columns in one place. Both are fitted with the label holder's estimator
-and with a strong learner.
+`AssistanceDisplay`, `ContributionDisplay`, `InteractionDisplay` and
+`OrganizationValuesDisplay` are about organizations, `FeatureContributionDisplay` and
+`FeatureImportanceDisplay` about columns. `assistance_report` compares the assisted model
+with the label holder alone and with a model that has all columns in one place. Both are
+fitted with the label holder's estimator and with a strong learner.
 """
 
 from ._assistance_display import AssistanceDisplay
@@ -14,6 +14,7 @@ from ._feature_contribution_display import FeatureContributionDisplay
 from ._feature_importance_display import FeatureImportanceDisplay
 from ._interaction_display import InteractionDisplay
 from ._report import AssistanceReport, assistance_report
+from ._values_display import OrganizationValuesDisplay
 
 __all__ = [
     "AssistanceDisplay",
@@ -22,5 +23,6 @@ __all__ = [
     "FeatureContributionDisplay",
     "FeatureImportanceDisplay",
     "InteractionDisplay",
+    "OrganizationValuesDisplay",
     "assistance_report",
 ]

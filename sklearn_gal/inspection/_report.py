@@ -12,6 +12,7 @@ from sklearn.model_selection import check_cv, cross_validate
 from sklearn.utils import Bunch, _safe_indexing, indexable
 from sklearn.utils.parallel import Parallel, delayed
 
+from .._organization_values import name_of_score
 from .._organizations.columns import check_organizations
 from .._validation import check_label_holder, interactions_among
 from ._common import check_model
@@ -190,7 +191,7 @@ def assistance_report(
         gap=gap_to_best(table, _JOINT),
         table=table,
         scores=scores,
-        scoring=_scoring_name(model, scoring),
+        scoring=name_of_score(model, scoring),
         notes=notes,
     )
 
@@ -419,9 +420,3 @@ def _select_organizations(model, names):
     return clone(model).set_params(
         organizations=organizations, label_holder=label_holder, interactions=interactions
     )
-
-
-def _scoring_name(model, scoring):
-    if scoring is None:
-        return "accuracy" if is_classifier(model) else "R²"
-    return scoring if isinstance(scoring, str) else getattr(scoring, "__name__", "score")

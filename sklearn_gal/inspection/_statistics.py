@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+
+from .._intervals import corrected_interval
 
 _FIELDS = ("score", "low", "high", "lost", "lost_low", "lost_high")
 
@@ -80,26 +81,3 @@ def gap_to_best(table, labels):
     """Return the reverse of `gain_over_best`, positive if the other model is better."""
     gain = gain_over_best(table, labels)
     return gain and Difference(gain.model, -gain.mean, -gain.high, -gain.low)
-
-
-def corrected_interval(values, test_ratio):
-    """Compute the mean and a corrected resampled t interval (Nadeau and Bengio, 2003).
-
-    Parameters
-    ----------
-    values : ndarray of shape (n_splits,)
-        Scores, or differences of scores.
-    test_ratio : float
-        Mean ratio of the number of test rows to the number of training rows.
-
-    Returns
-    -------
-    mean, low, high : float
-        The mean with its 95 % interval, which is NaN for a single split.
-    """
-    mean, n_splits = float(np.mean(values)), len(values)
-    if n_splits < 2:
-        return mean, np.nan, np.nan
-    error = np.sqrt((1 / n_splits + test_ratio) * np.var(values, ddof=1))
-    half_width = float(stats.t.ppf(0.975, n_splits - 1) * error)
-    return mean, mean - half_width, mean + half_width
