@@ -353,7 +353,7 @@ def test_predictions_of_each_model(rng, wrapped, lengths, kind):
     if "chains" in wrapped:
         models = [FoldRegressors(models[i : i + 3]) for i in range(0, len(models), 3)]
     predict = each_prediction(models, same)
-    assert len(predict._sum.terms) == 1
+    assert len(predict.sum.terms) == 1
     n_chains = 3 if "chains" in wrapped else 1
     n_outputs = 2 if "outputs" in wrapped else 1
     for some in (view, view[:1]):
@@ -388,7 +388,7 @@ def test_predictions_of_each_estimator(rng, estimator, n_terms, n_outputs, n_cha
     if n_chains > 1:
         models = [FoldRegressors(models[i : i + 2]) for i in (0, 2)]
     predict = each_prediction(models, same)
-    assert (predict._sum and len(predict._sum.terms)) == n_terms
+    assert (predict.sum and len(predict.sum.terms)) == n_terms
     assert_allclose(predict(view), each_apart(models, view), atol=1e-12)
     assert predict(view).shape == (N, 4 // n_chains, n_chains, n_outputs)
 
