@@ -21,12 +21,14 @@ import pytest
 from _processes import free_ports, kill
 from sklearn_gal.federated import connect
 from sklearn_gal.federated._cli import main
+from sklearn_gal.federated._config import read_federation
 
 pytest.importorskip("nvflare")
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from sklearn_gal.federated._flare import certificates
+from sklearn_gal.federated._flare.callers import key_of
 from sklearn_gal.federated._flare.certificates import (
     CertificateError,
     ask_label_holder,
@@ -37,6 +39,7 @@ from sklearn_gal.federated._flare.certificates import (
     warn_of_ends,
 )
 from sklearn_gal.federated._flare.channel import FlareChannel
+from sklearn_gal.federated._flare.provision import provision
 
 SETTINGS = """
 name = "bank"
@@ -56,15 +59,17 @@ class Kits:
     def __init__(self, folder, ports):
         self.folder, (self.port, self.admin_port) = folder, ports
         self.host, self.listen = "localhost", "127.0.0.1"
-        self.out = folder / "kits"
+        self.out, self.further = folder / "kits", []
         pd.DataFrame({"id": range(9), "x": range(9)}).to_csv(folder / "bank.csv")
         (folder / "bank.toml").write_text(SETTINGS)
 
     def write_settings(self, organizations=("bank", "shop")):
+        further = json.dumps(self.further)
         config = self.folder / "federation.toml"
         config.write_text(
             f'host = "{self.host}"\nlisten = "{self.listen}"\nport = {self.port}\n'
             f"admin_port = {self.admin_port}\norganizations = {json.dumps(organizations)}\n"
+            f"label_holders = {further}\n"
         )
         return config
 
@@ -229,6 +234,50 @@ def test_renewal_changes_the_kits_that_are_named(kits):
     known = json.loads((kits.out / "label_holder" / "federation.json").read_text())
     end = datetime.datetime.fromisoformat(known["certificates_end"]["bank"])
     assert end == kits.certificate("bank").not_valid_after_utc
+
+
+def test_kits_of_further_label_holders(kits, capsys):
+    kits.further = ["research", "billing"]
+    news = kits.run("provision")
+    assert news["research"] == news["billing"] == "new"
+    kit, relays = kits.out / "research", kits.out / "label_holder" / "relays"
+    assert (kit / "secret").read_text() == (kits.out / "bank" / "secret").read_text()
+    assert (kit / "relays" / "port").read_text() == str(kits.port + 2)
+    for path in (kit, kit / "secret", kit / "relays" / "key", relays / "callers.json"):
+        assert path.stat().st_mode & 0o077 == 0
+    old = {name: key_of(relays, name) for name in ("", "research", "billing", "other")}
+    assert len(set(old.values())) == 4
+    assert read_federation(kit)["organizations"] == ["bank", "shop"]
+    with pytest.raises(ConnectionError, match="server does not answer 'research'"):
+        connect(kit, timeout=0)
+    # of a kit that is revoked, the server no longer has the key
+    config = kits.write_settings()
+    files = ["--config", str(config), "--out", str(kits.out)]
+    assert main(["revoke-kit", *files, "research"]) == 0
+    output = capsys.readouterr().out
+    assert "The label holder's server refuses the old kit of 'research'" in output
+    assert "Send the kits of research to" in output
+    key = key_of(relays, "research")
+    assert key == (kit / "relays" / "key").read_bytes() != old["research"]
+    assert key_of(relays, "billing") == old["billing"]
+    kits.further = ["research"]
+    assert kits.run("provision")["research"] == "as before"
+    assert key_of(relays, "billing") != old["billing"]
+
+
+@pytest.mark.parametrize(
+    ("further", "message"),
+    [
+        (["bank"], "names must be unique"),
+        (["label_holder"], "names must be unique"),
+        (["sklearn_gal"], "must not have the name 'sklearn_gal' of the federation"),
+    ],
+)
+def test_names_of_further_label_holders_are_checked(tmp_path, further, message):
+    kits = Kits(tmp_path, (8002, 8003))
+    kits.further = further
+    with pytest.raises(ValueError, match=message):
+        provision(kits.write_settings(), kits.out)
 
 
 def test_kits_that_are_deleted_are_made_again_and_need_not_be_sent(kits):

@@ -305,14 +305,21 @@ def test_paths_are_relative_to_their_file(folder, monkeypatch):
 def test_a_federation_has_defaults(folder):
     path = folder / "federation.toml"
     path.write_text('host = "gal.example.org"\norganizations = ["bank", "shop"]\n')
-    assert federation_settings(path) == {
+    defaults = {
         "name": "sklearn_gal",
         "host": "gal.example.org",
         "port": 8002,
         "admin_port": 8003,
         "listen": "gal.example.org",
         "organizations": ["bank", "shop"],
+        "label_holders": [],
+        "relay_port": 0,
     }
+    assert federation_settings(path) == defaults
+    path.write_text(path.read_text() + 'label_holders = ["research"]\nport = 9000\n')
+    ports = {"port": 9000, "admin_port": 9001, "relay_port": 9002}
+    further = {"label_holders": ["research"]}
+    assert federation_settings(path) == defaults | ports | further
     path.write_text('host = "gal.example.org"\norganizations = ["bank", "bank"]\n')
     with pytest.raises(ValueError, match=r"must be unique and .* got \['bank', 'bank'\]"):
         federation_settings(path)

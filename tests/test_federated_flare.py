@@ -33,6 +33,7 @@ from sklearn_gal.federated import (
     FederatedGALClassifier,
     FederatedGALRegressor,
     Federation,
+    OrganizationError,
     OrganizationWarning,
     connect,
 )
@@ -101,7 +102,7 @@ class Hosts:
 
     def __init__(self, folder, organizations):
         self.folder, self.organizations = folder, organizations
-        self.port, self.admin_port = free_ports(2)
+        self.port, self.admin_port, self.relay_port = free_ports(3)
         self.kit = folder / "kits" / "label_holder"
         self.processes = {}
         self.environment = os.environ | {
@@ -117,6 +118,7 @@ class Hosts:
         self.folder.joinpath("federation.toml").write_text(
             f'host = "localhost"\nport = {self.port}\nadmin_port = {self.admin_port}\n'
             f'listen = "127.0.0.1"\norganizations = {json.dumps(self.organizations)}\n'
+            f'label_holders = ["research"]\nrelay_port = {self.relay_port}\n'
         )
         self.folder.joinpath("estimators.py").write_text(textwrap.dedent(ESTIMATORS))
         for name in self.organizations:
@@ -130,6 +132,7 @@ class Hosts:
                 f'name = "{name}"\nkit = "kits/{name}"\nkey = "key"\n'
                 f'models = "models/{name}"\nsecret_file = "kits/{name}/secret"\n'
                 f'estimator = "estimators.py:{name}"\n[table]\ncsv = "{name}.csv"\n'
+                "[label_holders.research]\ncalls = ['predict']\n"
             )
 
     def command(self, *arguments):
@@ -220,6 +223,28 @@ def test_an_organization_logs_who_asks(hosts, federation):
     known = {"label_holder": "sklearn_gal", "call": "predict", "decision": "answered"}
     assert known.items() <= entry.items()
     assert entry["ids"] <= len(ids) == entry["rows"]
+
+
+def test_a_further_label_holder_has_a_name_and_rights(hosts, federation, tmp_path):
+    kit = shutil.copytree(hosts.folder / "kits" / "research", tmp_path / "research")
+    _, y, ids = task("regressor")
+    further = connect(kit, organizations=["bank"], timeout=60)
+    expected = federation.without("clinic").without("shop").overlap(ids)
+    np.testing.assert_array_equal(further.overlap(ids)["bank"], expected["bank"])
+    (log,) = (hosts.folder / "models" / "bank" / "log").glob("*.jsonl")
+    entries = [json.loads(line) for line in log.read_text().splitlines()[-2:]]
+    assert [each["label_holder"] for each in entries] == ["sklearn_gal", "research"]
+    model = FederatedGALRegressor(further, on_failure="fail", max_iter=2)
+    with pytest.raises(OrganizationError, match="not permit this label holder to fit"):
+        model.fit(ids, y)
+    # a kit of a name must have its key, and that of the server another one
+    described = json.loads((kit / "federation.json").read_text())
+    for name in ("billing", None):
+        described["label_holder"] = name or ""
+        (kit / "federation.json").write_text(json.dumps(described))
+        message = "refuses the start-up kit" if name else "does not answer"
+        with pytest.raises(ConnectionError, match=message):
+            connect(kit, timeout=0)
 
 
 def listening(pids):
@@ -393,6 +418,7 @@ def test_an_organization_answers_only_what_the_server_has_signed(
     signers = [Signer(pretended), Signer(dishonest.kit / "server" / "startup")]
     bad = [
         [PING, *good[1:]],
+        [*good, "research"],
         [ANSWER, "another call", *good[2:]],
         [ANSWER, "call", b"another request", *good[3:]],
         [*good[:4], signer.sign(ANSWER, "shop", "call", b"request")],

@@ -381,6 +381,11 @@ def test_oversized_replies_are_refused(table, tmp_path, rng):
     asked |= {"numbers": np.zeros(0, int), "chains": np.arange(3)}
     reply = ask(service, "predict", **asked)  # 3 x 5 x 2 x 60 numbers
     assert reply == exceeded("max_bytes")
+    many = {"signs": np.zeros(100, int), "thresholds": np.zeros((100, 5, 2))}
+    asked = {"row_ids": ids(table), "numbers": np.zeros(0, int)}
+    assert ask(service, "predict", **asked, **many) == exceeded("max_bytes")
+    few = {key: values[:2] for key, values in many.items()}
+    assert ask(service, "predict", **asked, **few)[0] == "ok"
 
 
 def test_the_text_of_an_error_stays_in_the_log(table, tmp_path, rng, caplog):

@@ -50,6 +50,8 @@ _FEDERATION = {
     "admin_port": int,
     "listen": str,
     "organizations": list,
+    "label_holders": list,
+    "relay_port": int,
 }
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 
@@ -249,8 +251,16 @@ def federation_settings(path):
     settings = read_toml(path, _FEDERATION, ("host", "organizations"))
     check_names(settings["organizations"])
     defaults = {"name": "sklearn_gal", "port": 8002, "listen": settings["host"]}
-    settings = defaults | settings
-    return {"admin_port": settings["port"] + 1} | settings
+    settings = defaults | {"label_holders": []} | settings
+    if settings["name"] in settings["label_holders"]:
+        raise ValueError(
+            f"label_holders of {path} must not have the name {settings['name']!r} of the "
+            "federation, which is that of the label holder with the server."
+        )
+    # further label holders must know the port; the one with the server finds it in its kit
+    relay_port = settings["port"] + 2 if settings["label_holders"] else 0
+    ports = {"admin_port": settings["port"] + 1, "relay_port": relay_port}
+    return ports | settings
 
 
 def read_federation(kit):

@@ -311,8 +311,8 @@ class OrganizationService:
         manifest = self._ledger.read(fit_id)
         if entry["models"]:
             self._manifests.check_unchanged(fit_id, manifest)
-            n_sums = len(numbers) if query.coefficients is None else 1
-            n_values = n_sums + len(query.chains) + len(query.means)
+            n_summed = 0 if query.coefficients is None else len(numbers) - 1
+            n_values = entry["models"] - n_summed
             n_outputs = (manifest or {}).get("outputs", 1)
             self._check_size(entry, 8 * len(row_ids) * n_values * n_outputs)
         positions, present = self._rows(entry, fit_id, row_ids, abstain)

@@ -79,7 +79,7 @@ class Refused(OrganizationError):
 
 
 class OrganizationWarning(UserWarning):
-    """An organization did not answer and is left out, or has hardly any of the rows."""
+    """An organization did not answer, or refused, or has hardly any of the rows."""
 
 
 # What a channel raises if an organization cannot be reached (TimeoutError: it is late).

@@ -12,7 +12,7 @@ IDLE_AFTER = 20.0
 _is_gone: ContextVar = ContextVar("is_gone", default=None)
 
 
-# Of so many fits that wait it is remembered that they do.
+# Largest number of fits of which it is known that they wait.
 _MOST_WAITING = 1000
 
 

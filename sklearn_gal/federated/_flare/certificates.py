@@ -157,8 +157,17 @@ def warn_of_ends(kit, ends):
     CertificateError
         If a certificate of the kit has ended.
     """
-    for sentence in check_certificates(kit / "server", kit / "admin") + check_ends(ends):
+    for sentence in check_certificates_of(kit) + check_ends(ends):
         warnings.warn(sentence, UserWarning, stacklevel=3)
+
+
+def check_certificates_of(kit):
+    """Check a label holder's kit, as `check_certificates` does.
+
+    Only the kit of the label holder with the server has certificates.
+    """
+    workspaces = [kit / "server", kit / "admin"]
+    return check_certificates(*(each for each in workspaces if each.exists()))
 
 
 def watch_certificates(*workspaces, ends=None):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .._config import read_federation
 from .._session import OrganizationWarning
-from .certificates import check_certificates
+from .certificates import check_certificates_of
 from .components import SILENCE
 
 _LOOPBACK = "127.0.0.1"
@@ -54,6 +54,7 @@ class FlareChannel:
     def __init__(self, kit, organizations=None, timeout=120.0):
         self.kit = Path(kit).resolve()
         federation = read_federation(self.kit)
+        self._name = federation.get("label_holder", "")
         self.organizations = list(organizations or federation["organizations"])
         unknown = sorted(set(self.organizations) - set(federation["organizations"]))
         if unknown:
@@ -148,19 +149,33 @@ class FlareChannel:
     def __exit__(self, *exception):
         self.close()
 
+    def _why_not(self, error):
+        """Return why the relay cannot be used."""
+        if not self._name:
+            return (
+                f"The FLARE server of {self.kit} does not answer. Start it on this host by "
+                f"`sklearn-gal label-holder --kit {self.kit}`."
+            )
+        if isinstance(error, AuthenticationError):
+            return (
+                f"The label holder's FLARE server refuses the start-up kit {self.kit}, "
+                "which was revoked or replaced. Use the newest kit."
+            )
+        return (
+            f"The label holder's FLARE server does not answer {self._name!r}. Start it on "
+            "this host by `sklearn-gal label-holder` with the kit label_holder."
+        )
+
     @contextmanager
     def _relay(self, organization, timeout):
         """Connect to the relay and tell it whom to ask."""
         try:
             folder = self.kit / "relays"
             port, key = int((folder / "port").read_text()), (folder / "key").read_bytes()
-            relay = _connect(port, key)
+            relay = _connect(port, key, self._name)
         except (OSError, EOFError, AuthenticationError) as error:
-            check_certificates(self.kit / "server", self.kit / "admin")
-            raise ConnectionError(
-                f"The FLARE server of {self.kit} does not answer. Start it on this host by "
-                f"`sklearn-gal label-holder --kit {self.kit}`."
-            ) from error
+            check_certificates_of(self.kit)
+            raise ConnectionError(self._why_not(error)) from error
         with relay:
             try:
                 asked = {"organization": organization, "timeout": timeout}
@@ -172,7 +187,7 @@ class FlareChannel:
                 raise ConnectionError("the label holder's FLARE server was lost") from error
 
 
-def _connect(port, key):
+def _connect(port, key, name):
     """Return a connection to a relay, on which no read waits for longer than SILENCE."""
     with socket.create_connection((_LOOPBACK, port), timeout=SILENCE) as plain:
         plain.settimeout(None)
@@ -180,6 +195,7 @@ def _connect(port, key):
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         relay = Connection(plain.detach())
+    relay.send_bytes(name.encode())
     answer_challenge(relay, key)
     deliver_challenge(relay, key)
     return relay

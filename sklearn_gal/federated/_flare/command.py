@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .._config import federation_settings, read_federation
 from .._environment import Unavailable, add_option
+from .callers import RELAYS, read_callers
 from .certificates import (
     ask_label_holder,
     check_certificates,
@@ -43,7 +44,7 @@ def add_commands(add_command):
     sub = add_kit_command("renew", _renew, "make new certificates for kits")
     sub.add_argument("names", nargs="*", help="label_holder, or organizations; default all")
     sub = add_kit_command("revoke-kit", _revoke_kit, "refuse a kit from now on")
-    sub.add_argument("name", help="name of the organization")
+    sub.add_argument("name", help="name of the organization, or further label holder")
     sub = add_command("label-holder", _label_holder, "run the label holder's FLARE server")
     add_option(sub, "kit", "the label holder's start-up kit", required=True)
     add_monitoring_options(sub)
@@ -62,11 +63,14 @@ def _renew(options):
 
 
 def _revoke_kit(options):
+    further = read_callers(Path(options.out) / LABEL_HOLDER / RELAYS)
     _report(revoke(options.config, options.out, options.name))
+    refuses = "The label holder's server refuses"
+    if options.name not in further:
+        refuses = "Start the label holder's server again: it then refuses"
     sys.stdout.write(
-        f"Start the label holder's server again: it then refuses the old kit of "
-        f"{options.name!r}.\nThat kit also has the secret that all parties share: draw a "
-        "new one by `sklearn-gal secret` for all kits.\n"
+        f"{refuses} the old kit of {options.name!r}.\nThat kit also has the secret that "
+        "all parties share: draw a new one by `sklearn-gal secret` for all kits.\n"
     )
 
 
@@ -98,7 +102,8 @@ def _label_holder(options):
     hold(kit / "server")
     refuse_revoked(kit / "server")
     restrict_server(kit / "server")
-    check_ports(federation["listen"], federation["port"], federation["admin_port"])
+    ports = (federation["port"], federation["admin_port"], federation.get("relay_port", 0))
+    check_ports(federation["listen"], *ports)
     register()
     listen_only_on(federation["listen"])
     start_monitoring(options, kit / "server", "server", federation["port"])
@@ -197,16 +202,17 @@ def _run_flare(role, workspace, settings):
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
-def check_ports(address, port, admin_port):
-    """Raise an error if the server cannot listen on its two ports."""
-    for host, each in ((address, port), (LOOPBACK, admin_port)):
+def check_ports(address, port, admin_port, relay_port=0):
+    """Raise an error if the server cannot listen on its ports; 0 is any that is free."""
+    for host, each in ((address, port), (LOOPBACK, admin_port), (LOOPBACK, relay_port)):
         try:
             socket.create_server((host, each)).close()
         except OSError as error:
             raise Unavailable(
                 f"The server cannot listen on port {each} of {host}: {error.strerror}. End "
-                "the process that uses the port, or correct listen, port and admin_port of "
-                "the federation's settings and run `sklearn-gal provision` again."
+                "the process that uses the port, or correct listen, port, admin_port and "
+                "relay_port of the federation's settings and run `sklearn-gal provision` "
+                "again."
             ) from error
 
 

@@ -12,7 +12,8 @@ SCHEME = "gal"
 CHANNEL = "sklearn_gal"
 PING, ANSWER = "ping", "answer"
 # Headers of such a message.
-CALL, CERTIFICATE, SIGNATURE = "gal_call", "gal_certificate", "gal_signature"
+CALL, CALLER = "gal_call", "gal_caller"
+CERTIFICATE, SIGNATURE = "gal_certificate", "gal_signature"
 # Seconds between two signs of life next to a call.
 PING_INTERVAL = 1.0
 # Seconds without a sign of life after which a process is given up.

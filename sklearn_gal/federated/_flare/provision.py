@@ -4,15 +4,16 @@ import contextlib
 import hashlib
 import io
 import json
-import os
 import secrets
 import shutil
 from pathlib import Path
 from typing import NamedTuple
 
 from .._config import check_names, federation_settings
+from .callers import RELAYS, make_kit, read_callers, write_callers
 from .certificates import REVOKED, check_dates, read_certificate, revocation_list
 from .components import RELAY, SCHEME, SITE
+from .files import private_file, write_private
 
 LABEL_HOLDER = "label_holder"
 _ADMIN = "label-holder@sklearn-gal.local"
@@ -58,7 +59,9 @@ def provision(config, folder, renew=()):
     config : path-like
         TOML file with `host`, the name under which the organizations reach the label
         holder, and `organizations`, a list of names. Optional are `name`, `port` (8002),
-        `admin_port` (`port` plus one) and `listen`, the address to listen on (`host`).
+        `admin_port` (`port` plus one), `listen`, the address to listen on (`host`), and
+        `label_holders`, names of further label holders, whose processes reach the server
+        on `relay_port` of this host (`port` plus two).
     folder : path-like
         Folder for the kits: ``label_holder``, one per organization under its name, and
         ``authority``. The authority has the keys of all kits and the key that signs
@@ -70,7 +73,7 @@ def provision(config, folder, renew=()):
     Returns
     -------
     kits : list of Kit
-        Kit of ``"label_holder"`` and of each organization.
+        Kit of ``"label_holder"``, of each organization and of each further label holder.
 
     Raises
     ------
@@ -81,27 +84,27 @@ def provision(config, folder, renew=()):
     """
     settings = federation_settings(config)
     folder = Path(folder).resolve()
-    organizations = settings["organizations"]
-    check_names([*organizations, LABEL_HOLDER, "authority"])
-    unknown = sorted(set(renew) - {LABEL_HOLDER, *organizations})
+    organizations, further = settings["organizations"], settings["label_holders"]
+    check_names([*organizations, *further, LABEL_HOLDER, "authority"])
+    unknown = sorted(set(renew) - {LABEL_HOLDER, *organizations, *further})
     if unknown:
         raise ValueError(
             f"{config} has the organizations {organizations}, but not {unknown}. Choose "
-            f"among these and {LABEL_HOLDER!r}."
+            f"among {[LABEL_HOLDER, *organizations, *further]}."
         )
     authority = Authority(folder / "authority", settings["name"])
     authority.check()
     for name in renew:
-        authority.forget(*_subjects(settings, name))
+        authority.forget(*([] if name in further else _subjects(settings, name)))
     made = _make_workspaces(settings, authority)
     authority.record()
 
-    secret = _private_file(authority.folder / "secret", secrets.token_hex(32))
+    secret = private_file(authority.folder / "secret", secrets.token_hex(32))
     kits = []
     for name in (LABEL_HOLDER, *organizations):
         kit = folder / name
         kit.mkdir(mode=0o700, exist_ok=True)
-        _private_file(kit / "secret", secret)
+        private_file(kit / "secret", secret)
         if name == LABEL_HOLDER:
             content = _place(made / _ADMIN, kit / "admin")
             content += _place(made / settings["host"], kit / "server")
@@ -112,6 +115,11 @@ def provision(config, folder, renew=()):
             content = _place(made / name, kit / "site")
             restrict_site(kit / "site")
         kits.append(Kit(name, kit, authority.compare(name, content)))
+    for name in further:
+        ends = _ends(settings, authority)
+        content = make_kit(folder / name, settings, secret, ends, renew=name in renew)
+        kits.append(Kit(name, folder / name, authority.compare(name, content)))
+    write_callers(folder / LABEL_HOLDER, [folder / name for name in further])
     shutil.rmtree(made)
     return kits
 
@@ -124,7 +132,8 @@ def revoke(config, folder, name):
     config, folder : path-like
         As those of `provision`.
     name : str
-        Name of the organization. If it is no longer in `config`, it gets no new kit.
+        Name of the organization, or of a further label holder. If it is no longer in
+        `config`, it gets no new kit.
 
     Returns
     -------
@@ -142,7 +151,10 @@ def revoke(config, folder, name):
             "The kit of the label holder cannot be revoked, because the organizations have "
             "no list of revoked certificates. Make kits for all parties in a new folder."
         )
-    authority = Authority(Path(folder).resolve() / "authority", settings["name"])
+    folder = Path(folder).resolve()
+    if name in read_callers(folder / LABEL_HOLDER / RELAYS):
+        return provision(config, folder, {name} & set(settings["label_holders"]))
+    authority = Authority(folder / "authority", settings["name"])
     authority.revoke(name)
     return provision(config, folder)
 
@@ -270,15 +282,20 @@ def _describe(kit, settings, authority):
         "listen": settings["listen"],
         "port": settings["port"],
         "admin_port": settings["admin_port"],
+        "relay_port": settings["relay_port"],
     }
-    ends = {
+    text = json.dumps(description | {"certificates_end": _ends(settings, authority)})
+    (kit / "federation.json").write_text(text)
+    return json.dumps(description).encode()
+
+
+def _ends(settings, authority):
+    """Return when the certificates of the organizations end, by name."""
+    return {
         name: certificate.not_valid_after_utc.isoformat()
         for name, certificate in authority.certificates().items()
         if name in settings["organizations"]
     }
-    text = json.dumps(description | {"certificates_end": ends})
-    (kit / "federation.json").write_text(text)
-    return json.dumps(description).encode()
 
 
 def _place(made, workspace):
@@ -367,8 +384,13 @@ def restrict_server(server):
     for component in resources["components"]:
         if component["id"] == "job_manager":
             component["args"]["uri_root"] = str(server / "jobs")
-    folders = {"folder": str(server.parent / "relays"), "startup": str(server / "startup")}
-    resources["components"].append({"id": "relay", "path": RELAY, "args": folders})
+    known = json.loads((server.parent / "federation.json").read_text())
+    arguments = {
+        "folder": str(server.parent / RELAYS),
+        "startup": str(server / "startup"),
+        "port": known.get("relay_port", 0),
+    }
+    resources["components"].append({"id": "relay", "path": RELAY, "args": arguments})
     _write_json(server / "local" / "resources.json", _without_jobs(resources))
     start = server / "startup" / "fed_server.json"
     settings = json.loads(start.read_text())
@@ -401,21 +423,6 @@ def _write_rights(site, rights):
 
 def _write_json(path, content):
     path.write_text(json.dumps(content, indent=2))
-
-
-def _private_file(path, text):
-    """Return the text of a file, written if there is none, that its owner alone reads."""
-    if not path.exists():
-        write_private(path, text)
-    return path.read_text()
-
-
-def write_private(path, text):
-    """Write a file that its owner alone can read."""
-    partial = path.with_name(f".{path.name}.part")
-    with open(os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:
-        file.write(text)
-    os.replace(partial, path)
 
 
 def _replace(source, target):

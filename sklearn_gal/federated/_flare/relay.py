@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import secrets
 import threading
 import time
 import uuid
@@ -18,9 +17,11 @@ from nvflare.apis.fl_component import FLComponent
 from nvflare.fuel.f3.cellnet.defs import MessageHeaderKey, ReturnCode
 from nvflare.fuel.f3.message import Message
 
+from .callers import key_of, relay_key
 from .components import (
     ANSWER,
     CALL,
+    CALLER,
     CERTIFICATE,
     CHANNEL,
     PING,
@@ -49,14 +50,16 @@ class Relay(FLComponent):
     Parameters
     ----------
     folder : str
-        Folder for the key that callers need, and for the address.
+        Folder for the keys that callers need, and for the address.
     startup : str
         Folder of the server's kit with its key and its certificate.
+    port : int, default=0
+        Port to listen on; 0 is any that is free.
     """
 
-    def __init__(self, folder, startup):
+    def __init__(self, folder, startup, port=0):
         super().__init__()
-        self._folder = Path(folder)
+        self._folder, self._port = Path(folder), port
         self._signer = Signer(Path(startup))
         self._cell: Any = None
         self._boots = {}  # starts of the process of each organization, in their order
@@ -65,19 +68,21 @@ class Relay(FLComponent):
         """Listen as soon as FLARE's server runs."""
         if event_type == EventType.SYSTEM_START:
             self._cell = fl_ctx.get_engine().get_cell()
-            listener = Listener((LOOPBACK, 0), backlog=64)
-            key = relay_key(self._folder)
+            listener = Listener((LOOPBACK, self._port), backlog=64)
+            relay_key(self._folder)
             write_address(self._folder, listener.address[1])
-            _in_thread(self._accept, listener, key)
+            _in_thread(self._accept, listener)
 
-    def _accept(self, listener, key):
+    def _accept(self, listener):
         while True:
-            _in_thread(self._serve, listener.accept(), key)
+            _in_thread(self._serve, listener.accept())
 
-    def _serve(self, connection, key):
-        """Serve a caller with the key; it hears a status, and the reply if there is one."""
+    def _serve(self, connection):
+        """Serve a caller with a key; it hears a status, and the reply if there is one."""
         with connection:
             try:
+                caller = connection.recv_bytes(100).decode()
+                key = key_of(self._folder, caller)
                 deliver_challenge(connection, key)
                 answer_challenge(connection, key)
                 asked = json.loads(connection.recv_bytes(4096))
@@ -86,7 +91,8 @@ class Relay(FLComponent):
                 boot, reply = self._find(name), None
                 status = "connected" if boot else "not connected"
                 if boot and request is not None:
-                    status, reply = self._ask(connection, name, timeout, request, boot)
+                    asked_for = name, timeout, request, boot, caller
+                    status, reply = self._ask(connection, *asked_for)
                 connection.send_bytes(status.encode())
                 if reply is not None:
                     connection.send_bytes(reply)
@@ -110,14 +116,14 @@ class Relay(FLComponent):
                 return done.pop().result()
         return None
 
-    def _ask(self, connection, name, timeout, request, boot):
+    def _ask(self, connection, name, timeout, request, boot, caller):
         """Ask an organization, with a sign of life to both ends until it has answered.
 
         An error is raised if the caller has hung up. The organization then hears no more
         pings and stops.
         """
         call = str(uuid.uuid4())
-        answer = _in_thread(self._send, ANSWER, name, call, request, timeout)
+        answer = _in_thread(self._send, ANSWER, name, call, request, timeout, caller)
         heard = time.monotonic()
         ping: Future | None = None
         while True:
@@ -154,15 +160,16 @@ class Relay(FLComponent):
             known.append(boot)
         return boot
 
-    def _send(self, topic, name, call, content, timeout):
+    def _send(self, topic, name, call, content, timeout, caller=""):
         """Send a message to an organization and return the reply.
 
         It is None if there is none in time, and empty if the organization is not connected.
         """
         headers = {
             CALL: call,
+            CALLER: caller,
             CERTIFICATE: self._signer.certificate,
-            SIGNATURE: self._signer.sign(topic, name, call, content),
+            SIGNATURE: self._signer.sign(topic, name, call, content, caller),
         }
         # a ping is no stream, for whose replies FLARE keeps a thread for a while
         cell = self._cell.core_cell if topic == PING else self._cell
@@ -193,18 +200,6 @@ def _in_thread(function, *arguments):
 
     threading.Thread(target=run, daemon=True).start()
     return result
-
-
-def relay_key(folder):
-    """Return the key that the relay asks callers for; make it if there is none yet."""
-    folder.mkdir(mode=0o700, exist_ok=True)
-    path = folder / "key"
-    try:
-        with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-            file.write(secrets.token_hex(32))
-    except FileExistsError:
-        pass
-    return path.read_bytes()
 
 
 def write_address(folder, port):

@@ -29,9 +29,9 @@ class Signer:
         self._key = serialization.load_pem_private_key(key, password=None)
         self.certificate = (startup / "server.crt").read_bytes()
 
-    def sign(self, topic, organization, call, content):
-        """Return the signature of a message."""
-        return self._key.sign(_signed(topic, organization, call, content), *_SCHEME)
+    def sign(self, topic, organization, call, content, caller=""):
+        """Return the signature of a message; `caller` is a further label holder."""
+        return self._key.sign(_signed(topic, organization, call, content, caller), *_SCHEME)
 
 
 class Verifier:
@@ -55,11 +55,11 @@ class Verifier:
         self._organization = organization
         self._known = {}  # public keys of certificates that were verified
 
-    def verify(self, topic, call, content, certificate, signature):
+    def verify(self, topic, call, content, certificate, signature, caller=""):
         """Raise ``InvalidSignature`` unless the server has signed the message."""
         if not (isinstance(certificate, bytes) and isinstance(signature, bytes)):
             raise InvalidSignature
-        signed = _signed(topic, self._organization, str(call), content)
+        signed = _signed(topic, self._organization, str(call), content, caller)
         self._public_key(certificate).verify(signature, signed, *_SCHEME)
 
     def _public_key(self, text):
@@ -79,7 +79,6 @@ def _common_names(certificate):
     return [each.value for each in names]
 
 
-def _signed(topic, organization, call, content):
-    return b"\n".join(
-        [f"{topic} {organization} {call}".encode(), hashlib.sha256(content).digest()]
-    )
+def _signed(topic, organization, call, content, caller):
+    about = f"{topic} {organization} {call} {caller}"
+    return b"\n".join([about.encode(), hashlib.sha256(content).digest()])

@@ -14,6 +14,7 @@ from nvflare.fuel.f3.message import Message
 from .components import (
     ANSWER,
     CALL,
+    CALLER,
     CERTIFICATE,
     CHANNEL,
     PING,
@@ -49,14 +50,14 @@ class Site(FLComponent):
             cell.register_request_cb(channel=CHANNEL, topic=ANSWER, cb=self._answer)
 
     def _ping(self, message):
-        call = self._checked(PING, message)
+        call, _ = self._checked(PING, message)
         if call in self._heard:
             self._heard[call] = time.monotonic()
         return Message(payload=self._sign_of_life)
 
     def _answer(self, message):
         """Answer in another thread, so that FLARE's threads stay free for pings."""
-        call, request = self._checked(ANSWER, message), bytes(message.payload)
+        (call, caller), request = self._checked(ANSWER, message), bytes(message.payload)
         self._heard[call] = time.monotonic()
         reply: Future = Future()
 
@@ -65,7 +66,7 @@ class Site(FLComponent):
                 answered = self.service.answer(
                     request,
                     lambda: self._is_gone(call),
-                    label_holder=self._verifier.federation,
+                    label_holder=caller or self._verifier.federation,
                 )
                 reply.set_result(Message(payload=answered))
             except BaseException as error:
@@ -82,8 +83,8 @@ class Site(FLComponent):
         return time.monotonic() - self._heard[call] > SILENCE
 
     def _checked(self, topic, message):
-        """Return the call that a message belongs to, after its signature was verified."""
-        call = message.get_header(CALL)
+        """Return the call and the caller of a message, after its signature was verified."""
+        call, caller = message.get_header(CALL), str(message.get_header(CALLER, ""))
         certificate, signature = map(message.get_header, (CERTIFICATE, SIGNATURE))
-        self._verifier.verify(topic, call, message.payload, certificate, signature)
-        return call
+        self._verifier.verify(topic, call, message.payload, certificate, signature, caller)
+        return call, caller
