@@ -1,0 +1,138 @@
+"""Bytes of rounds between hosts, and memory of the hosts, for a million rows.
+
+    python benchmarks/capacity.py [--quick] [--output FILE]
+
+The label holder's server and three organizations run in separate processes on this host,
+over FLARE with mutual TLS. Each organization has 4 columns and the default learner. The
+label holder has only the target, and fits 10 rounds without gates. Bytes are those of
+`fit_round`, both ways, per row, round and organization; by default, a round has three
+chains here. Memory is the peak of a process: the largest of the organizations, and the
+server.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from _harness import run
+
+from sklearn_gal.federated import FederatedGALRegressor, connect
+
+ORGANIZATIONS = ["bank", "clinic", "shop"]
+N_ROUNDS, N_COLUMNS = 10, 4
+COMMAND = [sys.executable, "-m", "sklearn_gal.federated"]
+
+
+def prepare(folder, n_rows):
+    """Write tables, settings and kits, and return the target."""
+    random = np.random.default_rng(0)
+    y = random.normal(size=n_rows)
+    for name in ORGANIZATIONS:
+        X = random.normal(size=(n_rows, N_COLUMNS))
+        y += np.sin(X).sum(axis=1)
+        table = pd.DataFrame(X, columns=[f"x{j}" for j in range(N_COLUMNS)])
+        table.assign(id=np.arange(n_rows)).to_parquet(folder / f"{name}.parquet")
+        (folder / f"{name}.toml").write_text(
+            f'name = "{name}"\nkit = "kits/{name}"\nkey = "id"\nmodels = "models/{name}"\n'
+            f'secret_file = "kits/{name}/secret"\n[table]\nparquet = "{name}.parquet"\n'
+        )
+    names = ", ".join(f'"{name}"' for name in ORGANIZATIONS)
+    (folder / "federation.toml").write_text(
+        f'host = "localhost"\nport = 18502\norganizations = [{names}]\n'
+    )
+    provision = ["provision", "--config", "federation.toml", "--out", "kits"]
+    subprocess.run(
+        [*COMMAND, *provision], cwd=folder, check=True, stdout=subprocess.DEVNULL
+    )
+    return y
+
+
+def start(folder, *arguments):
+    """Start a command of the package."""
+    return subprocess.Popen(
+        [*COMMAND, *arguments],
+        cwd=folder,
+        stdout=open(folder / "log", "a"),
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def descendants(pid):
+    """The process and all its descendants."""
+    found = [pid]
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in path.read_text().split():
+            found += descendants(int(child))
+    return found
+
+
+def peak_memory(process):
+    """Peak of the resident memory in MB of a process and of each of its descendants."""
+    total = 0
+    for pid in descendants(process.pid):
+        status = Path(f"/proc/{pid}/status").read_text()
+        total += int(status.partition("VmHWM:")[2].split()[0])
+    return total / 1024
+
+
+def line(folder, y, what, **params):
+    """Fit with all processes started for it, and return a line of the table."""
+    processes = {"server": start(folder, "label-holder", "--kit", "kits/label_holder")}
+    try:
+        for name in ORGANIZATIONS:
+            processes[name] = start(folder, "organization", "--config", f"{name}.toml")
+        federation = connect(folder / "kits" / "label_holder", timeout=300)
+        model = FederatedGALRegressor(
+            federation,
+            max_iter=N_ROUNDS,
+            early_stopping=False,
+            interactions=False,
+            random_state=0,
+            **params,
+        )
+        begin = time.perf_counter()
+        model.fit(np.arange(len(y)).reshape(-1, 1), y)
+        seconds = time.perf_counter() - begin
+        peaks = {name: peak_memory(process) for name, process in processes.items()}
+        federation.channel.close()
+    finally:
+        for process in processes.values():
+            for pid in descendants(process.pid):
+                os.kill(pid, signal.SIGKILL)
+            process.wait()
+    calls = pd.DataFrame(dict(model.communication_)).query("call == 'fit_round'")
+    n_bytes = (calls["bytes_sent"] + calls["bytes_received"]).sum() / len(y) / len(calls)
+    n_chains = next(iter(model._model.participants)).n_chains[0]
+    organization = max(peaks[name] for name in ORGANIZATIONS)
+    return (
+        f"{what:<34}{len(calls):>6}{n_chains:>8}{n_bytes:>8.2f}{n_bytes / n_chains:>11.2f}"
+        f"{organization:>11.0f} MB{peaks['server']:>7.0f} MB{seconds:>7.0f} s"
+    )
+
+
+def table(arguments):
+    n_rows = 10_000 if arguments.quick else 1_000_000
+    yield f"{n_rows} rows, {N_ROUNDS} rounds, {len(ORGANIZATIONS)} organizations"
+    yield (
+        f"{'':<34}{'calls':>6}{'chains':>8}{'bytes':>8}{'per chain':>11}"
+        f"{'organization':>14}{'server':>10}{'fit':>9}"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        y = prepare(folder, n_rows)
+        for chains in ({"cv": None}, {}):
+            for wire in ({}, {"wire_dtype": "float32"}):
+                params = chains | wire
+                words = [f"{key}={value!r}" for key, value in params.items()]
+                yield line(folder, y, ", ".join(words) or "default", **params)
+
+
+if __name__ == "__main__":
+    run(table, __doc__)
