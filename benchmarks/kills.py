@@ -18,7 +18,8 @@ the fit has all 60 rounds, ends less than 30 seconds later, and
   counts as away for 3 seconds more. A warning names each of the rounds, and no other.
   Without a lost round the predictions are the same, to the last bit.
 
-If all organizations are away, the fit ends, and the label holder calls `fit` again.
+If all organizations are away, the fit ends, or fails if it has no round yet, and the label
+holder calls `fit` again.
 """
 
 import itertools
@@ -55,7 +56,7 @@ import json, re, sys, time, warnings
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import Ridge
-from sklearn_gal.federated import FederatedGALRegressor, connect
+from sklearn_gal.federated import FederatedGALRegressor, OrganizationError, connect
 
 settings = json.loads(sys.argv[1])
 
@@ -94,9 +95,18 @@ model = FederatedGALRegressor(
 X = frame.drop(columns="target")
 warnings.simplefilter("always")
 warnings.showwarning = tell
-model.fit(X, frame["target"])
-while model.stop_reason_ == "organizations_away":
-    model.fit(X, frame["target"])
+
+def fit():
+    try:
+        model.fit(X, frame["target"])
+    except OrganizationError:  # all were away before the first round
+        if settings["on_failure"] == "wait":
+            raise
+        return False
+    return model.stop_reason_ != "organizations_away"
+
+while not fit():
+    pass
 model.set_params(on_failure="wait")
 result = {
     "prediction": model.predict(X).tolist(),
@@ -201,8 +211,8 @@ class Trials:
         -------
         seconds : float
             How long the fit has taken.
-        result : dict
-            What the program has saved.
+        result : dict or None
+            What the program has saved; None if it failed or took minutes.
         killed : float
             Time of the kill.
         back : dict of floats
@@ -238,9 +248,14 @@ class Trials:
             else:
                 self._hosts.start(victim)
                 back = self._when_back(channel)
-        process.wait(10 * MAX_LATER)
+        try:
+            process.wait(10 * MAX_LATER)
+        except subprocess.TimeoutExpired:
+            self._hosts.kill("label holder")
         seconds = time.monotonic() - begin
-        return seconds, json.loads((folder / settings["result"]).read_text()), killed, back
+        path = folder / settings["result"]
+        result = json.loads(path.read_text()) if path.exists() else None
+        return seconds, result, killed, back
 
     def _wait_until(self, process, condition):
         while not condition():
@@ -288,6 +303,9 @@ class Trials:
         for policy, victim, moment in trials:
             seconds, result, killed, back = self.fit(policy, victim, moment)
             later = seconds - usual
+            if result is None:
+                sys.stderr.write(self._hosts.errors())
+                result = undisturbed | {"stop_reason": "failed"}
             lost = lost_rounds(result)
             wrong = faults(policy, victim, later, result, undisturbed, killed, back)
             noticed = [
