@@ -10,10 +10,6 @@ chains here. Memory is the peak of a process: the largest of the organizations, 
 server.
 """
 
-import os
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -21,16 +17,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from _harness import run
+from _hosts import Hosts
 
 from sklearn_gal.federated import FederatedGALRegressor, connect
 
 ORGANIZATIONS = ["bank", "clinic", "shop"]
 N_ROUNDS, N_COLUMNS = 10, 4
-COMMAND = [sys.executable, "-m", "sklearn_gal.federated"]
 
 
 def prepare(folder, n_rows):
-    """Write tables, settings and kits, and return the target."""
+    """Write the tables, and return the target."""
     random = np.random.default_rng(0)
     y = random.normal(size=n_rows)
     for name in ORGANIZATIONS:
@@ -38,59 +34,14 @@ def prepare(folder, n_rows):
         y += np.sin(X).sum(axis=1)
         table = pd.DataFrame(X, columns=[f"x{j}" for j in range(N_COLUMNS)])
         table.assign(id=np.arange(n_rows)).to_parquet(folder / f"{name}.parquet")
-        (folder / f"{name}.toml").write_text(
-            f'name = "{name}"\nkit = "kits/{name}"\nkey = "id"\nmodels = "models/{name}"\n'
-            f'secret_file = "kits/{name}/secret"\n[table]\nparquet = "{name}.parquet"\n'
-        )
-    names = ", ".join(f'"{name}"' for name in ORGANIZATIONS)
-    (folder / "federation.toml").write_text(
-        f'host = "localhost"\nport = 18502\norganizations = [{names}]\n'
-    )
-    provision = ["provision", "--config", "federation.toml", "--out", "kits"]
-    subprocess.run(
-        [*COMMAND, *provision], cwd=folder, check=True, stdout=subprocess.DEVNULL
-    )
     return y
-
-
-def start(folder, *arguments):
-    """Start a command of the package."""
-    return subprocess.Popen(
-        [*COMMAND, *arguments],
-        cwd=folder,
-        stdout=open(folder / "log", "a"),
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-
-
-def descendants(pid):
-    """The process and all its descendants."""
-    found = [pid]
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in path.read_text().split():
-            found += descendants(int(child))
-    return found
-
-
-def peak_memory(process):
-    """Peak of the resident memory in MB of a process and of each of its descendants."""
-    total = 0
-    for pid in descendants(process.pid):
-        status = Path(f"/proc/{pid}/status").read_text()
-        total += int(status.partition("VmHWM:")[2].split()[0])
-    return total / 1024
 
 
 def line(folder, y, what, **params):
     """Fit with all processes started for it, and return a line of the table."""
-    processes = {"server": start(folder, "label-holder", "--kit", "kits/label_holder")}
-    try:
-        for name in ORGANIZATIONS:
-            processes[name] = start(folder, "organization", "--config", f"{name}.toml")
-        federation = connect(folder / "kits" / "label_holder", timeout=300)
+    with Hosts(folder, ORGANIZATIONS, 18502) as hosts:
         model = FederatedGALRegressor(
-            federation,
+            connect(hosts.kit, timeout=300),
             max_iter=N_ROUNDS,
             early_stopping=False,
             interactions=False,
@@ -100,20 +51,14 @@ def line(folder, y, what, **params):
         begin = time.perf_counter()
         model.fit(np.arange(len(y)).reshape(-1, 1), y)
         seconds = time.perf_counter() - begin
-        peaks = {name: peak_memory(process) for name, process in processes.items()}
-        federation.channel.close()
-    finally:
-        for process in processes.values():
-            for pid in descendants(process.pid):
-                os.kill(pid, signal.SIGKILL)
-            process.wait()
+        server = hosts.memory("server", "VmHWM")
+        organization = max(hosts.memory(name, "VmHWM") for name in ORGANIZATIONS)
     calls = pd.DataFrame(dict(model.communication_)).query("call == 'fit_round'")
     n_bytes = (calls["bytes_sent"] + calls["bytes_received"]).sum() / len(y) / len(calls)
     n_chains = next(iter(model._model.participants)).n_chains[0]
-    organization = max(peaks[name] for name in ORGANIZATIONS)
     return (
         f"{what:<34}{len(calls):>6}{n_chains:>8}{n_bytes:>8.2f}{n_bytes / n_chains:>11.2f}"
-        f"{organization:>11.0f} MB{peaks['server']:>7.0f} MB{seconds:>7.0f} s"
+        f"{organization:>11.0f} MB{server:>7.0f} MB{seconds:>7.0f} s"
     )
 
 

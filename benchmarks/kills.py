@@ -24,8 +24,6 @@ holder calls `fit` again.
 
 import itertools
 import json
-import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -35,6 +33,7 @@ from pathlib import Path
 
 import numpy as np
 from _harness import run
+from _hosts import Hosts
 from sklearn.datasets import load_diabetes
 
 from sklearn_gal.federated import connect
@@ -120,71 +119,25 @@ with open(settings["result"], "w") as file:
 """
 
 
-class Hosts:
-    """The processes of a federation on this host."""
+class Federation(Hosts):
+    """The processes of a federation, with the label holder's program as one of them."""
 
     def __init__(self, folder):
-        self.folder = folder
-        self.processes = {}
         table = load_diabetes(as_frame=True).frame.iloc[:, -9:]
         table.columns = [*(f"x{j}" for j in range(8)), "target"]
         table["id"] = np.arange(len(table))
         table[["id", "x0", "x1", "target"]].to_parquet(folder / "hospital.parquet")
-        (folder / "learner.py").write_text(ESTIMATOR)
         (folder / "program.py").write_text(PROGRAM)
         for j, name in enumerate(ORGANIZATIONS, start=1):
             own = [f"x{2 * j}", f"x{2 * j + 1}", "id"]
             table[own].to_parquet(folder / f"{name}.parquet")
-            (folder / f"{name}.toml").write_text(
-                f'name = "{name}"\nkit = "kits/{name}"\nkey = "id"\n'
-                f'models = "models/{name}"\nsecret_file = "kits/{name}/secret"\n'
-                f'estimator = "learner.py:estimator"\n[table]\nparquet = "{name}.parquet"\n'
-            )
-        (folder / "federation.toml").write_text(
-            'host = "localhost"\nport = 18402\nlisten = "127.0.0.1"\n'
-            f"organizations = {json.dumps(ORGANIZATIONS)}\n"
-        )
-        provision = ["provision", "--config", "federation.toml", "--out", "kits"]
-        self.run(*provision).wait()
-        for name in ("server", *ORGANIZATIONS):
-            self.start(name)
-
-    def run(self, *arguments):
-        """Start a command of the package."""
-        return self._open(["-m", "sklearn_gal.federated", *arguments])
-
-    def start(self, name):
-        """Start the server or an organization."""
-        if name == "server":
-            self.processes[name] = self.run("label-holder", "--kit", "kits/label_holder")
-        else:
-            self.processes[name] = self.run("organization", "--config", f"{name}.toml")
+            (folder / f"{name}.py").write_text(ESTIMATOR)
+        super().__init__(folder, ORGANIZATIONS, 18402)
 
     def fit(self, settings):
         """Start the label holder's program."""
-        self.processes["label holder"] = self._open(["program.py", json.dumps(settings)])
+        self.processes["label holder"] = self.open("program.py", json.dumps(settings))
         return self.processes["label holder"]
-
-    def _open(self, arguments):
-        return subprocess.Popen(
-            [sys.executable, *arguments],
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=open(self.folder / "errors.log", "a"),
-            start_new_session=True,
-        )
-
-    def errors(self):
-        """Return the end of what the processes have printed to stderr."""
-        return (self.folder / "errors.log").read_text()[-2000:]
-
-    def kill(self, name):
-        """Kill a process that was started, and all that it has started."""
-        process = self.processes[name]
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 class Trials:
@@ -192,7 +145,7 @@ class Trials:
 
     Parameters
     ----------
-    hosts : Hosts
+    hosts : Federation
         The processes.
     seed : int
         Seed of victims and moments.
@@ -200,7 +153,6 @@ class Trials:
 
     def __init__(self, hosts, seed):
         self._hosts = hosts
-        self._kit = hosts.folder / "kits" / "label_holder"
         self._random = np.random.default_rng(seed)
         self._n = 0
 
@@ -218,7 +170,7 @@ class Trials:
         back : dict of floats
             For each organization, the time at which it was connected again.
         """
-        channel = connect(self._kit, timeout=60).channel
+        channel = connect(self._hosts.kit, timeout=60).channel
         self._n += 1
         settings = {
             "checkpoint": f"checkpoint {self._n}",
@@ -375,14 +327,9 @@ def summary(results):
 
 
 def table(arguments):
-    with tempfile.TemporaryDirectory() as folder:
-        hosts = Hosts(Path(folder))
-        try:
-            n = arguments.n or (2 if arguments.quick else 120)
-            yield from Trials(hosts, arguments.seed).table(n)
-        finally:
-            for name in hosts.processes:
-                hosts.kill(name)
+    n = arguments.n or (2 if arguments.quick else 120)
+    with tempfile.TemporaryDirectory() as folder, Federation(Path(folder)) as hosts:
+        yield from Trials(hosts, arguments.seed).table(n)
 
 
 if __name__ == "__main__":
