@@ -1,8 +1,7 @@
 """A lock, because FLARE's processes with the same certificate push each other off."""
 
 import fcntl
-
-_held: list = []  # open files, whose locks end with the process
+import os
 
 
 def hold(workspace):
@@ -18,13 +17,13 @@ def hold(workspace):
     ValueError
         If another process of this host has locked it.
     """
-    file = open(workspace / "lock", "w")
+    # a descriptor, which stays open until the process ends, and the lock with it
+    file = os.open(workspace / "lock", os.O_CREAT | os.O_WRONLY, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        file.close()
+        os.close(file)
         raise ValueError(
             f"The start-up kit {workspace.parent} is used by another process of this host. "
             "End it first."
         ) from None
-    _held.append(file)
