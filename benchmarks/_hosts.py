@@ -86,7 +86,12 @@ class Hosts:
         return (self.folder / "errors.log").read_text()[-2000:]
 
     def memory(self, name, field="VmRSS"):
-        """Return the resident memory in MB of a process, or with ``"VmHWM"`` its peak."""
-        with open(f"/proc/{self.processes[name].pid}/status") as file:
-            (line,) = (each for each in file if each.startswith(f"{field}:"))
-        return int(line.split()[1]) / 1024
+        """Return the memory of a process that was started."""
+        return memory(self.processes[name].pid, field)
+
+
+def memory(pid, field="VmRSS"):
+    """Return the resident memory in MB of a process, or with ``"VmHWM"`` its peak."""
+    with open(f"/proc/{pid}/status") as file:
+        (line,) = (each for each in file if each.startswith(f"{field}:"))
+    return int(line.split()[1]) / 1024

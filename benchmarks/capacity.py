@@ -6,18 +6,20 @@ The label holder's server and three organizations run in separate processes on t
 over FLARE with mutual TLS. Each organization has 4 columns and the default learner. The
 label holder has only the target, and fits 10 rounds without gates. Bytes are those of
 `fit_round`, both ways, per row, round and organization; by default, a round has three
-chains here. Memory is the peak of a process: the largest of the organizations, and the
-server.
+chains here. Memory is the peak of a process: the largest of the organizations, the server,
+and the label holder's own.
 """
 
+import os
 import tempfile
-import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from _harness import run
-from _hosts import Hosts
+from _hosts import Hosts, memory
 
 from sklearn_gal.federated import FederatedGALRegressor, connect
 
@@ -26,7 +28,7 @@ N_ROUNDS, N_COLUMNS = 10, 4
 
 
 def prepare(folder, n_rows):
-    """Write the tables, and return the target."""
+    """Write the tables of the organizations, and the target."""
     random = np.random.default_rng(0)
     y = random.normal(size=n_rows)
     for name in ORGANIZATIONS:
@@ -34,31 +36,39 @@ def prepare(folder, n_rows):
         y += np.sin(X).sum(axis=1)
         table = pd.DataFrame(X, columns=[f"x{j}" for j in range(N_COLUMNS)])
         table.assign(id=np.arange(n_rows)).to_parquet(folder / f"{name}.parquet")
-    return y
+    np.save(folder / "y.npy", y)
 
 
-def line(folder, y, what, **params):
+def fit(folder, params):
+    """Fit in a process of its own; return calls, chains and the peak of its memory."""
+    y = np.load(folder / "y.npy")
+    model = FederatedGALRegressor(
+        connect(folder / "kits" / "label_holder", timeout=300),
+        max_iter=N_ROUNDS,
+        early_stopping=False,
+        interactions=False,
+        random_state=0,
+        **params,
+    )
+    model.fit(np.arange(len(y)).reshape(-1, 1), y)
+    calls = pd.DataFrame(dict(model.communication_)).query("call == 'fit_round'")
+    n_bytes = (calls["bytes_sent"] + calls["bytes_received"]).mean() / len(y)
+    n_chains = next(iter(model._model.participants)).n_chains[0]
+    return len(calls), n_bytes, n_chains, memory(os.getpid(), "VmHWM")
+
+
+def line(folder, what, params):
     """Fit with all processes started for it, and return a line of the table."""
-    with Hosts(folder, ORGANIZATIONS, 18502) as hosts:
-        model = FederatedGALRegressor(
-            connect(hosts.kit, timeout=300),
-            max_iter=N_ROUNDS,
-            early_stopping=False,
-            interactions=False,
-            random_state=0,
-            **params,
-        )
-        begin = time.perf_counter()
-        model.fit(np.arange(len(y)).reshape(-1, 1), y)
-        seconds = time.perf_counter() - begin
+    with (
+        Hosts(folder, ORGANIZATIONS, 18502) as hosts,
+        ProcessPoolExecutor(1, get_context("spawn")) as label_holder,
+    ):
+        n_calls, n_bytes, n_chains, own = label_holder.submit(fit, folder, params).result()
         server = hosts.memory("server", "VmHWM")
         organization = max(hosts.memory(name, "VmHWM") for name in ORGANIZATIONS)
-    calls = pd.DataFrame(dict(model.communication_)).query("call == 'fit_round'")
-    n_bytes = (calls["bytes_sent"] + calls["bytes_received"]).sum() / len(y) / len(calls)
-    n_chains = next(iter(model._model.participants)).n_chains[0]
     return (
-        f"{what:<34}{len(calls):>6}{n_chains:>8}{n_bytes:>8.2f}{n_bytes / n_chains:>11.2f}"
-        f"{organization:>11.0f} MB{server:>7.0f} MB{seconds:>7.0f} s"
+        f"{what:<34}{n_calls:>6}{n_chains:>8}{n_bytes:>8.2f}{n_bytes / n_chains:>11.2f}"
+        f"{organization:>11.0f} MB{server:>7.0f} MB{own:>11.0f} MB"
     )
 
 
@@ -67,16 +77,16 @@ def table(arguments):
     yield f"{n_rows} rows, {N_ROUNDS} rounds, {len(ORGANIZATIONS)} organizations"
     yield (
         f"{'':<34}{'calls':>6}{'chains':>8}{'bytes':>8}{'per chain':>11}"
-        f"{'organization':>14}{'server':>10}{'fit':>9}"
+        f"{'organization':>14}{'server':>10}{'label holder':>14}"
     )
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        y = prepare(folder, n_rows)
+        prepare(folder, n_rows)
         for chains in ({"cv": None}, {}):
             for wire in ({}, {"wire_dtype": "float32"}):
                 params = chains | wire
                 words = [f"{key}={value!r}" for key, value in params.items()]
-                yield line(folder, y, ", ".join(words) or "default", **params)
+                yield line(folder, ", ".join(words) or "default", params)
 
 
 if __name__ == "__main__":
