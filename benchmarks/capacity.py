@@ -40,7 +40,7 @@ def prepare(folder, n_rows):
 
 
 def fit(folder, params):
-    """Fit in a process of its own; return calls, chains and the peak of its memory."""
+    """Fit in this process; return calls, bytes, chains and the peak of its memory."""
     y = np.load(folder / "y.npy")
     model = FederatedGALRegressor(
         connect(folder / "kits" / "label_holder", timeout=300),
