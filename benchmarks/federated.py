@@ -6,10 +6,6 @@ The label holder's server and one organization run in separate processes. The es
 predicts a constant, so that transport is measured and not the fit.
 """
 
-import os
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from _harness import run
+from _hosts import Hosts
 
 from sklearn_gal.federated import connect
 from sklearn_gal.federated._keys import digests
@@ -26,54 +23,15 @@ SIZES = [(10_000, 3), (100_000, 10), (1_000_000, 10)]
 
 
 def prepare(folder, n_rows):
-    """Write the settings and the table of the organization, and the kits."""
+    """Write the table and the estimator of the organization."""
     table = pd.DataFrame({"id": np.arange(n_rows), "x": np.zeros(n_rows)})
     table.to_parquet(folder / "bank.parquet")
     (folder / "bank.py").write_text(
         "from sklearn.dummy import DummyRegressor\nestimator = DummyRegressor()\n"
     )
-    (folder / "bank.toml").write_text(
-        'name = "bank"\nkit = "kits/bank"\nkey = "id"\nmodels = "models"\n'
-        'secret_file = "kits/bank/secret"\nestimator = "bank.py:estimator"\n'
-        '[table]\nparquet = "bank.parquet"\n'
-    )
-    (folder / "federation.toml").write_text(
-        'host = "localhost"\nport = 18302\norganizations = ["bank"]\n'
-    )
-    command = [sys.executable, "-m", "sklearn_gal.federated", "provision"]
-    settings = ["--config", str(folder / "federation.toml"), "--out", str(folder / "kits")]
-    subprocess.run([*command, *settings], check=True, stdout=subprocess.DEVNULL)
 
 
-def start(folder, *arguments):
-    """Start a command of the package as the leader of a new session."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "sklearn_gal.federated", *arguments],
-        stdout=open(folder / f"{arguments[0]}.log", "w"),
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-
-
-def descendants(pid):
-    """The process and all its descendants."""
-    found = [pid]
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in path.read_text().split():
-            found += descendants(int(child))
-    return found
-
-
-def memory(process):
-    """Resident memory in MB of a process and all its descendants."""
-    pages = [
-        int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        for pid in descendants(process.pid)
-    ]
-    return sum(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def measure(federation, processes, sizes, n_memory):
+def measure(federation, hosts, sizes, n_memory):
     """Round trips for the sizes, and memory over many rounds."""
     for n_rows, n_outputs in sizes:
         link = FitSession(federation, new_fit_id())
@@ -101,8 +59,11 @@ def measure(federation, processes, sizes, n_memory):
         fields = {"number": number, "seed": 0, "residual": residual + number}
         link.call("bank", "fit_round", 600, dict, **fields)
         if number % (n_memory // 4) == 0:
-            used = "   ".join(f"{n} {memory(p):6.0f} MB" for n, p in processes.items())
-            yield f"memory after {number:>4} rounds of 10000 x 3:   {used}"
+            server, organization = (hosts.memory(name) for name in ("server", "bank"))
+            yield (
+                f"memory after {number:>4} rounds of 10000 x 3:   server {server:6.0f} MB"
+                f"   organization {organization:6.0f} MB"
+            )
 
 
 def table(arguments):
@@ -110,22 +71,12 @@ def table(arguments):
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         prepare(folder, max(n for n, _ in sizes))
-        kit = folder / "kits" / "label_holder"
-        processes = {}
-        try:
-            begin = time.perf_counter()
-            processes["server"] = start(folder, "label-holder", "--kit", str(kit))
-            config = str(folder / "bank.toml")
-            processes["organization"] = start(folder, "organization", "--config", config)
-            federation = connect(kit, timeout=300)
+        hosts = Hosts(folder, ["bank"], 18302)
+        begin = time.perf_counter()
+        with hosts:
+            federation = connect(hosts.kit, timeout=300)
             yield f"two processes and a channel: {time.perf_counter() - begin:.0f} s"
-            yield from measure(federation, processes, sizes, n_memory)
-            federation.channel.close()
-        finally:
-            for process in processes.values():
-                for pid in descendants(process.pid):
-                    os.kill(pid, signal.SIGKILL)
-                process.wait()
+            yield from measure(federation, hosts, sizes, n_memory)
 
 
 if __name__ == "__main__":

@@ -2,59 +2,83 @@
 
     python benchmarks/kills.py [--quick] [--n N] [--seed SEED] [--output FILE]
 
-In each trial, one of the processes of a federation on this host is killed at a random
-moment of a fit of 60 rounds, and started again at once: an organization, the label holder's
-FLARE server, which relays all calls, or the label holder's own process, which fits with a
-checkpoint. "later" is by how many seconds the fit ends later than the median of undisturbed
-fits. Under on_failure="wait" the predictions must be those of an undisturbed fit, to the
-last bit. Under "continue", with a grace period of only 1 second, rounds may go on without
-the organization for as long as it is away, and each of them is named in a warning. If all
-organizations are away, the fit ends, and the label holder calls `fit` again.
+In each trial, one of the processes of a federation on this host is killed at one of 40
+random moments of a fit of 60 rounds, and started again at once: an organization, the label
+holder's FLARE server, or the label holder's own process, which fits with a checkpoint. The
+relay is a component of the server and dies with it. Both policies and all five processes
+have the same number of trials.
+
+"away" is how long it takes until all organizations are connected again, and "later" by how
+many seconds the fit ends later than the median of undisturbed fits. A trial is WRONG unless
+the fit has all 60 rounds, ends less than 30 seconds later, and
+
+- under on_failure="wait" predicts the same as an undisturbed fit, to the last bit;
+- under "continue", with a grace period of only 1 second, loses no round but those that end
+  while an organization is away. The label holder asks for it once a second, so that it
+  counts as away for 3 seconds more. A warning names each of the rounds, and no other.
+  Without a lost round the predictions are the same, to the last bit.
+
+If all organizations are away, the fit ends, or fails if it has no round yet, and the label
+holder calls `fit` again.
 """
 
+import itertools
 import json
-import os
-import re
-import signal
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from _harness import run
+from _hosts import Hosts
 from sklearn.datasets import load_diabetes
 
 from sklearn_gal.federated import connect
 
 ORGANIZATIONS = ["bank", "clinic", "shop"]
 VICTIMS = [*ORGANIZATIONS, "server", "label holder"]
-# At least, because the label holder's estimator sleeps in both chains.
-SECONDS_PER_ROUND = 0.1
+POLICIES = ["wait", "continue"]
+N_ROUNDS, N_MOMENTS = 60, 40
+# The label holder's estimator sleeps so long in each of the two chains of a round.
+PAUSE = 0.05
+# Seconds by which a fit may end later, and until the return of an organization is noticed.
+MAX_LATER, NOTICED = 30.0, 3.0
 ESTIMATOR = """
 from sklearn.linear_model import Ridge
 estimator = Ridge()
 """
 PROGRAM = """
-import json, sys, time, warnings
+import json, re, sys, time, warnings
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import Ridge
-from sklearn_gal.federated import FederatedGALRegressor, connect
+from sklearn_gal.federated import FederatedGALRegressor, OrganizationError, connect
+
+settings = json.loads(sys.argv[1])
 
 class Slow(Ridge):
     def fit(self, X, y):
-        time.sleep(0.05)
+        with open(settings["progress"], "a") as progress:
+            progress.write(".")
+        time.sleep(settings["pause"])
         return super().fit(X, y)
 
-settings = json.loads(sys.argv[1])
+told = []
+
+def tell(message, *where):
+    found = re.search(r"'(\\w+)'.*round (\\d+) goes on without it", str(message))
+    if found:
+        told.append([found[1], int(found[2]), time.monotonic()])
+
 frame = pd.read_parquet("hospital.parquet")
 model = FederatedGALRegressor(
     connect("kits/label_holder"),
     [("hospital", Slow(), ["x0", "x1"])],
     key="id",
-    max_iter=60,
+    max_iter=settings["max_iter"],
     early_stopping=False,
     cv=2,
     weights="uniform",
@@ -64,88 +88,56 @@ model = FederatedGALRegressor(
     random_state=0,
     checkpoint=settings["checkpoint"],
     on_failure=settings["on_failure"],
-    grace_period=settings["grace_period"],
-    max_missed_rounds=60,
+    grace_period=1.0,
+    max_missed_rounds=settings["max_iter"],
 )
 X = frame.drop(columns="target")
-with warnings.catch_warnings(record=True) as caught:
-    warnings.simplefilter("always")
-    model.fit(X, frame["target"])
-    while model.stop_reason_ == "organizations_away":
+warnings.simplefilter("always")
+warnings.showwarning = tell
+
+def fit():
+    try:
         model.fit(X, frame["target"])
+    except OrganizationError:  # all were away before the first round
+        if settings["on_failure"] == "wait":
+            raise
+        return False
+    return model.stop_reason_ != "organizations_away"
+
+while not fit():
+    pass
 model.set_params(on_failure="wait")
-told = [str(each.message) for each in caught if "goes on without" in str(each.message)]
-np.savez(
-    settings["result"],
-    prediction=model.predict(X),
-    weights=model.weights_,
-    told=told,
-    stop_reason=model.stop_reason_,
-)
+result = {
+    "prediction": model.predict(X).tolist(),
+    "weights": model.weights_.tolist(),
+    "names": list(model.organization_names_),
+    "told": told,
+    "stop_reason": model.stop_reason_,
+}
+with open(settings["result"], "w") as file:
+    json.dump(result, file)
 """
 
 
-class Hosts:
-    """The processes of a federation on this host."""
+class Federation(Hosts):
+    """The processes of a federation, with the label holder's program as one of them."""
 
     def __init__(self, folder):
-        self.folder = folder
-        self.processes = {}
         table = load_diabetes(as_frame=True).frame.iloc[:, -9:]
         table.columns = [*(f"x{j}" for j in range(8)), "target"]
         table["id"] = np.arange(len(table))
         table[["id", "x0", "x1", "target"]].to_parquet(folder / "hospital.parquet")
-        (folder / "learner.py").write_text(ESTIMATOR)
         (folder / "program.py").write_text(PROGRAM)
         for j, name in enumerate(ORGANIZATIONS, start=1):
             own = [f"x{2 * j}", f"x{2 * j + 1}", "id"]
             table[own].to_parquet(folder / f"{name}.parquet")
-            (folder / f"{name}.toml").write_text(
-                f'name = "{name}"\nkit = "kits/{name}"\nkey = "id"\n'
-                f'models = "models/{name}"\nsecret_file = "kits/{name}/secret"\n'
-                f'estimator = "learner.py:estimator"\n[table]\nparquet = "{name}.parquet"\n'
-            )
-        (folder / "federation.toml").write_text(
-            'host = "localhost"\nport = 18402\nlisten = "127.0.0.1"\n'
-            f"organizations = {json.dumps(ORGANIZATIONS)}\n"
-        )
-        provision = ["provision", "--config", "federation.toml", "--out", "kits"]
-        self.run(*provision).wait()
-        for name in ("server", *ORGANIZATIONS):
-            self.start(name)
-
-    def run(self, *arguments):
-        """Start a command of the package."""
-        return self._open(["-m", "sklearn_gal.federated", *arguments])
-
-    def start(self, name):
-        """Start the server or an organization."""
-        if name == "server":
-            self.processes[name] = self.run("label-holder", "--kit", "kits/label_holder")
-        else:
-            self.processes[name] = self.run("organization", "--config", f"{name}.toml")
+            (folder / f"{name}.py").write_text(ESTIMATOR)
+        super().__init__(folder, ORGANIZATIONS, 18402)
 
     def fit(self, settings):
         """Start the label holder's program."""
-        self.processes["label holder"] = self._open(["program.py", json.dumps(settings)])
+        self.processes["label holder"] = self.open("program.py", json.dumps(settings))
         return self.processes["label holder"]
-
-    def _open(self, arguments):
-        return subprocess.Popen(
-            [sys.executable, *arguments],
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=open(self.folder / "errors.log", "a"),
-            start_new_session=True,
-        )
-
-    def kill(self, name):
-        """Kill a process that was started, and all that it has started."""
-        process = self.processes[name]
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 class Trials:
@@ -153,7 +145,7 @@ class Trials:
 
     Parameters
     ----------
-    hosts : Hosts
+    hosts : Federation
         The processes.
     seed : int
         Seed of victims and moments.
@@ -165,93 +157,184 @@ class Trials:
         self._n = 0
 
     def fit(self, on_failure, victim=None, moment=0.0):
-        """Fit, and kill a process after some seconds.
+        """Fit, and kill a process after some rounds.
 
         Returns
         -------
         seconds : float
             How long the fit has taken.
-        result : mapping of arrays
-            What the program has saved.
-        away : float
-            Seconds from the kill until all organizations were connected again.
+        result : dict or None
+            What the program has saved; None if it failed or took minutes.
+        killed : float
+            Time of the kill.
+        back : dict of floats
+            For each organization, the time at which it was connected again.
         """
-        kit, away = self._hosts.folder / "kits" / "label_holder", 0.0
-        connect(kit, timeout=60)
+        channel = connect(self._hosts.kit, timeout=60).channel
         self._n += 1
         settings = {
             "checkpoint": f"checkpoint {self._n}",
-            "result": f"result {self._n}.npz",
+            "progress": f"progress {self._n}",
+            "result": f"result {self._n}.json",
             "on_failure": on_failure,
-            "grace_period": 1.0,
+            "max_iter": N_ROUNDS,
+            "pause": PAUSE,
         }
-        begin = time.monotonic()
+        folder = self._hosts.folder
         process = self._hosts.fit(settings)
-        while not (self._hosts.folder / settings["checkpoint"] / "fit.joblib").exists():
-            time.sleep(0.01)
+        killed, back = 0.0, {}
+        self._wait_until(process, (folder / settings["checkpoint"] / "fit.joblib").exists)
         begin = time.monotonic()
         if victim is not None:
-            time.sleep(moment)
+            n_fits, part = divmod(2 * moment, 1)
+            progress = folder / settings["progress"]
+            self._wait_until(
+                process, lambda: progress.exists() and progress.stat().st_size > n_fits
+            )
+            time.sleep(part * PAUSE)
+            assert process.poll() is None, "the fit ended before the kill"
             self._hosts.kill(victim)
+            killed = time.monotonic()
             if victim == "label holder":
                 process = self._hosts.fit(settings)
             else:
                 self._hosts.start(victim)
-                killed = time.monotonic()
-                time.sleep(0.5)  # until the server has noticed
-                connect(kit, timeout=60)
-                away = time.monotonic() - killed
-        process.wait()
-        elapsed = time.monotonic() - begin
-        return elapsed, np.load(self._hosts.folder / settings["result"]), away
+                back = self._when_back(channel)
+        try:
+            process.wait(10 * MAX_LATER)
+        except subprocess.TimeoutExpired:
+            self._hosts.kill("label holder")
+        seconds = time.monotonic() - begin
+        path = folder / settings["result"]
+        result = json.loads(path.read_text()) if path.exists() else None
+        return seconds, result, killed, back
+
+    def _wait_until(self, process, condition):
+        while not condition():
+            assert process.poll() is None, self._hosts.errors()
+            time.sleep(0.002)
+
+    def _when_back(self, channel):
+        """Return when each organization was connected, once the server has noticed."""
+        time.sleep(0.5)
+
+        def wait_for(name):
+            while True:
+                try:
+                    if channel.is_connected(name):
+                        return time.monotonic()
+                except ConnectionError:
+                    pass  # the server is not there yet
+                time.sleep(0.1)
+
+        with ThreadPoolExecutor(len(ORGANIZATIONS)) as threads:
+            times = threads.map(wait_for, ORGANIZATIONS)
+            return dict(zip(ORGANIZATIONS, times, strict=True))
 
     def table(self, n):
-        """Yield a line for each trial and a summary."""
+        """Yield a line for each trial, and a summary.
+
+        Raises
+        ------
+        AssertionError
+            After the summary, if a trial was wrong.
+        """
         plain = [self.fit("wait") for _ in range(3)]
         usual = float(np.median([seconds for seconds, *_ in plain]))
-        expected = plain[0][1]["prediction"]
+        undisturbed = plain[0][1]
+        assert all(fit[1] == undisturbed for fit in plain)
         yield f"undisturbed: {usual:.1f} s"
-        yield f"{'policy':<10}{'killed':<14}{'after':>7}{'away':>8}{'later':>8}   result"
-        worst, n_wrong = 0.0, 0
-        for trial in range(n):
-            policy = ("wait", "continue")[trial % 2]
-            victim = VICTIMS[self._random.integers(len(VICTIMS))]
-            moment = float(self._random.uniform(0, usual))
-            seconds, result, away = self.fit(policy, victim, moment)
-            lost = int((result["weights"] == 0).any(axis=1).sum())
-            named = {
-                re.findall(r"'(\w+)'.*round (\d+)", each)[0] for each in result["told"]
-            }
-            n_lost = int((result["weights"] == 0).sum())
-            same = np.array_equal(result["prediction"], expected)
-            right = result["stop_reason"] == "max_iter" and len(result["weights"]) == 60
-            if policy == "wait" or not lost:
-                right &= same
-            elif victim != "label holder":  # what it was told before is lost with it
-                right &= len(named) == n_lost and lost * SECONDS_PER_ROUND <= away + 1
-            worst, n_wrong = max(worst, seconds - usual), n_wrong + (not right)
-            text = "the same" if same else f"{lost} rounds lost"
-            text += "" if right else ", WRONG"
+        yield f"{'policy':<10}{'killed':<14}{'in round':>9}{'away':>9}{'later':>9}   result"
+        moments = np.resize(self._random.uniform(0, N_ROUNDS, N_MOMENTS), n)
+        kinds = [*itertools.product(POLICIES, VICTIMS)]
+        order = self._random.permutation(n) % len(kinds)
+        trials = [
+            (*kinds[i], float(moment)) for i, moment in zip(order, moments, strict=True)
+        ]
+        results = {kind: [] for kind in kinds}
+        for policy, victim, moment in trials:
+            seconds, result, killed, back = self.fit(policy, victim, moment)
             later = seconds - usual
-            times = f"{moment:>5.1f} s{away:>6.1f} s{later:>6.1f} s"
-            yield f"{policy:<10}{victim:<14}{times}   {text}"
-        yield f"worst: {worst:.1f} s later; {n_wrong} of {n} wrong"
+            if result is None:
+                sys.stderr.write(self._hosts.errors())
+                result = undisturbed | {"stop_reason": "failed"}
+            lost = lost_rounds(result)
+            wrong = faults(policy, victim, later, result, undisturbed, killed, back)
+            noticed = [
+                when - back[name] for name, _, when in result["told"] if name in back
+            ]
+            results[policy, victim].append(
+                (later, len(lost), max([0.0, *noticed]), bool(wrong))
+            )
+            away = f"{max(back.values()) - killed:.1f} s" if back else "-"
+            same = result["prediction"] == undisturbed["prediction"]
+            text = "the same" if same else f"{len(lost)} rounds lost"
+            text += f", WRONG: {', '.join(wrong)}" if wrong else ""
+            start = f"{policy:<10}{victim:<14}{moment + 1:>9.1f}{away:>9}"
+            yield f"{start}{later:>7.1f} s   {text}"
+        yield from summary(results)
+        n_wrong = sum(each[-1] for kind in results.values() for each in kind)
+        assert not n_wrong, f"{n_wrong} trials are wrong"
+
+
+def lost_rounds(result):
+    """Return pairs of an organization and a round, from 1, in which it has no weight."""
+    rounds, columns = np.nonzero(np.array(result["weights"]) == 0)
+    return {(result["names"][m], int(t) + 1) for t, m in zip(rounds, columns, strict=True)}
+
+
+def faults(policy, victim, later, result, undisturbed, killed, back):
+    """Return what is wrong with a fit, as a list of words."""
+    lost, told = lost_rounds(result), result["told"]
+    named = [(name, number) for name, number, _ in told]
+    same = result["prediction"] == undisturbed["prediction"]
+    may_lose = policy == "continue" and victim != "label holder"
+    found = {
+        "late": later >= MAX_LATER,
+        "rounds": result["stop_reason"] != "max_iter" or len(result["weights"]) != N_ROUNDS,
+        "prediction": not same and not (may_lose and lost),
+        "rounds lost": bool(lost) and not may_lose,
+        "not named": sorted(lost) != sorted(named),
+        "wrong organization": victim in ORGANIZATIONS
+        and any(name != victim for name, _ in named),
+        "not away": any(
+            not killed <= when <= back.get(name, killed) + NOTICED for name, _, when in told
+        ),
+    }
+    return [what for what, is_so in found.items() if is_so]
+
+
+def summary(results):
+    """Yield a table of the trials of each kind."""
+    yield ""
+    yield f"{'policy':<10}{'killed':<14}{'kills':>6}{'the same':>10}" + (
+        f"{'rounds lost':>15}{'later, median':>17}{'at most':>10}{'wrong':>7}"
+    )
+    for (policy, victim), trials in results.items():
+        if not trials:
+            continue
+        later, n_lost, _, wrong = (np.array(each) for each in zip(*trials, strict=True))
+        most = f"at most {n_lost.max()}" if n_lost.any() else "none"
+        yield f"{policy:<10}{victim:<14}{len(trials):>6}{(n_lost == 0).sum():>10}" + (
+            f"{most:>15}{np.median(later):>15.1f} s{later.max():>8.1f} s{wrong.sum():>7}"
+        )
+    every = [each for trials in results.values() for each in trials]
+    n_wrong = sum(wrong for *_, wrong in every)
+    worst = max(later for later, *_ in every)
+    noticed = max(seconds for _, _, seconds, _ in every)
+    yield f"{len(every)} kills: at most {worst:.1f} s later; {n_wrong} wrong"
+    yield f"the last round lost ended at most {noticed:.1f} s after the return"
 
 
 def table(arguments):
-    with tempfile.TemporaryDirectory() as folder:
-        hosts = Hosts(Path(folder))
-        try:
-            n = arguments.n or (2 if arguments.quick else 40)
-            yield from Trials(hosts, arguments.seed).table(n)
-        finally:
-            for name in hosts.processes:
-                hosts.kill(name)
+    n = arguments.n or (2 if arguments.quick else 120)
+    with tempfile.TemporaryDirectory() as folder, Federation(Path(folder)) as hosts:
+        yield from Trials(hosts, arguments.seed).table(n)
 
 
 if __name__ == "__main__":
     options = {
-        "--n": {"type": int, "help": "number of trials; default 40, 2 if quick"},
+        "--n": {"type": int, "help": "number of trials; default 120, 2 if quick"},
         "--seed": {"type": int, "default": 0, "help": "of victims and moments"},
     }
     run(table, __doc__, options=options)

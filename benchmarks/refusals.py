@@ -3,7 +3,9 @@
     python benchmarks/refusals.py [--quick] [--output FILE]
 
 A label holder asks one organization of 200,000 rows and 100 columns, in this process. The
-memory is what Python and NumPy allocate in the call, in addition to the request itself.
+memory is what Python and NumPy allocate in the call, in addition to the request itself. An
+AssertionError is raised if a request is not refused within a second and 50 MB, or if the
+organization does not log the refusal.
 """
 
 import tempfile
@@ -19,9 +21,11 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn_gal.federated import OrganizationService
 from sklearn_gal.federated._calls import encode_folds
 from sklearn_gal.federated._keys import check_value, digests
+from sklearn_gal.federated._ledger import AuditLog
 from sklearn_gal.federated._versions import HANDSHAKE
 from sklearn_gal.federated._wire import decode, encode
 
+MAX_SECONDS, MAX_MEGABYTES = 1.0, 50.0
 SECRET, FIT = "0123456789abcdef", "0123456789abcdef" * 2
 
 
@@ -83,6 +87,10 @@ def table(arguments):
         for what, message in requests(ids):
             (name, reply), seconds, megabytes = cost(service, message)
             assert name == "error"
+            assert seconds < MAX_SECONDS
+            assert megabytes < MAX_MEGABYTES
+            *_, logged = AuditLog(Path(folder) / "log").entries()
+            assert logged["decision"].startswith(f"refused: {reply['type']}")
             reason = reply.get("detail") or reply["type"]
             yield (
                 f"{what:<33} {len(message) / 2**20:5.1f} MB sent   refused by {reason:<15}"

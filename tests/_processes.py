@@ -1,14 +1,62 @@
 """Processes of tests that run several hosts on this machine."""
 
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
+
+# settings of an organization whose kit is next to them
+BANK = """
+name = "bank"
+kit = "kits/bank"
+secret_file = "kits/bank/secret"
+models = "models"
+key = "id"
+
+[table]
+csv = "bank.csv"
+"""
+
+
+def federation_settings(organizations, port, **others):
+    """Settings of a federation on this machine, in TOML."""
+    settings = {"host": "localhost", "listen": "127.0.0.1", "port": port, **others}
+    settings["organizations"] = organizations
+    # JSON strings, numbers and lists are TOML
+    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items())
+
+
+def command(*arguments):
+    """A command of the package, for a process."""
+    return [sys.executable, "-m", "sklearn_gal.federated", *map(str, arguments)]
+
+
+def start(arguments, log=os.devnull, **variables):
+    """Start a command of the package that logs to a file, with environment variables."""
+    with open(log, "ab") as file:
+        return subprocess.Popen(
+            command(*arguments),
+            env=os.environ | variables,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def wait_until(condition, seconds=120):
+    """Return what a condition returns once that is true; what it is at the end if never."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return found
 
 
 def free_ports(n):

@@ -13,12 +13,11 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 
 import pandas as pd
 import pytest
 
-from _processes import free_ports, kill
+from _processes import BANK, federation_settings, free_ports, kill, start, wait_until
 from sklearn_gal.federated import connect
 from sklearn_gal.federated._cli import main
 from sklearn_gal.federated._config import read_federation
@@ -41,17 +40,6 @@ from sklearn_gal.federated._flare.certificates import (
 from sklearn_gal.federated._flare.channel import FlareChannel
 from sklearn_gal.federated._flare.provision import provision
 
-SETTINGS = """
-name = "bank"
-kit = "kits/bank"
-secret_file = "kits/bank/secret"
-models = "models"
-key = "id"
-
-[table]
-csv = "bank.csv"
-"""
-
 
 class Kits:
     """A folder with the kits of a federation."""
@@ -61,16 +49,13 @@ class Kits:
         self.host, self.listen = "localhost", "127.0.0.1"
         self.out, self.further = folder / "kits", []
         pd.DataFrame({"id": range(9), "x": range(9)}).to_csv(folder / "bank.csv")
-        (folder / "bank.toml").write_text(SETTINGS)
+        (folder / "bank.toml").write_text(BANK)
 
     def write_settings(self, organizations=("bank", "shop")):
-        further = json.dumps(self.further)
         config = self.folder / "federation.toml"
-        config.write_text(
-            f'host = "{self.host}"\nlisten = "{self.listen}"\nport = {self.port}\n'
-            f"admin_port = {self.admin_port}\norganizations = {json.dumps(organizations)}\n"
-            f"label_holders = {further}\n"
-        )
+        where = {"host": self.host, "listen": self.listen, "admin_port": self.admin_port}
+        where["label_holders"] = self.further
+        config.write_text(federation_settings(organizations, self.port, **where))
         return config
 
     def run(self, *arguments, organizations=("bank", "shop")):
@@ -329,6 +314,27 @@ def test_an_address_of_another_host_is_one_clear_error(kits, capsys):
     assert "cannot listen on port" in capsys.readouterr().err
 
 
+LOCKS_A_KIT = """
+import sys
+from pathlib import Path
+from sklearn_gal.federated._flare.lock import hold
+
+hold(Path(sys.argv[1]))
+try:
+    hold(Path(sys.argv[1]))
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_a_kit_is_locked_until_its_process_ends(tmp_path):
+    program = [sys.executable, "-X", "dev", "-c", LOCKS_A_KIT, str(tmp_path)]
+    for _ in range(2):
+        done = subprocess.run(program, capture_output=True, text=True, timeout=120)
+        assert "is used by another process of this host" in done.stdout
+        assert "ResourceWarning" not in done.stderr
+
+
 def test_what_the_authority_has_can_be_read_by_its_owner_only(kits):
     kits.run("renew", "bank")
     files = [path for path in kits.out.glob("authority/**/*") if path.is_file()]
@@ -341,36 +347,22 @@ def server(kits):
     """Start the label holder's server; return a function that starts it again."""
     processes = []
 
-    def start():
+    def start_again():
         for process in processes:
             kill(process)
-        processes.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "sklearn_gal.federated", "label-holder"]
-                + ["--kit", kits.out / "label_holder"],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        )
-        deadline = time.monotonic() + 120
-        answer = "cannot be reached"
-        while "cannot be reached" in answer and time.monotonic() < deadline:
-            time.sleep(0.2)
-            answer = ask_label_holder(kits.workspace("shop"))
-        assert "accepts this kit" in answer
+        processes.append(start(["label-holder", "--kit", kits.out / "label_holder"]))
+        site = kits.workspace("shop")
+        assert wait_until(lambda: "accepts this kit" in ask_label_holder(site))
 
-    yield start
+    yield start_again
     for process in processes:
         kill(process)
 
 
 def wait_for_log(kits):
     """Return the log of the server once it has a line about certificates."""
-    path, deadline = kits.workspace("label_holder") / "log.txt", time.monotonic() + 60
-    while "sklearn-gal renew" not in path.read_text() and time.monotonic() < deadline:
-        time.sleep(0.2)
+    path = kits.workspace("label_holder") / "log.txt"
+    assert wait_until(lambda: "sklearn-gal renew" in path.read_text(), 60)
     return path.read_text()
 
 

@@ -14,6 +14,7 @@ import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,7 @@ from sklearn.svm import SVR
 
 import sklearn_gal
 from _helpers import Slow, assert_same_model
-from _processes import descendants, free_ports, kill
+from _processes import command, descendants, federation_settings, free_ports, kill, start
 from sklearn_gal import GALClassifier, GALRegressor
 from sklearn_gal.federated import (
     FederatedGALClassifier,
@@ -43,6 +44,8 @@ from sklearn_gal.federated._flare.components import ANSWER, PING, RELAY, SITE
 pytest.importorskip("nvflare")
 # these modules need FLARE
 from cryptography.exceptions import InvalidSignature
+from nvflare.fuel.f3.drivers.connector_info import Mode
+from nvflare.fuel.f3.sfm import conn_manager
 
 from sklearn_gal.federated._flare import relay
 from sklearn_gal.federated._flare import site as answering
@@ -51,6 +54,7 @@ from sklearn_gal.federated._flare.components import (
     CERTIFICATE,
     SIGNATURE,
 )
+from sklearn_gal.federated._flare.driver import reconnect_soon
 from sklearn_gal.federated._flare.lock import hold
 from sklearn_gal.federated._flare.signing import Signer, Verifier
 
@@ -105,10 +109,8 @@ class Hosts:
         self.port, self.admin_port, self.relay_port = free_ports(3)
         self.kit = folder / "kits" / "label_holder"
         self.processes = {}
-        self.environment = os.environ | {
-            "PYTHONPATH": str(SOURCE),
-            "OMP_NUM_THREADS": "1",
-        }
+        known = {"PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
+        self.environment = os.environ | known
         self.write_settings()
         self.run(
             "provision", "--config", folder / "federation.toml", "--out", folder / "kits"
@@ -116,9 +118,13 @@ class Hosts:
 
     def write_settings(self):
         self.folder.joinpath("federation.toml").write_text(
-            f'host = "localhost"\nport = {self.port}\nadmin_port = {self.admin_port}\n'
-            f'listen = "127.0.0.1"\norganizations = {json.dumps(self.organizations)}\n'
-            f'label_holders = ["research"]\nrelay_port = {self.relay_port}\n'
+            federation_settings(
+                self.organizations,
+                self.port,
+                admin_port=self.admin_port,
+                label_holders=["research"],
+                relay_port=self.relay_port,
+            )
         )
         self.folder.joinpath("estimators.py").write_text(textwrap.dedent(ESTIMATORS))
         for name in self.organizations:
@@ -135,12 +141,9 @@ class Hosts:
                 "[label_holders.research]\ncalls = ['predict']\n"
             )
 
-    def command(self, *arguments):
-        return [sys.executable, "-m", "sklearn_gal.federated", *map(str, arguments)]
-
     def run(self, *arguments):
         done = subprocess.run(
-            self.command(*arguments),
+            command(*arguments),
             env=self.environment,
             check=True,
             capture_output=True,
@@ -150,15 +153,7 @@ class Hosts:
 
     def start(self, name, *arguments):
         log = self.folder / f"{name}.log"
-        with open(log, "ab") as file:
-            self.processes[name] = subprocess.Popen(
-                self.command(*arguments),
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self.processes[name] = start(arguments, log, **self.environment)
 
     def start_server(self):
         self.start("server", "label-holder", "--kit", self.kit)
@@ -436,6 +431,22 @@ def test_an_organization_answers_only_what_the_server_has_signed(
     for arguments in bad:
         with pytest.raises(InvalidSignature):
             verifier.verify(*arguments)
+
+
+def test_an_organization_looks_for_the_server_every_few_seconds(monkeypatch):
+    monkeypatch.setattr(conn_manager, "MAX_WAIT", conn_manager.MAX_WAIT)
+    reconnect_soon()
+    pauses = []
+
+    def refuse(connector):
+        raise ConnectionRefusedError
+
+    stopped = SimpleNamespace(is_set=lambda: len(pauses) > 5, wait=pauses.append)
+    connector = SimpleNamespace(
+        mode=Mode.ACTIVE, driver=SimpleNamespace(connect=refuse), stopped=stopped
+    )
+    conn_manager.ConnManager.start_connector_task(connector)
+    assert pauses == [1, 2, 4, 5, 5, 5]
 
 
 def test_two_processes_with_one_kit_are_noticed(hosts, monkeypatch, caplog):

@@ -1,7 +1,6 @@
 """Hosts as services: settings from the environment, logs in JSON, health."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -11,25 +10,19 @@ import urllib.request
 
 import pytest
 
-from _processes import free_ports, kill
+from _processes import BANK, federation_settings, free_ports, kill, start, wait_until
 from sklearn_gal.federated._cli import main
 from sklearn_gal.federated._config import organization_settings, service_from_config
 from sklearn_gal.federated._flare import lock
 from sklearn_gal.federated._flare.monitoring import serve_health
 
-SETTINGS = """
-name = "bank"
-kit = "kits/bank"
-secret_file = "kits/bank/secret"
-models = "models"
-key = "id"
-
-[table]
-csv = "bank.csv"
-
+SETTINGS = (
+    BANK
+    + """
 [limits]
 max_rows = 7
 """
+)
 
 
 @pytest.fixture
@@ -113,47 +106,35 @@ class Services:
         self.folder = folder
         port, *self.ports = free_ports(3)
         config = folder / "federation.toml"
-        config.write_text(
-            f'host = "localhost"\nlisten = "127.0.0.1"\nport = {port}\n'
-            'organizations = ["bank"]\n'
-        )
+        config.write_text(federation_settings(["bank"], port))
         out = folder / "kits"
         assert main(["provision", "--config", str(config), "--out", str(out)]) == 0
         self.processes = []
 
     def start(self, command, health_port, **variables):
+        variables |= {"LOG_FORMAT": "json", "HEALTH_PORT": health_port}
         environment = {
             f"SKLEARN_GAL_{name}": str(value) for name, value in variables.items()
         }
-        environment |= {"SKLEARN_GAL_LOG_FORMAT": "json"}
-        environment |= {"SKLEARN_GAL_HEALTH_PORT": str(health_port)}
         path = self.folder / f"{command}.log"
-        with open(path, "wb") as file:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "sklearn_gal.federated", command],
-                env=os.environ | environment,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        process = start([command], path, **environment)
         self.processes.append(process)
         return process, path
 
 
 def until(status, port):
     """Return the answer about health once it has a status."""
-    answer, deadline = None, time.monotonic() + 120
-    while time.monotonic() < deadline:
+    answer = None
+
+    def has_status():
+        nonlocal answer
         try:
             answer = ask(port)
         except OSError:
-            pass
-        if answer is not None and answer[0] == status:
-            break
-        time.sleep(0.2)
-    assert answer is not None
-    assert answer[0] == status, answer
+            return False
+        return answer[0] == status
+
+    assert wait_until(has_status), answer
     return answer[1]
 
 

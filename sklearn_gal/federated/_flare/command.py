@@ -106,8 +106,7 @@ def _label_holder(options):
     check_ports(federation["listen"], *ports)
     register()
     listen_only_on(federation["listen"])
-    start_monitoring(options, kit / "server", "server", federation["port"])
-    _run_flare("server", kit / "server", [])
+    _run_flare("server", kit / "server", federation["port"], options)
 
 
 def run_organization(config, settings, service, options):
@@ -131,6 +130,7 @@ def run_organization(config, settings, service, options):
     CertificateError
         If its certificate has ended.
     """
+    from .driver import reconnect_soon
     from .site import Site
 
     site = _site(config, settings)
@@ -138,9 +138,9 @@ def run_organization(config, settings, service, options):
     hold(site)
     restrict_site(site)
     Site.service = service
+    reconnect_soon()
     _, port = label_holder_address(site)
-    start_monitoring(options, site, "client", port)
-    _run_flare("client", site, [f"uid={settings['name']}"])
+    _run_flare("client", site, port, options, f"uid={settings['name']}")
 
 
 def check_organization(config, settings):
@@ -188,8 +188,9 @@ def _site(config, settings):
     return site
 
 
-def _run_flare(role, workspace, settings):
-    """Run FLARE's program for a role in this process."""
+def _run_flare(role, workspace, port, options, *settings):
+    """Run FLARE's program for a role in this process, monitored as the options say."""
+    start_monitoring(options, workspace, role, port)
     (workspace / "transfer").mkdir(exist_ok=True)
     python_path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     # FLARE's processes run in other folders, where relative paths would be wrong

@@ -1,13 +1,17 @@
-"""A transport for FLARE's server that accepts connections while others shake hands."""
+"""What this package changes in FLARE's connections, at the server and at its clients."""
 
 from nvflare.fuel.f3.communicator import driver_mgr
 from nvflare.fuel.f3.drivers.socket_conn import ConnectionHandler
 from nvflare.fuel.f3.drivers.tcp_driver import TcpDriver, TcpStreamServer
+from nvflare.fuel.f3.sfm import conn_manager
 
 from .components import SCHEME
 
 # Seconds that a client has for the whole TLS handshake.
 HANDSHAKE_LIMIT = 10.0
+# Largest number of seconds between two tries of a client to reach the server. FLARE's
+# number, 10, is longer than the server takes to start. Shorter ones are not logged.
+_MAX_PAUSE = 5
 
 
 class TimedHandler(ConnectionHandler):
@@ -37,7 +41,7 @@ class TimedServer(TcpStreamServer):
 
 
 class TimedDriver(TcpDriver):
-    """FLARE's TCP transport with a time limit for handshakes."""
+    """FLARE's TCP transport, which accepts connections while others shake hands."""
 
     @staticmethod
     def supported_transports():
@@ -52,5 +56,10 @@ class TimedDriver(TcpDriver):
 
 
 def register():
-    """Make FLARE know the transport."""
+    """Make FLARE know the transport of the server."""
     driver_mgr.register(TimedDriver)
+
+
+def reconnect_soon():
+    """Make FLARE's client find a server that was started again within a few seconds."""
+    conn_manager.MAX_WAIT = _MAX_PAUSE

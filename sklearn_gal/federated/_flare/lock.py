@@ -17,6 +17,7 @@ def hold(workspace):
     ValueError
         If another process of this host has locked it.
     """
+    # a descriptor, which stays open until the process ends, and the lock with it
     file = os.open(workspace / "lock", os.O_CREAT | os.O_WRONLY, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
