@@ -11,9 +11,9 @@ story.
 # %%
 # The registry knows age and sex of diabetes patients and how their illness went on. The
 # *twin* has the same blood values as the laboratory, with another measurement error. The
-# *noise* organization has nothing but random numbers. With ``missing_rows="abstain"``, every
-# combination of organizations has separate weights, so that the model can be scored as if
-# any of them were absent.
+# *noise* organization has nothing but random numbers. With ``missing_rows="abstain"``,
+# every combination of organizations has separate weights, so that the model can be scored
+# as if any of them were absent.
 
 import matplotlib.pyplot as plt
 import numpy as np
