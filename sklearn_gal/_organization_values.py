@@ -106,8 +106,8 @@ class OrganizationValuesMixin:
 
         See Also
         --------
-        inspection.OrganizationValuesDisplay : Draws the values.
-        inspection.assistance_report : Compares with models alone and with joint models.
+        sklearn_gal.inspection.OrganizationValuesDisplay : Draws the values.
+        sklearn_gal.inspection.assistance_report : Compares with joint models.
 
         Notes
         -----
