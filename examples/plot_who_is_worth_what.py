@@ -65,8 +65,8 @@ plt.show()
 # out what the two are worth together:
 
 without_both = values.scores["registry", "practice", "noise"]
-everyone = values.scores[tuple(values.names)]
-print(f"R² lost without laboratory and twin: {everyone - without_both:.3f}")
+with_all = values.scores[tuple(values.names)]
+print(f"R² lost without laboratory and twin: {with_all - without_both:.3f}")
 print(f"R² lost without the laboratory:      {values.leave_one_out[2]:.3f}")
 print(f"R² lost without the twin:            {values.leave_one_out[3]:.3f}")
 
@@ -94,6 +94,6 @@ AssistanceDisplay.from_estimator(model)
 plt.show()
 
 # %%
-# Those are late rounds, where the rate is small and the loss no longer moves. There, no
-# organization can lower the loss, but the weights still add up to one. Look at weights
-# together with rates, or at Shapley values.
+# In these rounds, it happens to explain something of the residual. A weight is chosen for
+# a single round, next to the functions of the other organizations, and says nothing about
+# the score on new rows.

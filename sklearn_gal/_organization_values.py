@@ -106,8 +106,8 @@ class OrganizationValuesMixin:
 
         See Also
         --------
-        inspection.OrganizationValuesDisplay : Draws the values.
-        inspection.assistance_report : Compares with models alone and with joint models.
+        sklearn_gal.inspection.OrganizationValuesDisplay : Draws the values.
+        sklearn_gal.inspection.assistance_report : Compares with joint models.
 
         Notes
         -----
@@ -292,7 +292,8 @@ def _score_refits(estimator, rows, scorer, draw, random_state, cv):
     """Return the mean scores of clones that are fitted on splits, and those of each."""
     splitter = check_cv(cv, rows.y, classifier=is_classifier(estimator))
     splits = list(splitter.split(rows.X, rows.y, rows.groups))
-    coalitions, resampled = None, []
+    coalitions: Any = None
+    resampled = []
     for train, test in splits:
         model, held_out = rows.take(train).fit(estimator), rows.take(test)
         coalitions = coalitions or draw(len(model.organization_names_))

@@ -245,6 +245,30 @@ def test_organization_values(case):
     assert max(map(calls.count, calls)) == 2
 
 
+def test_values_of_many_organizations(tmp_path, rng):
+    X = pd.DataFrame(rng.normal(size=(150, 7)), columns=list("abcdefg"))
+    y = X.to_numpy() @ np.arange(7.0)
+    settings = SETTINGS | {"missing_rows": "abstain", "max_iter": 2}
+    held = [(f"organization_{name}", Ridge(), [name]) for name in X]
+    rows = X.assign(pid=np.arange(150))
+    services = [
+        OrganizationService(
+            name, rows, "pid", SECRET, tmp_path / name, columns=columns, estimator=estimator
+        )
+        for name, estimator, columns in held[1:]
+    ]
+    federation = Federation(LocalChannel(services), SECRET)
+    one = GALRegressor(held, **settings).fit(X, y)
+    other = FederatedGALRegressor(federation, held[:1], key="pid", **settings)
+    own = rows[["a", "pid"]]
+    expected, found = (
+        model.organization_values(table, y, n_permutations=8, random_state=0)
+        for model, table in ((one, X), (other.fit(own, y), own))
+    )
+    np.testing.assert_array_equal(found.shapley_values, expected.shapley_values)
+    np.testing.assert_array_equal(found.sampling_errors, expected.sampling_errors)
+
+
 def test_without_own_columns_all_get_the_perturbed_residual(regression):
     def constant(residual, random_state):
         return np.ones_like(residual)

@@ -179,9 +179,7 @@ class OrganizationValuesDisplay:
         names = mark_label_holder(self.names, self.label_holder)
         positions, values = np.arange(len(order)), values[order]
         ends = np.abs(np.asarray(self.shapley_intervals)[order].T - values)
-        label = (
-            "mean over all orders in which they could join\n(Shapley value, 95 % interval)"
-        )
+        label = "Shapley value, 95 % interval"
         ax.barh(positions, values, 0.6, color="C0", alpha=0.6, label=label)
         ax.errorbar(values, positions, xerr=ends, fmt="none", ecolor="0.2", capsize=4)
         lost = np.asarray(self.leave_one_out)[order]
@@ -190,6 +188,6 @@ class OrganizationValuesDisplay:
         ax.axvline(0, color="0.6", linewidth=0.8)
         ax.set_yticks(positions, [names[m] for m in order])
         ax.set_xlabel(f"{self.scoring} that the organization adds")
-        ax.legend(loc="lower right", frameon=False)
+        ax.legend(loc="best")
         ax.set_title("What each organization is worth", loc="left")
         return self
