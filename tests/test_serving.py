@@ -160,6 +160,29 @@ def test_texts_and_several_outputs(rng):
     assert_array_equal(answer["predictions"], model.predict(X.iloc[:5]))
 
 
+def test_texts_that_are_missing(rng):
+    X = pd.DataFrame({"size": rng.normal(size=60), "kind": ["a", "b", None] * 20})
+    encoder = OneHotEncoder(handle_unknown="ignore")
+    model = GALRegressor(
+        [("own", None, ["size"]), ("other", make_pipeline(encoder, Ridge()), ["kind"])],
+        **SETTINGS,
+    ).fit(X, X["size"])
+    client = Client(make_app(model, text_columns=["kind"]))
+    (row,) = records(X.iloc[2:3])
+    answer = client.post("/predict", [row | {"kind": None}]).json()
+    assert_array_equal(answer["predictions"], model.predict(X.iloc[2:3]))
+    response = client.post("/predict", [row | {"kind": 3}])
+    assert response.status_code == 400
+    expected = "Row 0, column 'kind', is 3; expected a text, or null where it is missing."
+    assert response.json()["error"] == expected
+    response = client.post("/predict", [row | {"size": "large"}])
+    assert "column 'size', is \"large\"; expected a number" in response.json()["error"]
+    with pytest.raises(
+        ValueError, match=r"text_columns has \['Kind'\], which are no columns"
+    ):
+        make_app(model, text_columns=["Kind"])
+
+
 def test_a_pipeline(regression, client):
     X, y = regression.X, regression.X["bp"]
     organizations = [("clinic", Ridge(), [0, 1]), ("laboratory", Ridge(), [2])]
@@ -549,6 +572,16 @@ def test_an_organization_that_is_away_abstains(tmp_path, caplog):
     assert case.model.deadline == 600.0
 
 
+def test_the_description_of_a_model_of_several_hosts(tmp_path):
+    client = Client(make_app(federated(tmp_path, "abstain").model))
+    described = client.ask("GET", "/model").json()
+    assert described["organizations"] == ["hospital", "bank", "clinic"]
+    assert described["columns"] == [
+        {"name": "pid", "organization": None, "is_text": True},
+        {"name": "bmi", "organization": "hospital", "is_text": False},
+    ]
+
+
 def test_an_organization_that_is_too_slow_abstains(tmp_path):
     case = federated(tmp_path, "abstain")
     client = Client(make_app(case.model, deadline=0.2))
@@ -776,10 +809,14 @@ def test_the_page_in_a_browser(server, regression):
         if hasattr(GALRegressor, "feature_contributions"):
             rows = page.locator("#waterfall tr.organization th").all_inner_texts()
             assert {"clinic", "laboratory"} <= set(rows)
+        if hasattr(GALRegressor, "predict_interval"):
+            page.get_by_label("Coverage of the interval or set").fill("2")
+            page.get_by_role("button", name="Predict").click()
+            page.locator("#error", has_text="between 0 and 1, got 2").wait_for()
+            assert page.locator("#prediction").count() == 1
         page.get_by_label("bmi", exact=True).fill("tall")
         page.get_by_role("button", name="Predict").click()
-        page.wait_for_selector("#error:visible")
-        assert "'bmi'" in page.inner_text("#error")
+        page.locator("#error", has_text="'bmi'").wait_for()
         assert page.locator("#prediction").count() == 0
         browser.close()
     assert problems == []

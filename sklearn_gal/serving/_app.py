@@ -88,7 +88,7 @@ def application(served, limits):
     app = Starlette(
         routes=routes,
         lifespan=lifespan,
-        exception_handlers={HTTPException: _routing_error},
+        exception_handlers={HTTPException: _routing_error, Exception: _fault},
     )
     app.router.redirect_slashes = False  # a path with a slash at its end is another one
     paths = {route.path for route in routes}
@@ -275,3 +275,8 @@ async def _routing_error(request, error):
     response = _error(error.status_code, message)
     response.headers.update(error.headers or {})
     return response
+
+
+async def _fault(request, error):
+    """Answer to a request that fails for a reason of the service; the server logs it."""
+    return _error(500, f"The service failed with {type(error).__name__}.")

@@ -21,6 +21,12 @@ def add_serve_command(add_command):
     sub.add_argument("--trust", action="store_true", help="trust the types in the file")
     sub.add_argument("--host", default="127.0.0.1", help="address to listen on; loopback")
     sub.add_argument("--port", type=int, default=8000, help="port to listen on; 0: any")
+    sub.add_argument(
+        "--text-columns",
+        nargs="*",
+        metavar="NAME",
+        help="columns of texts; others: numbers",
+    )
     sub.add_argument("--max-rows", type=int, default=1000, help="rows of a request")
     sub.add_argument("--max-bytes", type=int, default=4 * 2**20, help="bytes of a request")
     sub.add_argument(
@@ -51,6 +57,7 @@ def _serve(options):
             max_bytes=options.max_bytes,
             body_timeout=options.body_timeout,
             deadline=options.deadline,
+            text_columns=options.text_columns,
         )
     except TypeError as error:
         raise ValueError(f"{options.model} cannot be served: {error}") from error

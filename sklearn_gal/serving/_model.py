@@ -51,6 +51,8 @@ class ServedModel:
         Fitted estimator of this package, or a pipeline that ends in one.
     deadline : float
         Seconds that an organization on another host has for each answer.
+    text_columns : list of str, default=None
+        As of `Columns`.
 
     Attributes
     ----------
@@ -58,7 +60,7 @@ class ServedModel:
         The columns that the model takes.
     """
 
-    def __init__(self, model, deadline):
+    def __init__(self, model, deadline, text_columns=None):
         check_scalar(deadline, "deadline", Real, min_val=0, include_boundaries="neither")
         is_pipeline = isinstance(model, Pipeline)
         final: Any = model[-1] if is_pipeline else model
@@ -75,12 +77,12 @@ class ServedModel:
             from ..federated._absences import with_deadline
 
             model = final = with_deadline(model, deadline)
-            key = final._model.participants.remote[0].columns[0]
+            key = int(final._model.participants.remote[0].columns[0])
         self.model = model
         self._final = final
         names = getattr(model, "feature_names_in_", None)
         names = None if names is None else names.tolist()
-        self.columns = Columns(names, model.n_features_in_, key)
+        self.columns = Columns(names, model.n_features_in_, key, text_columns)
 
     # --- what it answers ----------------------------------------------------------------
 
@@ -192,7 +194,7 @@ class ServedModel:
                 {
                     "name": name,
                     "organization": owners.get(j),
-                    "is_id": j == self.columns.key,
+                    "is_text": self.columns.is_text(j),
                 }
                 for j, name in enumerate(names)
             ],
