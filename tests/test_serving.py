@@ -161,7 +161,7 @@ def test_texts_and_several_outputs(rng):
 
 
 def test_texts_that_are_missing(rng):
-    X = pd.DataFrame({"size": rng.normal(size=60), "kind": ["a", "b", None] * 20})
+    X = pd.DataFrame({"size": rng.normal(size=60), "kind": ["a", "b", np.nan] * 20})
     encoder = OneHotEncoder(handle_unknown="ignore")
     model = GALRegressor(
         [("own", None, ["size"]), ("other", make_pipeline(encoder, Ridge()), ["kind"])],
