@@ -12,11 +12,13 @@ import sys
 import threading
 from types import SimpleNamespace
 
+import httpx
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
 import skops.io
+import uvicorn
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.exceptions import NotFittedError
@@ -32,15 +34,11 @@ from sklearn_gal.federated import (
     LocalChannel,
     OrganizationService,
 )
-
-httpx = pytest.importorskip("httpx")
-uvicorn = pytest.importorskip("uvicorn")
-pytest.importorskip("starlette")
-
-from sklearn_gal.serving import _server, make_app  # noqa: E402
-from sklearn_gal.serving._batches import Batches  # noqa: E402
-from sklearn_gal.serving._errors import RequestError  # noqa: E402
-from sklearn_gal.serving._rows import NUMBER, ParsedRows  # noqa: E402
+from sklearn_gal.serving import _server, make_app
+from sklearn_gal.serving._batches import Batches
+from sklearn_gal.serving._errors import RequestError
+from sklearn_gal.serving._model import ServedModel
+from sklearn_gal.serving._rows import NUMBER, ParsedRows
 
 SETTINGS = {"max_iter": 3, "random_state": 0}
 SECRET = "0123456789abcdef"
@@ -110,6 +108,11 @@ def test_predictions_of_numbers(regression, client, as_rows):
     assert response.status_code == 200
     assert list(response.json()) == ["predictions"]
     assert_array_equal(response.json()["predictions"], regression.model.predict(X))
+
+
+def test_many_rows(regression, client):
+    answer = client.post("/predict", records(regression.X)).json()
+    assert_array_equal(answer["predictions"], regression.model.predict(regression.X))
 
 
 def test_columns_of_objects_may_be_in_any_order(regression, client):
@@ -312,8 +315,12 @@ def test_wrong_paths_methods_and_types(client, method, path, status, message):
 class Fragile(Ridge):
     """A ridge that fails for large values."""
 
+    def __init__(self, highest=100.0):
+        super().__init__()
+        self.highest = highest
+
     def predict(self, X):
-        if np.max(X) > 100:
+        if np.max(X) > self.highest:
             raise RuntimeError("a fault of the model")
         return super().predict(X)
 
@@ -385,6 +392,23 @@ def test_health_and_metrics(regression):
         name.removesuffix(next((s for s in suffixes if name.endswith(s)), ""))
         for name in names
     } <= declared
+
+
+def test_the_models_are_merged_before_the_first_request(regression, caplog):
+    served = ServedModel(pickle.loads(pickle.dumps(regression.model)), 1.0)
+    organizations = served.model._model.participants.organizations
+    assert not any(each._merged for each in organizations)
+    served.warm_up()
+    assert any(each._merged for each in organizations)
+    assert caplog.text == ""
+
+
+def test_a_model_that_cannot_be_warmed_up(regression, caplog):
+    caplog.set_level("INFO")
+    model = GALRegressor([("a", Fragile(-1.0), [0]), ("b", Ridge(), [1])], **SETTINGS)
+    ServedModel(model.fit(regression.X - 2, regression.X["bp"]), 1.0).warm_up()
+    assert "cannot predict a row of zeros" in caplog.text
+    assert "a fault of the model" in caplog.text
 
 
 # --- requests at the same time ----------------------------------------------------------

@@ -23,8 +23,9 @@ from ._rows import parse_body
 
 log = logging.getLogger("sklearn_gal.serving")
 
-# Requests of more bytes are read by another thread, so that the others do not wait.
-_READ_HERE_BYTES = 2**16
+# Requests of more bytes, and answers about more rows, are read and written by another
+# thread, so that the others do not wait.
+_READ_HERE_BYTES, _WRITE_HERE_ROWS = 2**16, 50
 # Number of full requests that may wait.
 _MAX_WAITING_REQUESTS = 20
 _HEADERS = {
@@ -132,7 +133,7 @@ class Service:
     def _endpoint(self, name):
         async def endpoint(request):
             try:
-                return _json(await self._answer(name, request))
+                return await self._answer(name, request)
             except RequestError as error:
                 return _error(error.status, error.message)
             except ClientDisconnect:
@@ -162,7 +163,9 @@ class Service:
         answer = await self.batches((name, options.get("coverage")), rows)
         self.metrics.count_rows(f"/{name}", len(rows.values))
         self.metrics.count_absent(answer.shared.get("absent", ()))
-        return answer.as_json()
+        if len(rows.values) <= _WRITE_HERE_ROWS:
+            return _json(answer.as_json())
+        return await asyncio.to_thread(lambda: _json(answer.as_json()))
 
     async def page(self, request):
         """Show the page with a form."""

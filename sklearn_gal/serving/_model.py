@@ -1,6 +1,5 @@
 """A fitted model, as the service asks it."""
 
-import contextlib
 import logging
 from numbers import Real
 from typing import Any, NamedTuple
@@ -14,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._base import BaseGAL
 from .._version import __version__
 from ._errors import RequestError
-from ._rows import NUMBER, Columns, ParsedRows
+from ._rows import Columns
 
 log = logging.getLogger("sklearn_gal.serving")
 
@@ -219,10 +218,13 @@ class ServedModel:
         """Predict a row of zeros, so that the first request does not merge the models."""
         if self.asks_hosts:
             return
-        row = [0.0] * self.columns.number
-        # a model that takes texts refuses zeros; its first request then takes longer
-        with contextlib.suppress(ValueError, TypeError):
-            self.answer(("predict", None), ParsedRows([row], (NUMBER,) * len(row)))
+        try:
+            self.answer(("predict", None), self.columns.example())
+        except Exception:  # of a model that takes texts, for instance
+            about = (
+                "The model cannot predict a row of zeros: the first request takes longer."
+            )
+            log.info(about, exc_info=True)
 
 
 def _described(model):

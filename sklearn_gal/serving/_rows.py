@@ -128,6 +128,11 @@ class Columns:
         """Tell whether a column is known to hold texts or ids."""
         return self._kinds[position] in (TEXT, ID)
 
+    def example(self):
+        """Return a row of zeros and of empty texts."""
+        kinds = tuple(kind or NUMBER for kind in self._kinds)
+        return ParsedRows([[0.0 if kind == NUMBER else "" for kind in kinds]], kinds)
+
     def name_of(self, position):
         """Return the name of a column in messages."""
         return f"column {self.names[position]!r}" if self.names else f"column {position}"
