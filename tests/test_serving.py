@@ -512,22 +512,6 @@ def test_requests_at_the_same_time_have_their_own_answers(regression, client):
     assert_allclose(np.ravel(answers), expected, rtol=1e-12)
 
 
-def test_columns_are_selected_once_for_a_prediction(regression, monkeypatch):
-    model, selected = regression.model, []
-    organizations = model._model.participants.organizations
-    select = type(organizations[0])._select
-
-    def count(self, X):
-        selected.append(self.name)
-        return select(self, X)
-
-    monkeypatch.setattr(type(organizations[0]), "_select", count)
-    model.predict(regression.X)
-    assert selected.count("laboratory") == 1
-    assert organizations[1]._remembered is None
-    assert pickle.loads(pickle.dumps(organizations[1]))._remembered is None
-
-
 # --- organizations on other hosts -------------------------------------------------------
 
 
@@ -831,7 +815,7 @@ def test_the_page_in_a_browser(server, regression):
         if hasattr(GALRegressor, "predict_interval"):
             assert "coverage of 90 %" in page.locator("#interval").inner_text()
         if hasattr(GALRegressor, "feature_contributions"):
-            rows = page.locator("#waterfall tr.organization th").all_inner_texts()
+            rows = page.locator(".waterfall tr.organization th").all_inner_texts()
             assert {"clinic", "laboratory"} <= set(rows)
         if hasattr(GALRegressor, "predict_interval"):
             page.get_by_label("Coverage of the interval or set").fill("2")
