@@ -33,6 +33,8 @@ from sklearn_gal._learners import (
     weighted_sum,
 )
 from sklearn_gal._learners.linear import LINEAR
+from sklearn_gal._organizations import own_columns
+from sklearn_gal._organizations.own_columns import OwnColumns
 
 N = 120
 COEFFICIENTS = [0.5, -2.0, 1e-3, 3.0]
@@ -401,3 +403,24 @@ def test_wrong_shapes_of_each_are_noticed(rng):
     view, y = rng.normal(size=(N, 2)), rng.normal(size=N)
     with pytest.raises(AssertionError):
         each_prediction([Short().fit(view, y)] * 2, same)(view)
+
+
+@pytest.mark.parametrize(("max_rows", "times"), [(N, 1), (N - 1, 2)])
+def test_columns_are_cut_out_once_for_a_prediction(rng, monkeypatch, max_rows, times):
+    X = pd.DataFrame(rng.normal(size=(N, 3)), columns=list("abc"))
+    organizations = [("one", Ridge(), ["a", "b"]), ("two", Ridge(), ["c"])]
+    model = GALRegressor(organizations, interactions=True, max_iter=3, random_state=0)
+    model.fit(X, X["a"] * X["c"])
+    expected, cut_out = model.predict(X), []
+    select = OwnColumns._select
+
+    def noted(self, X):
+        cut_out.append(self.name)
+        return select(self, X)
+
+    monkeypatch.setattr(OwnColumns, "_select", noted)
+    monkeypatch.setattr(own_columns, "MAX_REMEMBERED_ROWS", max_rows)
+    assert_array_equal(model.predict(X), expected)
+    assert cut_out.count("two") == times
+    for each in model._model.participants.organizations:
+        assert each._remembered is None

@@ -12,11 +12,13 @@ import sys
 import threading
 from types import SimpleNamespace
 
+import httpx
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
 import skops.io
+import uvicorn
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.exceptions import NotFittedError
@@ -32,15 +34,11 @@ from sklearn_gal.federated import (
     LocalChannel,
     OrganizationService,
 )
-
-httpx = pytest.importorskip("httpx")
-uvicorn = pytest.importorskip("uvicorn")
-pytest.importorskip("starlette")
-
-from sklearn_gal.serving import _server, make_app  # noqa: E402
-from sklearn_gal.serving._batches import Batches  # noqa: E402
-from sklearn_gal.serving._errors import RequestError  # noqa: E402
-from sklearn_gal.serving._rows import NUMBER, ParsedRows  # noqa: E402
+from sklearn_gal.serving import _server, make_app
+from sklearn_gal.serving._batches import Batches
+from sklearn_gal.serving._errors import RequestError
+from sklearn_gal.serving._model import ServedModel
+from sklearn_gal.serving._rows import NUMBER, ParsedRows
 
 SETTINGS = {"max_iter": 3, "random_state": 0}
 SECRET = "0123456789abcdef"
@@ -112,6 +110,11 @@ def test_predictions_of_numbers(regression, client, as_rows):
     assert_array_equal(response.json()["predictions"], regression.model.predict(X))
 
 
+def test_many_rows(regression, client):
+    answer = client.post("/predict", records(regression.X)).json()
+    assert_array_equal(answer["predictions"], regression.model.predict(regression.X))
+
+
 def test_columns_of_objects_may_be_in_any_order(regression, client):
     X = regression.X.iloc[:3]
     rows = records(X[X.columns[::-1]])
@@ -158,6 +161,29 @@ def test_texts_and_several_outputs(rng):
     ).fit(X, y)
     answer = Client(make_app(model)).post("/predict", records(X.iloc[:5])).json()
     assert_array_equal(answer["predictions"], model.predict(X.iloc[:5]))
+
+
+def test_texts_that_are_missing(rng):
+    X = pd.DataFrame({"size": rng.normal(size=60), "kind": ["a", "b", np.nan] * 20})
+    encoder = OneHotEncoder(handle_unknown="ignore")
+    model = GALRegressor(
+        [("own", None, ["size"]), ("other", make_pipeline(encoder, Ridge()), ["kind"])],
+        **SETTINGS,
+    ).fit(X, X["size"])
+    client = Client(make_app(model, text_columns=["kind"]))
+    (row,) = records(X.iloc[2:3])
+    answer = client.post("/predict", [row | {"kind": None}]).json()
+    assert_array_equal(answer["predictions"], model.predict(X.iloc[2:3]))
+    response = client.post("/predict", [row | {"kind": 3}])
+    assert response.status_code == 400
+    expected = "Row 0, column 'kind', is 3; expected a text, or null where it is missing."
+    assert response.json()["error"] == expected
+    response = client.post("/predict", [row | {"size": "large"}])
+    assert "column 'size', is \"large\"; expected a number" in response.json()["error"]
+    with pytest.raises(
+        ValueError, match=r"text_columns has \['Kind'\], which are no columns"
+    ):
+        make_app(model, text_columns=["Kind"])
 
 
 def test_a_pipeline(regression, client):
@@ -289,8 +315,12 @@ def test_wrong_paths_methods_and_types(client, method, path, status, message):
 class Fragile(Ridge):
     """A ridge that fails for large values."""
 
+    def __init__(self, highest=100.0):
+        super().__init__()
+        self.highest = highest
+
     def predict(self, X):
-        if np.max(X) > 100:
+        if np.max(X) > self.highest:
             raise RuntimeError("a fault of the model")
         return super().predict(X)
 
@@ -362,6 +392,23 @@ def test_health_and_metrics(regression):
         name.removesuffix(next((s for s in suffixes if name.endswith(s)), ""))
         for name in names
     } <= declared
+
+
+def test_the_models_are_merged_before_the_first_request(regression, caplog):
+    served = ServedModel(pickle.loads(pickle.dumps(regression.model)), 1.0)
+    organizations = served.model._model.participants.organizations
+    assert not any(each._merged for each in organizations)
+    served.warm_up()
+    assert any(each._merged for each in organizations)
+    assert caplog.text == ""
+
+
+def test_a_model_that_cannot_be_warmed_up(regression, caplog):
+    caplog.set_level("INFO")
+    model = GALRegressor([("a", Fragile(-1.0), [0]), ("b", Ridge(), [1])], **SETTINGS)
+    ServedModel(model.fit(regression.X - 2, regression.X["bp"]), 1.0).warm_up()
+    assert "cannot predict a row of zeros" in caplog.text
+    assert "a fault of the model" in caplog.text
 
 
 # --- requests at the same time ----------------------------------------------------------
@@ -465,22 +512,6 @@ def test_requests_at_the_same_time_have_their_own_answers(regression, client):
     assert_allclose(np.ravel(answers), expected, rtol=1e-12)
 
 
-def test_columns_are_selected_once_for_a_prediction(regression, monkeypatch):
-    model, selected = regression.model, []
-    organizations = model._model.participants.organizations
-    select = type(organizations[0])._select
-
-    def count(self, X):
-        selected.append(self.name)
-        return select(self, X)
-
-    monkeypatch.setattr(type(organizations[0]), "_select", count)
-    model.predict(regression.X)
-    assert selected.count("laboratory") == 1
-    assert organizations[1]._remembered is None
-    assert pickle.loads(pickle.dumps(organizations[1]))._remembered is None
-
-
 # --- organizations on other hosts -------------------------------------------------------
 
 
@@ -547,6 +578,16 @@ def test_an_organization_that_is_away_abstains(tmp_path, caplog):
     # the record of calls is that of the user's predictions
     assert len(case.model.communication_.call) == n_calls
     assert case.model.deadline == 600.0
+
+
+def test_the_description_of_a_model_of_several_hosts(tmp_path):
+    client = Client(make_app(federated(tmp_path, "abstain").model))
+    described = client.ask("GET", "/model").json()
+    assert described["organizations"] == ["hospital", "bank", "clinic"]
+    assert described["columns"] == [
+        {"name": "pid", "organization": None, "is_text": True},
+        {"name": "bmi", "organization": "hospital", "is_text": False},
+    ]
 
 
 def test_an_organization_that_is_too_slow_abstains(tmp_path):
@@ -774,12 +815,16 @@ def test_the_page_in_a_browser(server, regression):
         if hasattr(GALRegressor, "predict_interval"):
             assert "coverage of 90 %" in page.locator("#interval").inner_text()
         if hasattr(GALRegressor, "feature_contributions"):
-            rows = page.locator("#waterfall tr.organization th").all_inner_texts()
+            rows = page.locator(".waterfall tr.organization th").all_inner_texts()
             assert {"clinic", "laboratory"} <= set(rows)
+        if hasattr(GALRegressor, "predict_interval"):
+            page.get_by_label("Coverage of the interval or set").fill("2")
+            page.get_by_role("button", name="Predict").click()
+            page.locator("#error", has_text="between 0 and 1, got 2").wait_for()
+            assert page.locator("#prediction").count() == 1
         page.get_by_label("bmi", exact=True).fill("tall")
         page.get_by_role("button", name="Predict").click()
-        page.wait_for_selector("#error:visible")
-        assert "'bmi'" in page.inner_text("#error")
+        page.locator("#error", has_text="'bmi'").wait_for()
         assert page.locator("#prediction").count() == 0
         browser.close()
     assert problems == []

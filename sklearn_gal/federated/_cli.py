@@ -1,4 +1,4 @@
-"""The command `sklearn-gal`: start-up kits, hosts, and the fits of an organization."""
+"""The command `sklearn-gal`: start-up kits, hosts, fits of an organization, services."""
 
 import argparse
 import secrets

@@ -10,6 +10,7 @@ def make_app(
     max_bytes=4 * 2**20,
     body_timeout=10.0,
     deadline=5.0,
+    text_columns=None,
 ):
     """Make an ASGI application that answers with a fitted model.
 
@@ -35,6 +36,11 @@ def make_app(
     deadline : float, default=5.0
         Seconds that an organization on another host has for each answer. It replaces
         `deadline` of the estimator, whose `grace_period` becomes 0.
+    text_columns : list of str, default=None
+        Names of the columns that hold texts. All others then hold numbers, other values are
+        an error, and a row whose text is missing can be told from one whose number is
+        missing. If None, the values of a request say what a column holds, and a column
+        without values is one of numbers.
 
     Returns
     -------
@@ -46,7 +52,7 @@ def make_app(
     TypeError
         If the model is not an estimator of this package.
     ValueError
-        If a limit is not positive.
+        If a limit is not positive, or a name in `text_columns` is not one of a column.
     sklearn.exceptions.NotFittedError
         If the model is not fitted.
 
@@ -65,6 +71,5 @@ def make_app(
     from ._app import Limits, application
     from ._model import ServedModel
 
-    return application(
-        ServedModel(model, deadline), Limits(max_rows, max_bytes, body_timeout)
-    )
+    served = ServedModel(model, deadline, text_columns)
+    return application(served, Limits(max_rows, max_bytes, body_timeout))

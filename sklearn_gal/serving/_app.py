@@ -23,8 +23,9 @@ from ._rows import parse_body
 
 log = logging.getLogger("sklearn_gal.serving")
 
-# Requests of more bytes are read by another thread, so that the others do not wait.
-_READ_HERE_BYTES = 2**16
+# Requests of more bytes, and answers about more rows, are read and written by another
+# thread, so that the others do not wait.
+_READ_HERE_BYTES, _WRITE_HERE_ROWS = 2**16, 50
 # Number of full requests that may wait.
 _MAX_WAITING_REQUESTS = 20
 _HEADERS = {
@@ -88,7 +89,7 @@ def application(served, limits):
     app = Starlette(
         routes=routes,
         lifespan=lifespan,
-        exception_handlers={HTTPException: _routing_error},
+        exception_handlers={HTTPException: _routing_error, Exception: _fault},
     )
     app.router.redirect_slashes = False  # a path with a slash at its end is another one
     paths = {route.path for route in routes}
@@ -132,7 +133,7 @@ class Service:
     def _endpoint(self, name):
         async def endpoint(request):
             try:
-                return _json(await self._answer(name, request))
+                return await self._answer(name, request)
             except RequestError as error:
                 return _error(error.status, error.message)
             except ClientDisconnect:
@@ -162,7 +163,9 @@ class Service:
         answer = await self.batches((name, options.get("coverage")), rows)
         self.metrics.count_rows(f"/{name}", len(rows.values))
         self.metrics.count_absent(answer.shared.get("absent", ()))
-        return answer.as_json()
+        if len(rows.values) <= _WRITE_HERE_ROWS:
+            return _json(answer.as_json())
+        return await asyncio.to_thread(lambda: _json(answer.as_json()))
 
     async def page(self, request):
         """Show the page with a form."""
@@ -275,3 +278,8 @@ async def _routing_error(request, error):
     response = _error(error.status_code, message)
     response.headers.update(error.headers or {})
     return response
+
+
+async def _fault(request, error):
+    """Answer to a request that fails for a reason of the service; the server logs it."""
+    return _error(500, f"The service failed with {type(error).__name__}.")

@@ -19,19 +19,23 @@ def add_serve_command(add_command):
     sub = add_command("serve", _serve, "answer with a fitted model over HTTP")
     sub.add_argument("--model", required=True, help="file that skops or joblib has written")
     sub.add_argument("--trust", action="store_true", help="trust the types in the file")
-    sub.add_argument("--host", default="127.0.0.1", help="address to listen on; loopback")
-    sub.add_argument("--port", type=int, default=8000, help="port to listen on; 0: any")
-    sub.add_argument("--max-rows", type=int, default=1000, help="rows of a request")
-    sub.add_argument("--max-bytes", type=int, default=4 * 2**20, help="bytes of a request")
+
+    def add_option(name, default, kind, about):
+        about = f"{about}; default {default}"
+        sub.add_argument(f"--{name}", default=default, type=kind, help=about)
+
+    add_option("host", "127.0.0.1", str, "address to listen on")
+    add_option("port", 8000, int, "port to listen on, or 0 for one that is free")
     sub.add_argument(
-        "--body-timeout", type=float, default=10.0, help="seconds for a request to arrive"
+        "--text-columns",
+        nargs="*",
+        metavar="NAME",
+        help="columns of texts; others: numbers",
     )
-    sub.add_argument(
-        "--deadline",
-        type=float,
-        default=5.0,
-        help="seconds for an answer of an organization on another host",
-    )
+    add_option("max-rows", 1000, int, "largest number of rows of a request")
+    add_option("max-bytes", 4 * 2**20, int, "largest number of bytes of a request")
+    add_option("body-timeout", 10.0, float, "seconds in which a request must arrive")
+    add_option("deadline", 5.0, float, "seconds for an answer of another host")
 
 
 def _serve(options):
@@ -51,6 +55,7 @@ def _serve(options):
             max_bytes=options.max_bytes,
             body_timeout=options.body_timeout,
             deadline=options.deadline,
+            text_columns=options.text_columns,
         )
     except TypeError as error:
         raise ValueError(f"{options.model} cannot be served: {error}") from error

@@ -1,6 +1,5 @@
 """A fitted model, as the service asks it."""
 
-import contextlib
 import logging
 from numbers import Real
 from typing import Any, NamedTuple
@@ -14,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._base import BaseGAL
 from .._version import __version__
 from ._errors import RequestError
-from ._rows import NUMBER, Columns, ParsedRows
+from ._rows import Columns
 
 log = logging.getLogger("sklearn_gal.serving")
 
@@ -51,6 +50,8 @@ class ServedModel:
         Fitted estimator of this package, or a pipeline that ends in one.
     deadline : float
         Seconds that an organization on another host has for each answer.
+    text_columns : list of str, default=None
+        As of `Columns`.
 
     Attributes
     ----------
@@ -58,7 +59,7 @@ class ServedModel:
         The columns that the model takes.
     """
 
-    def __init__(self, model, deadline):
+    def __init__(self, model, deadline, text_columns=None):
         check_scalar(deadline, "deadline", Real, min_val=0, include_boundaries="neither")
         is_pipeline = isinstance(model, Pipeline)
         final: Any = model[-1] if is_pipeline else model
@@ -75,12 +76,12 @@ class ServedModel:
             from ..federated._absences import with_deadline
 
             model = final = with_deadline(model, deadline)
-            key = final._model.participants.remote[0].columns[0]
+            key = int(final._model.participants.remote[0].columns[0])
         self.model = model
         self._final = final
         names = getattr(model, "feature_names_in_", None)
         names = None if names is None else names.tolist()
-        self.columns = Columns(names, model.n_features_in_, key)
+        self.columns = Columns(names, model.n_features_in_, key, text_columns)
 
     # --- what it answers ----------------------------------------------------------------
 
@@ -192,7 +193,7 @@ class ServedModel:
                 {
                     "name": name,
                     "organization": owners.get(j),
-                    "is_id": j == self.columns.key,
+                    "is_text": self.columns.is_text(j),
                 }
                 for j, name in enumerate(names)
             ],
@@ -217,10 +218,13 @@ class ServedModel:
         """Predict a row of zeros, so that the first request does not merge the models."""
         if self.asks_hosts:
             return
-        row = [0.0] * self.columns.number
-        # a model that takes texts refuses zeros; its first request then takes longer
-        with contextlib.suppress(ValueError, TypeError):
-            self.answer(("predict", None), ParsedRows([row], (NUMBER,) * len(row)))
+        try:
+            self.answer(("predict", None), self.columns.example())
+        except Exception:  # of a model that takes texts, for instance
+            about = (
+                "The model cannot predict a row of zeros: the first request takes longer."
+            )
+            log.info(about, exc_info=True)
 
 
 def _described(model):

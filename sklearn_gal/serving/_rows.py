@@ -98,13 +98,40 @@ class Columns:
     key : int, default=None
         Position of the column of row ids, if organizations on other hosts are asked by
         them.
+    text_columns : list of str, default=None
+        Names of the columns that hold texts, if all others are known to hold numbers.
+
+    Raises
+    ------
+    ValueError
+        If there is no column of a name in `text_columns`.
     """
 
-    def __init__(self, names, number, key=None):
+    def __init__(self, names, number, key=None, text_columns=None):
         self.names = names
         self.number = number
         self.key = key
         self._known = frozenset(names or ())
+        unknown = sorted(set(text_columns or ()) - self._known)
+        if unknown:
+            raise ValueError(
+                f"text_columns has {unknown}, which are no columns of the model; "
+                f"{self._expected()}."
+            )
+        self._kinds: list = [None] * number  # that are known
+        if text_columns is not None and names is not None:
+            self._kinds = [TEXT if name in text_columns else NUMBER for name in names]
+        if key is not None:
+            self._kinds[key] = ID
+
+    def is_text(self, position):
+        """Tell whether a column is known to hold texts or ids."""
+        return self._kinds[position] in (TEXT, ID)
+
+    def example(self):
+        """Return a row of zeros and of empty texts."""
+        kinds = tuple(kind or NUMBER for kind in self._kinds)
+        return ParsedRows([[0.0 if kind == NUMBER else "" for kind in kinds]], kinds)
 
     def name_of(self, position):
         """Return the name of a column in messages."""
@@ -159,35 +186,43 @@ class Columns:
 
     def _kind(self, position, column):
         """Return the kind of a column; raise an error for values that cannot be used."""
-        is_key, kind = position == self.key, None
+        known = kind = self._kinds[position]
         for number, value in enumerate(column):
-            if isinstance(value, str):
-                found = TEXT
-            elif isinstance(value, (int, float)):
-                if not is_key:
-                    self._check_number(number, position, value)
-                found = NUMBER
-            elif value is None:
-                if is_key:
-                    raise RequestError(
-                        400, f"Row {number} lacks its id, {self.name_of(position)}."
-                    )
+            found = self._kind_of(number, position, value)
+            if known == ID or found is None:
                 continue
-            else:
-                raise RequestError(
-                    400,
-                    f"Row {number}, {self.name_of(position)}, is {_shown(value)}; expected "
-                    "a number, a text, true, false or null.",
-                )
-            if kind is None:
-                kind = found
-            elif kind != found:
+            if known is not None and found != known:
+                raise self._unusable(number, position, value, f"a {known}")
+            if kind is not None and found != kind:
                 raise RequestError(
                     400,
                     f"The values of {self.name_of(position)} are both numbers and texts, "
                     f"first in row {number}. Send either of them.",
                 )
-        return ID if is_key else kind or NUMBER
+            kind = found
+        return kind or NUMBER
+
+    def _kind_of(self, number, position, value):
+        """Return the kind of a value; None if it is missing."""
+        if isinstance(value, str):
+            return TEXT
+        if isinstance(value, (int, float)):
+            if position != self.key:
+                self._check_number(number, position, value)
+            return NUMBER
+        if value is not None:
+            expected = "a number, a text, true, false"
+            raise self._unusable(number, position, value, expected)
+        if position == self.key:
+            raise RequestError(400, f"Row {number} lacks its id, {self.name_of(position)}.")
+        return None
+
+    def _unusable(self, number, position, value, expected):
+        return RequestError(
+            400,
+            f"Row {number}, {self.name_of(position)}, is {_shown(value)}; expected "
+            f"{expected}, or null where it is missing.",
+        )
 
     def _check_number(self, number, position, value):
         try:
@@ -219,11 +254,11 @@ class Columns:
             values = np.array(rows.values, dtype=np.float64)
             return values if self.names is None else self._frame(values)
         columns = [
-            np.array(column, dtype=np.float64) if kind == NUMBER else list(column)
-            for kind, column in zip(rows.kinds, zip(*rows.values, strict=True), strict=True)
+            _values_of(column, kind)
+            for column, kind in zip(zip(*rows.values, strict=True), rows.kinds, strict=True)
         ]
         if self.names is not None:
-            return self._frame(dict(enumerate(columns)))
+            return self._frame(dict(enumerate(columns)), rows.kinds)
         if self.number == 1 and self.key == 0:
             return np.array(columns[0])[:, None]
         table = np.empty((len(rows.values), self.number), dtype=object)
@@ -231,13 +266,26 @@ class Columns:
             table[:, position] = column
         return table
 
-    def _frame(self, values):
+    def _frame(self, values, kinds=()):
         import pandas as pd
 
         frame = pd.DataFrame(values)
+        # the type that pandas reads texts from a file as
+        dtype = pd.Series(["text"]).dtype
+        for position in np.flatnonzero([kind == TEXT for kind in kinds]):
+            frame[position] = frame[position].astype(dtype)
         # columns are selected faster by objects than by the strings of pandas 3
         frame.columns = pd.Index(self.names, dtype=object)
         return frame
+
+
+def _values_of(column, kind):
+    """Return the values of a column: an array of floats or texts, or a list of ids."""
+    if kind == NUMBER:
+        return np.array(column, dtype=np.float64)
+    if kind == ID:
+        return list(column)
+    return np.array([math.nan if text is None else text for text in column], dtype=object)
 
 
 def _coverage(coverage):
