@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ._conformal import Calibration
 from ._method.folds import FoldPlan, RoundFolds
 from ._method.model import AdditiveModel
 from ._organizations.columns import column_names
@@ -58,6 +59,8 @@ class FitState:
     held_out : ndarray of shape (n_samples, n_outputs), default=None
         Raw predictions of the rows given to `fit` by models and weights that have not seen
         them. None without cross-fitting.
+    calibration : Calibration, default=None
+        Scores of these rows, by every pattern. None without cross-fitting.
     """
 
     seed: int
@@ -67,6 +70,7 @@ class FitState:
     identity: str | None = None
     snapshots: Sequence[Snapshot] = ()
     held_out: np.ndarray | None = None
+    calibration: Calibration | None = None
 
     def folds(self, data):
         """Return the folds of the rounds, for the training data."""

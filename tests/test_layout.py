@@ -23,10 +23,11 @@ LAYERS = [
     {"_warm_start"},
     {"_callbacks", "_metaestimator", "_training_data", "_validation"},
     {"_method", "_organizations"},
-    {"_contract", "_learners", "_version", "losses", "privacy"},
+    {"_conformal", "_contract", "_learners", "_version", "losses", "privacy"},
 ]
 # These see less than that.
 SEES_ONLY = {
+    "_conformal": set(),
     "_contract": set(),
     "_learners": set(),
     "_method": {"_contract", "losses", "privacy"},
