@@ -574,11 +574,10 @@ class GALClassifier(ClassifierMixin, BaseGAL):
                 of_class = part.scores[0, counts, number]
                 limit = threshold(of_class, coverage)
                 if np.isinf(limit) and (per_class or not code):
-                    n_needed = int(np.ceil(1 / (1 - coverage))) - 1
                     effect = "its set has all classes"
                     if per_class:
-                        effect = f"class {self.classes_[code]!r} is in its set"
-                    warn_of_too_few(len(of_class), coverage, n_needed, effect)
+                        effect = f"class {self.classes_.tolist()[code]!r} is in its set"
+                    warn_of_too_few(len(of_class), coverage, 1, effect)
                 sets[rows, code] = scores[rows, code] <= limit
         return sets
 

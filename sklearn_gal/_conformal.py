@@ -12,8 +12,8 @@ import numpy as np
 # The scores of a pattern are those of the rows that all its members have, if there are at
 # least this many; else of the rows that a member has.
 MIN_ROWS = 50
-# If the held-out residuals are more than this many times as large as the others, the
-# others say nothing about the chains.
+# If held-out residuals are more than this many times as large as those of chains that have
+# seen the rows, the latter say nothing about the mean of the chains.
 MAX_RATIO = 10.0
 # Methods for sets, in the order of the scores
 SET_METHODS = ("aps", "lac")
@@ -78,23 +78,18 @@ def residual_scores(judged, by_chain, chain, share):
     -------
     scores : ndarray of shape (n_samples, n_outputs)
         Between the residuals by both kinds of weights. The residuals of the chains that
-        have seen a row are too small. They are scaled to the size of the held-out ones, and
-        the difference that the mean of the chains makes is added.
+        have seen a row are too small. They are scaled to the mean size of the held-out
+        ones, and the difference that the mean of the chains makes is added.
     """
     unseen = chain == np.arange(len(by_chain))[:, None]
     held_out = by_chain[chain, np.arange(len(chain))]
-    of_seen = _root_mean_square(by_chain, ~unseen)
-    of_unseen = _root_mean_square(by_chain, unseen)
+    of_seen = np.abs(by_chain[~unseen]).mean(axis=0)
+    of_unseen = np.abs(by_chain[unseen]).mean(axis=0)
     known = of_seen * MAX_RATIO > of_unseen
-    ratio = np.where(known, of_unseen / np.where(known, of_seen, 1.0), 0.0)
+    ratio = np.maximum(of_unseen / np.where(known, of_seen, np.inf), 1.0)
     scaled = np.where(unseen[..., None], by_chain, ratio * by_chain)
     averaged = np.where(known, scaled.mean(axis=0) - held_out, 0.0)
     return share * judged + (1 - share) * held_out + averaged
-
-
-def _root_mean_square(by_chain, rows):
-    squares = np.einsum("cnk,cnk,cn->k", by_chain, by_chain, rows.astype(float))
-    return np.sqrt(squares / np.count_nonzero(rows))
 
 
 def class_scores(probabilities):
@@ -190,8 +185,9 @@ def alike(calibration, pattern_of_row, groups, training_groups):
                 yield rows, Calibration(scores[None, counts], of_counts)
 
 
-def warn_of_too_few(n_scores, coverage, n_needed, effect):
-    """Warn that there are too few scores for a coverage."""
+def warn_of_too_few(n_scores, coverage, n_tails, effect):
+    """Warn that there are too few scores for a coverage, with one tail outside or two."""
+    n_needed = int(np.ceil(_exact(n_tails / (1 - coverage)))) - 1
     warnings.warn(
         f"coverage={coverage} needs at least {n_needed} held-out predictions for a row, "
         f"got {n_scores}: {effect}. Lower the coverage, or merge small groups.",

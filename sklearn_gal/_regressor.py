@@ -452,9 +452,8 @@ class GALRegressor(RegressorMixin, BaseGAL):
             scores = part.scores[0]
             offsets = np.stack(ends(scores, coverage))
             if np.isinf(offsets).any():
-                n_needed = int(np.ceil(2 / (1 - coverage))) - 1
                 effect = "the ends of its interval are infinite"
-                warn_of_too_few(len(scores), coverage, n_needed, effect)
+                warn_of_too_few(len(scores), coverage, 2, effect)
             offsets = scale[rows, None] * offsets
             # targets with this very residual are inside in spite of rounding
             margin = _ROUNDING * (np.abs(prediction[rows, None]) + np.abs(offsets))
