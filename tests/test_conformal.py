@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.tree import DecisionTreeRegressor
@@ -444,3 +444,70 @@ def test_wrong_arguments(regressor, classifier):
         regressor.predict_interval(
             X_NEW, groups=np.zeros(600), training_groups=np.zeros(600)
         )
+
+
+# --- the same scores in another package ---------------------------------------------------
+
+
+class FirstColumn(RegressorMixin, BaseEstimator):
+    """Predicts the first column."""
+
+    def fit(self, X, y):
+        self.n_features_in_ = 1
+        return self
+
+    def predict(self, X):
+        return X[:, 0]
+
+
+class ColumnsAreProbabilities(ClassifierMixin, BaseEstimator):
+    """Predicts the columns as probabilities."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def predict(self, X):
+        return self.classes_[X.argmax(axis=1)]
+
+    def predict_proba(self, X):
+        return X
+
+
+@pytest.mark.parametrize("coverage", [0.5, 0.8, 0.9])
+def test_intervals_are_those_of_mapie(regressor, coverage):
+    """With the same predictions and residuals."""
+    mapie = pytest.importorskip("mapie.regression")
+    conformity_scores = pytest.importorskip("mapie.conformity_scores")
+    scores = regressor._state.calibration.scores[0]
+    prediction = regressor.predict(X)[:, None]
+    other = mapie.SplitConformalRegressor(
+        FirstColumn().fit(X, Y),
+        confidence_level=coverage,
+        conformity_score=conformity_scores.AbsoluteConformityScore(sym=False),
+        prefit=True,
+    )
+    other.conformalize(prediction, (prediction + scores)[:, 0])
+    _, expected = other.predict_interval(regressor.predict(X_NEW)[:, None])
+    assert_allclose(regressor.predict_interval(X_NEW, coverage), expected[..., 0])
+
+
+@pytest.mark.parametrize("coverage", [0.5, 0.8, 0.9])
+def test_sets_are_those_of_mapie(classifier, coverage):
+    """With the same probabilities; the held-out ones have the same scores."""
+    mapie = pytest.importorskip("mapie.classification")
+    scores = classifier._state.calibration.scores[0, :, 1]
+    codes = np.searchsorted(classifier.classes_, NAMES)
+    held_out = np.repeat(scores[:, None] / 2, 3, axis=1)
+    held_out[np.arange(600), codes] = 1 - scores
+    other = mapie.SplitConformalClassifier(
+        ColumnsAreProbabilities().fit(held_out, NAMES),
+        confidence_level=coverage,
+        conformity_score="lac",
+        prefit=True,
+    )
+    other.conformalize(held_out, NAMES)
+    _, expected = other.predict_set(classifier.predict_proba(X_NEW))
+    found = classifier.predict_set(X_NEW, coverage, method="lac")
+    assert_array_equal(found, expected[..., 0])
