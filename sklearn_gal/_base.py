@@ -421,7 +421,8 @@ class BaseGAL(CallbackSupportMixin, FittedAttributes, OrganizationsEstimator):
         check_scalar(
             coverage, "coverage", Real, min_val=0, max_val=1, include_boundaries="neither"
         )
-        X, calibration = self._validate_X(X, reset=False), self._state.calibration
+        X = self._validate_X(X, reset=False)
+        calibration: Any = self._state.calibration
         groups = check_groups(groups, training_groups, X.shape[0], len(calibration))
         with self._model.participants.asking():
             pattern_of_row = self._model.pattern_of_rows(X)
