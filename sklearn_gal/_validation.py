@@ -233,6 +233,37 @@ def given_folds(cv, X, y, **split_params):
     return folds
 
 
+def check_groups(groups, training_groups, n_samples, n_training_samples):
+    """Return the groups of rows to predict and of training rows as arrays, or None.
+
+    Raises
+    ------
+    ValueError
+        If only one of them is given, or if one has another length than its rows.
+    """
+    if groups is None and training_groups is None:
+        return None, None
+    if groups is None or training_groups is None:
+        given = "training_groups" if groups is None else "groups"
+        raise ValueError(
+            f"Only {given} was given. Pass groups, the group of each row to predict, "
+            "together with training_groups, the group of each row given to fit."
+        )
+    checked = []
+    for name, values, n_rows, rows in (
+        ("groups", groups, n_samples, "rows to predict"),
+        ("training_groups", training_groups, n_training_samples, "rows given to fit"),
+    ):
+        values = np.asarray(values)
+        if values.shape != (n_rows,):
+            raise ValueError(
+                f"{name} must have one entry for each of the {n_rows} {rows}, got an "
+                f"array of shape {values.shape}."
+            )
+        checked.append(values)
+    return tuple(checked)
+
+
 def check_label_holder(label_holder, names):
     """Return the position of the label holder; None is the first organization."""
     if label_holder is None:

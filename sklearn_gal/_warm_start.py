@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ._conformal import Calibration
 from ._kept_rows import KeptRows
 from ._method.folds import FoldPlan, RoundFolds
 from ._method.model import AdditiveModel
@@ -61,6 +62,8 @@ class FitState:
         them. None without cross-fitting.
     kept_rows : KeptRows, default=None
         Some training rows, to explain predictions.
+    calibration : Calibration, default=None
+        Scores of these rows, by every pattern. None without cross-fitting.
     """
 
     seed: int
@@ -71,6 +74,7 @@ class FitState:
     snapshots: Sequence[Snapshot] = ()
     held_out: np.ndarray | None = None
     kept_rows: KeptRows | None = None
+    calibration: Calibration | None = None
 
     def folds(self, data):
         """Return the folds of the rounds, for the training data."""

@@ -14,6 +14,9 @@ A loss can also have the following methods and one property:
   converge in fewer steps.
 - ``is_quadratic`` states that the Hessian is the identity, as for the squared error. The
   line search then has a closed form.
+- ``error_scale`` returns how large errors are at a raw prediction, up to a factor. The
+  intervals of a regressor are in proportion to it. A loss with this method is for targets
+  that are not negative, and the intervals do not reach below 0.
 - ``residual_bounds`` and ``residual_diameter`` bound the pseudo-residuals for all possible
   data. The mechanisms of :mod:`sklearn_gal.privacy` use them.
 """
@@ -398,6 +401,23 @@ class PoissonLoss(Loss):
         """
         return _exp(raw_prediction)
 
+    def error_scale(self, raw_prediction) -> np.ndarray:
+        """Return the size of the errors to expect, up to a factor.
+
+        It is the standard deviation of a Poisson variable with the predicted mean.
+
+        Parameters
+        ----------
+        raw_prediction : ndarray of shape (n_samples, n_outputs)
+            Raw predictions, in link space.
+
+        Returns
+        -------
+        scale : ndarray of shape (n_samples, n_outputs)
+            Positive numbers.
+        """
+        return np.sqrt(_exp(raw_prediction))
+
 
 @dataclass(frozen=True)
 class GammaLoss(Loss):
@@ -432,6 +452,23 @@ class GammaLoss(Loss):
         -------
         prediction : ndarray of shape (n_samples, n_outputs)
             Positive predictions, in the units of the target.
+        """
+        return _exp(raw_prediction)
+
+    def error_scale(self, raw_prediction) -> np.ndarray:
+        """Return the size of the errors to expect, up to a factor.
+
+        It is the standard deviation of a gamma variable with the predicted mean.
+
+        Parameters
+        ----------
+        raw_prediction : ndarray of shape (n_samples, n_outputs)
+            Raw predictions, in link space.
+
+        Returns
+        -------
+        scale : ndarray of shape (n_samples, n_outputs)
+            Positive numbers.
         """
         return _exp(raw_prediction)
 

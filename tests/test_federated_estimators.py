@@ -205,6 +205,33 @@ def test_rows_that_some_organizations_lack(case, own):
         np.testing.assert_array_equal(raw[:5], other.contributions(rows)[:5])
 
 
+@pytest.mark.parametrize("missing_rows", ["error", "abstain"])
+def test_intervals_and_sets_are_those_of_one_place(case, missing_rows):
+    """They take as many calls as predictions."""
+    params = {"missing_rows": missing_rows, "cv": 3}
+    X = case.X.astype(float)
+    one = case.joint(**params).fit(X, case.y)
+    other = case.federated(**params).fit(case.frame, case.y)
+    name = "predict_set" if hasattr(one, "predict_proba") else "predict_interval"
+    expected = getattr(one, name)(X, 0.8)
+    n_before = len(other.communication_.call)
+    np.testing.assert_array_equal(getattr(other, name)(case.frame, 0.8), expected)
+    n_calls = len(other.communication_.call) - n_before
+    other.predict(case.frame)
+    assert len(other.communication_.call) == n_before + 2 * n_calls
+
+
+def test_an_absent_host_widens_intervals(regression):
+    federation = regression.federation(Leaving)
+    model = regression.federated(federation, missing_rows="abstain", max_iter=20)
+    model.fit(regression.frame, regression.y)
+    complete = np.diff(model.predict_interval(regression.frame, 0.8))
+    federation.channel.absent = ("bank", "clinic", "shop")
+    with pytest.warns(OrganizationWarning, match="did not answer"):
+        absent = np.diff(model.predict_interval(regression.frame, 0.8))
+    assert (absent > 1.1 * complete).all()
+
+
 def test_abstaining_when_absent_is_better_than_silence(regression):
     federation = regression.federation(Leaving)
     model = regression.federated(federation, missing_rows="abstain", max_iter=20)

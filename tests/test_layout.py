@@ -27,10 +27,19 @@ LAYERS = [
     {"_warm_start"},
     {"_callbacks", "_kept_rows", "_metaestimator", "_training_data", "_validation"},
     {"_method", "_organizations"},
-    {"_contract", "_intervals", "_learners", "_version", "losses", "privacy"},
+    {
+        "_conformal",
+        "_contract",
+        "_intervals",
+        "_learners",
+        "_version",
+        "losses",
+        "privacy",
+    },
 ]
 # These see less than that.
 SEES_ONLY = {
+    "_conformal": set(),
     "_contract": set(),
     "_intervals": set(),
     "_learners": set(),

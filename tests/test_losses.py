@@ -119,6 +119,19 @@ def test_extreme_raw_predictions_stay_finite(case):
         assert np.isfinite(loss.pseudo_residual(y, raw)).all()
         if hasattr(loss, "inverse_link"):
             assert np.isfinite(loss.inverse_link(raw)).all()
+        if hasattr(loss, "error_scale"):
+            scale = loss.error_scale(raw)
+            assert (np.isfinite(scale) & (scale > 0)).all()
+
+
+def test_errors_grow_as_the_standard_deviation_of_the_target():
+    mean = np.array([[0.5], [2.0], [9.0]])
+    for loss, variable in (
+        (losses.PoissonLoss(), np.random.default_rng(0).poisson(mean, (3, 100_000))),
+        (losses.GammaLoss(), np.random.default_rng(0).gamma(2, mean / 2, (3, 100_000))),
+    ):
+        ratio = variable.std(axis=1) / loss.error_scale(np.log(mean))[:, 0]
+        assert_allclose(ratio, ratio[0], rtol=0.02)
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,12 @@ class AdditiveModel:
         """Return the raw predictions of a table, (n_samples, n_outputs)."""
         return self.baseline + self.contributions(X, n_jobs).sum(axis=1)
 
+    def pattern_of_rows(self, X):
+        """Return the pattern of each row of a table, (n_samples,)."""
+        if len(self.patterns) == 1:
+            return np.zeros(X.shape[0], dtype=np.intp)
+        return self.patterns.assign(self.participants.presence(X))
+
     def contributions(self, X, n_jobs=None):
         """Return the shares of the organizations, (n_samples, n_organizations, K).
 

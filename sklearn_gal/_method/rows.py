@@ -355,8 +355,15 @@ class JudgedPredictions:
 
     def own(self, raw):
         """Return the values of the rows, each by its own part and pattern."""
-        own = np.empty_like(self.values[0][0])
-        for part, values in enumerate(self.values):
+        return self._of_own_part([raw.of_own_pattern(values) for values in self.values])
+
+    def of_pattern(self, pattern):
+        """Return the values of the rows by a pattern, each by its own part."""
+        return self._of_own_part([values[pattern] for values in self.values])
+
+    def _of_own_part(self, values):
+        own = np.empty_like(values[0])
+        for part, of_part in enumerate(values):
             rows = self.part == part
-            own[rows] = raw.of_own_pattern(values)[rows]
+            own[rows] = of_part[rows]
         return own
