@@ -25,6 +25,15 @@ from ._warm_start import Previous
 N_PARTS = 10
 
 
+class OrganizationValues(Bunch):
+    """What each organization adds to a score, see `organization_values`."""
+
+    @property
+    def values(self) -> np.ndarray:  # type: ignore[override]
+        """Shapley values, (n_organizations,)."""
+        return self["values"]  # the attribute would be the method of a dict
+
+
 class OrganizationValuesMixin:
     """The method `organization_values` of both estimators."""
 
@@ -39,7 +48,7 @@ class OrganizationValuesMixin:
         cv=None,
         n_permutations=64,
         random_state=None,
-    ) -> Bunch:
+    ) -> "OrganizationValues":
         """Return what each organization adds to a score, its Shapley value.
 
         A coalition consists of some of the organizations. Its score is that of the
@@ -77,12 +86,12 @@ class OrganizationValuesMixin:
 
         Returns
         -------
-        values : Bunch
+        values : OrganizationValues
             Organizations are in the order of `organization_names_`.
 
-            - `shapley_values`: ndarray of shape (n_organizations,), in units of the score.
+            - `values`: ndarray of shape (n_organizations,), in units of the score.
               Their sum is `total`.
-            - `shapley_intervals`: ndarray of shape (n_organizations, 2), their 95 %
+            - `intervals`: ndarray of shape (n_organizations, 2), their 95 %
               intervals.
             - `leave_one_out`: ndarray of shape (n_organizations,), the score that is lost
               if only this organization is absent.
@@ -92,7 +101,7 @@ class OrganizationValuesMixin:
             - `scores`: dict of tuple of str to float, the score of each coalition by the
               names of its organizations. The key of the baseline is ``()``.
             - `sampling_errors`: ndarray of shape (n_organizations,), standard errors of
-              `shapley_values` that are due to the drawn orders. 0 if values are exact.
+              `values` that are due to the drawn orders. 0 if values are exact.
             - `names`, `label_holder`, `scoring`: names of the organizations, of the label
               holder and of the score.
 
@@ -147,9 +156,9 @@ class OrganizationValuesMixin:
         ...     random_state=0,
         ... ).fit(X, y)
         >>> values = model.organization_values(X_test, y_test, random_state=0)
-        >>> values.shapley_values.shape, values.shapley_intervals.shape
+        >>> values.values.shape, values.intervals.shape
         ((2,), (2, 2))
-        >>> bool(abs(values.shapley_values.sum() - values.total) < 1e-12)
+        >>> bool(abs(values.values.sum() - values.total) < 1e-12)
         True
         """
         check_scalar(n_permutations, "n_permutations", Integral, min_val=4)
@@ -172,9 +181,9 @@ class OrganizationValuesMixin:
         total, total_interval = found.estimate(
             lambda scores: scores[..., -1] - scores[..., 0]
         )
-        return Bunch(
-            shapley_values=values,
-            shapley_intervals=intervals,
+        return OrganizationValues(
+            values=values,
+            intervals=intervals,
             leave_one_out=lost,
             leave_one_out_intervals=lost_intervals,
             total=float(total),

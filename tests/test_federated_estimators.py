@@ -264,8 +264,8 @@ def test_organization_values(case):
     n_calls = len(other.communication_.call)
     found = other.organization_values(case.frame, case.y, random_state=0)
     assert found.names == expected.names
-    np.testing.assert_array_equal(found.shapley_values, expected.shapley_values)
-    np.testing.assert_array_equal(found.shapley_intervals, expected.shapley_intervals)
+    np.testing.assert_array_equal(found.values, expected.values)
+    np.testing.assert_array_equal(found.intervals, expected.intervals)
     # each organization is asked for its rows, and once for all of its functions that count
     calls = other.communication_.organization[n_calls:].tolist()
     assert set(calls) == set(ELSEWHERE)
@@ -292,7 +292,7 @@ def test_values_of_many_organizations(tmp_path, rng):
         model.organization_values(table, y, n_permutations=8, random_state=0)
         for model, table in ((one, X), (other.fit(own, y), own))
     )
-    np.testing.assert_array_equal(found.shapley_values, expected.shapley_values)
+    np.testing.assert_array_equal(found.values, expected.values)
     np.testing.assert_array_equal(found.sampling_errors, expected.sampling_errors)
 
 

@@ -89,8 +89,8 @@ def test_values_are_those_of_masked_columns(diabetes, held_out, settings):
         expected = r2_score(y, model.predict(masked(X, SPANS, coalition)))
         assert score == pytest.approx(expected, abs=1e-9)
     expected = brute_force(found.scores, list(SPANS))
-    assert_allclose(found.shapley_values, expected, atol=1e-9)
-    assert abs(found.shapley_values.sum() - found.total) < 1e-12
+    assert_allclose(found.values, expected, atol=1e-9)
+    assert abs(found.values.sum() - found.total) < 1e-12
     assert found.total == pytest.approx(
         model.score(X, y) - r2_score(y, np.full(len(y), model.baseline_prediction_[0]))
     )
@@ -128,8 +128,8 @@ def test_classes(wine, scoring):
     weight = np.linspace(1, 2, len(y))
     found = model.organization_values(X, y, scoring=scoring, sample_weight=weight)
     assert found.scoring == (scoring or "accuracy")
-    assert abs(found.shapley_values.sum() - found.total) < 1e-12
-    assert_allclose(found.shapley_values, brute_force(found.scores, list(spans)), atol=1e-9)
+    assert abs(found.values.sum() - found.total) < 1e-12
+    assert_allclose(found.values, brute_force(found.scores, list(spans)), atol=1e-9)
     for coalition, score in found.scores.items():
         absent = masked(X, spans, coalition)
         if scoring is None:
@@ -153,8 +153,8 @@ def test_several_outputs(diabetes):
 def test_lists_sparse_matrices_and_frames(fitted, held_out, values):
     X, y = held_out
     found = fitted.organization_values(X.tolist(), y.tolist(), random_state=0)
-    assert_allclose(found.shapley_values, values.shapley_values)
-    assert_allclose(found.shapley_intervals, values.shapley_intervals)
+    assert_allclose(found.values, values.values)
+    assert_allclose(found.intervals, values.intervals)
     for container in (sparse.csr_matrix, sparse.csc_array):
         model = clone(fitted).fit(container(X), y)
         found = model.organization_values(container(X), y)
@@ -164,7 +164,7 @@ def test_lists_sparse_matrices_and_frames(fitted, held_out, values):
     frame = pd.DataFrame(X).add_prefix("column_")
     model = clone(fitted).fit(frame, y)
     found = model.organization_values(frame, pd.Series(y, index=range(9, 9 + len(y))))
-    assert_allclose(found.shapley_values.sum(), found.total)
+    assert_allclose(found.values.sum(), found.total)
 
 
 def test_organizations_with_the_same_column_are_masked_apart(linear):
@@ -176,7 +176,7 @@ def test_organizations_with_the_same_column_are_masked_apart(linear):
     with_b, with_twin = found.scores["a", "b"], found.scores["a", "twin"]
     assert with_b == pytest.approx(with_twin)
     assert with_b > found.scores["a",] + 0.3
-    assert found.shapley_values[1] == pytest.approx(found.shapley_values[2])
+    assert found.values[1] == pytest.approx(found.values[2])
 
 
 def test_a_label_holder_with_noise_and_a_dummy_are_worth_nothing(linear, rng):
@@ -186,15 +186,15 @@ def test_a_label_holder_with_noise_and_a_dummy_are_worth_nothing(linear, rng):
     held.append(("dummy", Ridge(), [6, 7]))
     model = GALRegressor(held, **SETTINGS).fit(X[:200], y[:200])
     found = model.organization_values(X[200:], y[200:])
-    assert_allclose(found.shapley_values[[0, 2]], 0, atol=0.02)
-    assert found.shapley_values[1] == pytest.approx(found.total, abs=0.04)
+    assert_allclose(found.values[[0, 2]], 0, atol=0.02)
+    assert found.values[1] == pytest.approx(found.total, abs=0.04)
 
 
 def test_a_single_organization(diabetes):
     X, y = diabetes
     model = GALRegressor(**SETTINGS).fit(X, y)
     found = model.organization_values(X, y)
-    assert_allclose(found.shapley_values, [found.total])
+    assert_allclose(found.values, [found.total])
     assert_allclose(found.leave_one_out, [found.total])
     assert list(found.scores) == [(), ("all",)]
 
@@ -204,13 +204,13 @@ def test_a_fit_without_rounds():
     held = [("a", Ridge(), [0]), ("b", Ridge(), [1])]
     with pytest.warns(UserWarning, match="without a round"):
         model = GALRegressor(held, missing_rows="abstain").fit(X, y)
-    assert not model.organization_values(X, y).shapley_values.any()
+    assert not model.organization_values(X, y).values.any()
 
 
 def test_blocks_of_rows_change_nothing(fitted, held_out, values, monkeypatch):
     monkeypatch.setattr("sklearn_gal._method.model.MAX_BLOCK_BYTES", 10_000)
     found = fitted.organization_values(*held_out, random_state=0)
-    assert_allclose(found.shapley_values, values.shapley_values, atol=1e-12)
+    assert_allclose(found.values, values.values, atol=1e-12)
 
 
 # --- many organizations -------------------------------------------------------------------
@@ -245,11 +245,11 @@ def test_more_than_six_organizations(many, fitted_to_many):
         known = np.column_stack([np.ones(len(X)), X[:, columns]])
         predicted = known @ np.linalg.lstsq(known, y, rcond=None)[0]
         scores[coalition] = r2_score(y, predicted)
-    assert_allclose(found.shapley_values, brute_force(scores, list(spans)), atol=0.03)
-    assert_allclose(found.shapley_values[5:], 0, atol=0.005)
+    assert_allclose(found.values, brute_force(scores, list(spans)), atol=0.03)
+    assert_allclose(found.values[5:], 0, atol=0.005)
     assert (found.sampling_errors < 0.01).all()
     assert found.sampling_errors[0] > 0
-    assert abs(found.shapley_values.sum() - found.total) < 1e-12
+    assert abs(found.values.sum() - found.total) < 1e-12
     # these coalitions are patterns of the model
     score = fitted_to_many.score(X, y)
     assert found.scores[tuple(spans)] == pytest.approx(score, abs=1e-9)
@@ -266,8 +266,8 @@ def test_more_orders_have_smaller_sampling_errors(many, fitted_to_many):
         for n in (16, 200)
     )
     assert few.sampling_errors.mean() > 2 * more.sampling_errors.mean()
-    assert_allclose(few.shapley_values, more.shapley_values, atol=0.02)
-    width = np.diff(few.shapley_intervals)[:, 0]
+    assert_allclose(few.values, more.values, atol=0.02)
+    width = np.diff(few.intervals)[:, 0]
     assert (width > 2 * 2.2 * few.sampling_errors).all()
 
 
@@ -298,7 +298,7 @@ def test_many_classes_and_organizations(wine):
     found = model.organization_values(
         X[1::2], y[1::2], scoring="neg_log_loss", n_permutations=8
     )
-    assert abs(found.shapley_values.sum() - found.total) < 1e-12
+    assert abs(found.values.sum() - found.total) < 1e-12
     assert found.total > 0.3
     assert pickle.dumps(model) == before
     with pytest.raises(ValueError, match="classes of the previous fit"):
@@ -348,7 +348,7 @@ def test_intervals_are_those_of_the_jackknife(fitted, held_out):
     ]
     assert found.scoring == "scorer"
     for name, interval in (
-        ("shapley_values", "shapley_intervals"),
+        ("values", "intervals"),
         ("leave_one_out", "leave_one_out_intervals"),
         ("total", "total_interval"),
     ):
@@ -361,17 +361,17 @@ def test_intervals_are_those_of_the_jackknife(fitted, held_out):
 
 def test_intervals_of_a_single_group_are_nan(fitted, held_out):
     found = fitted.organization_values(*held_out, groups=np.zeros(142))
-    assert np.isfinite(found.shapley_values).all()
-    assert np.isnan(found.shapley_intervals).all()
+    assert np.isfinite(found.values).all()
+    assert np.isnan(found.intervals).all()
     assert np.isnan(found.total_interval).all()
 
 
 def test_random_state_divides_the_rows(fitted, held_out, values):
     again = fitted.organization_values(*held_out, random_state=0)
     other = fitted.organization_values(*held_out, random_state=1)
-    assert_array_equal(again.shapley_intervals, values.shapley_intervals)
-    assert_array_equal(other.shapley_values, values.shapley_values)
-    assert (other.shapley_intervals != values.shapley_intervals).any()
+    assert_array_equal(again.intervals, values.intervals)
+    assert_array_equal(other.values, values.values)
+    assert (other.intervals != values.intervals).any()
 
 
 def test_splits_are_fitted_again(diabetes):
@@ -384,14 +384,14 @@ def test_splits_are_fitted_again(diabetes):
         clone(model).fit(X[train], y[train]).organization_values(X[test], y[test])
         for train, test in splits
     ]
-    values = np.array([values.shapley_values for values in each])
-    assert_allclose(found.shapley_values, values.mean(axis=0))
+    values = np.array([values.values for values in each])
+    assert_allclose(found.values, values.mean(axis=0))
     error = np.sqrt((1 / 3 + 1 / 2) * values.var(axis=0, ddof=1))
-    half_width = np.diff(found.shapley_intervals)[:, 0] / 2
+    half_width = np.diff(found.intervals)[:, 0] / 2
     assert_allclose(half_width, 4.302653 * error, rtol=2e-3)
-    assert abs(found.shapley_values.sum() - found.total) < 1e-12
+    assert abs(found.values.sum() - found.total) < 1e-12
     one = model.organization_values(X, y, cv=ShuffleSplit(1, random_state=0))
-    assert np.isnan(one.shapley_intervals).all()
+    assert np.isnan(one.intervals).all()
 
 
 def test_groups_and_weights_reach_the_fits(diabetes):
@@ -403,7 +403,7 @@ def test_groups_and_weights_reach_the_fits(diabetes):
     found = model.organization_values(
         X, y, cv=GroupKFold(3), groups=groups, sample_weight=weight
     )
-    assert np.isfinite(found.shapley_values).all()
+    assert np.isfinite(found.values).all()
     fits = Recorder.fits()
     assert fits
     assert all("sample_weight" in call.params for call in fits)
@@ -415,7 +415,7 @@ def test_groups_and_weights_reach_the_fits(diabetes):
         routed = model.set_params(organizations=held).organization_values(
             X, y, cv=GroupKFold(3), groups=groups, sample_weight=weight
         )
-    assert_array_equal(routed.shapley_values, found.shapley_values)
+    assert_array_equal(routed.values, found.values)
 
 
 # --- errors -------------------------------------------------------------------------------

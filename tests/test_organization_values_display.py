@@ -24,8 +24,8 @@ def close_figures():
 
 def values():
     return Bunch(
-        shapley_values=np.array([0.1, 0.3, -0.05]),
-        shapley_intervals=np.array([[0.05, 0.15], [0.1, 0.5], [-0.1, 0.0]]),
+        values=np.array([0.1, 0.3, -0.05]),
+        intervals=np.array([[0.05, 0.15], [0.1, 0.5], [-0.1, 0.0]]),
         leave_one_out=np.array([0.2, 0.02, -0.01]),
         names=["shop", "bank", "noise"],
         label_holder="shop",
@@ -56,7 +56,7 @@ def test_bars_intervals_and_marks_are_in_the_order_of_the_values():
 
 
 def test_intervals_that_are_not_known_are_not_drawn():
-    unknown = values() | {"shapley_intervals": np.full((3, 2), np.nan)}
+    unknown = values() | {"intervals": np.full((3, 2), np.nan)}
     display = OrganizationValuesDisplay.from_values(unknown)
     assert len(display.ax_.patches) == 3
     display.figure_.canvas.draw()
@@ -71,7 +71,7 @@ def test_from_estimator_computes_what_the_method_does(diabetes):
     )
     assert display.ax_ is ax[1]
     expected = fitted.organization_values(*diabetes, **params)
-    for name in ("shapley_values", "shapley_intervals", "leave_one_out"):
+    for name in ("values", "intervals", "leave_one_out"):
         assert_allclose(getattr(display, name), expected[name])
     assert display.scoring == "neg_mean_absolute_error"
     unfitted = OrganizationValuesDisplay.from_estimator(model(), *diabetes, cv=2)

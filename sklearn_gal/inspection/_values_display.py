@@ -19,9 +19,9 @@ class OrganizationValuesDisplay:
 
     Parameters
     ----------
-    shapley_values : ndarray of shape (n_organizations,)
+    values : ndarray of shape (n_organizations,)
         Shapley value of each organization.
-    shapley_intervals : ndarray of shape (n_organizations, 2)
+    intervals : ndarray of shape (n_organizations, 2)
         Their intervals. NaN draws none.
     leave_one_out : ndarray of shape (n_organizations,)
         Score that is lost if only this organization is absent.
@@ -67,15 +67,15 @@ class OrganizationValuesDisplay:
     def __init__(
         self,
         *,
-        shapley_values,
-        shapley_intervals,
+        values,
+        intervals,
         leave_one_out,
         names,
         label_holder,
         scoring,
     ):
-        self.shapley_values = shapley_values
-        self.shapley_intervals = shapley_intervals
+        self.values = values
+        self.intervals = intervals
         self.leave_one_out = leave_one_out
         self.names = names
         self.label_holder = label_holder
@@ -142,8 +142,8 @@ class OrganizationValuesDisplay:
             If matplotlib is not installed.
         """
         display = cls(
-            shapley_values=values["shapley_values"],
-            shapley_intervals=values["shapley_intervals"],
+            values=values["values"],
+            intervals=values["intervals"],
             leave_one_out=values["leave_one_out"],
             names=values["names"],
             label_holder=values["label_holder"],
@@ -174,11 +174,11 @@ class OrganizationValuesDisplay:
             height = 1.6 + 0.5 * len(self.names)
             _, ax = plt.subplots(figsize=(7.5, height), layout="constrained")
         self.ax_, self.figure_ = ax, ax.figure
-        values = np.asarray(self.shapley_values)
+        values = np.asarray(self.values)
         order = np.argsort(values, kind="stable")
         names = mark_label_holder(self.names, self.label_holder)
         positions, values = np.arange(len(order)), values[order]
-        ends = np.abs(np.asarray(self.shapley_intervals)[order].T - values)
+        ends = np.abs(np.asarray(self.intervals)[order].T - values)
         label = "Shapley value, 95 % interval"
         ax.barh(positions, values, 0.6, color="C0", alpha=0.6, label=label)
         ax.errorbar(values, positions, xerr=ends, fmt="none", ecolor="0.2", capsize=4)
