@@ -73,7 +73,12 @@ def tests(session, scikit_learn):
 def works_with(session):
     """The code of docs/works_with.rst with the packages that it is about."""
     session.install(".[test,works_with]")
-    tests = ("docs/works_with.rst", "tests/test_works_with.py", "tests/test_conformal.py")
+    tests = (
+        "docs/works_with.rst",
+        "tests/test_works_with.py",
+        "tests/test_conformal.py",
+        "tests/test_feature_contributions.py",
+    )
     session.run("python", "-m", "pytest", "-q", *tests, env=ONE_THREAD)
 
 

@@ -34,7 +34,7 @@ class FeatureContributions(Bunch):
     """
 
     @property
-    def values(self) -> np.ndarray:  # type: ignore[override]
+    def values(self) -> np.ndarray:
         """Contributions in link space, (n_samples, n_features, n_outputs)."""
         return self["values"]  # the attribute would be the method of a dict
 

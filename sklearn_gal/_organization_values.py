@@ -29,7 +29,7 @@ class OrganizationValues(Bunch):
     """What each organization adds to a score, see `organization_values`."""
 
     @property
-    def values(self) -> np.ndarray:  # type: ignore[override]
+    def values(self) -> np.ndarray:
         """Shapley values, (n_organizations,)."""
         return self["values"]  # the attribute would be the method of a dict
 

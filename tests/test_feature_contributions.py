@@ -365,3 +365,20 @@ def test_to_shap():
     np.testing.assert_array_equal(of_one.values, explained.values[:, :, 1])
     np.testing.assert_array_equal(of_one.base_values, explained.base_values[:, 1])
     assert list(of_one.feature_names) == list(X.columns)
+
+
+@pytest.mark.parametrize("library", ["xgboost", "catboost"])
+def test_trees_of_other_libraries(library):
+    module = pytest.importorskip(library)
+    quiet = {"xgboost": {}, "catboost": {"verbose": 0, "allow_writing_files": False}}
+    kind = {"xgboost": "XGBRegressor", "catboost": "CatBoostRegressor"}[library]
+    settings = {"n_estimators": 3, "max_depth": 2, "random_state": 0} | quiet[library]
+    estimator = getattr(module, kind)(**settings)
+    X, y = friedman()
+    # with more than six columns, any other estimator would have errors
+    X = np.hstack([X, X[:, ::-1]])
+    model = GALRegressor([("a", estimator, slice(0, 8)), ("b", None, slice(8, 12))])
+    model.set_params(interactions=False, cv=2, max_iter=2, random_state=0).fit(X, y)
+    explained = assert_sums_to_raw(model, X[:5])
+    assert not explained.errors.any()
+    assert np.abs(explained.values[:, :8]).sum() > 0
