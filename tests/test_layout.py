@@ -19,7 +19,7 @@ LAYERS = [
     {"_classifier", "_regressor"},
     {"_base"},
     {"_assembly"},
-    {"_fitted_attributes"},
+    {"_calibrated", "_fitted_attributes"},
     {"_warm_start"},
     {"_callbacks", "_metaestimator", "_training_data", "_validation"},
     {"_method", "_organizations"},
