@@ -5,12 +5,11 @@ import warnings
 from copy import copy
 from dataclasses import replace
 from functools import partial
-from numbers import Real
 from typing import Any, Self
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from ._assembly import (
@@ -20,8 +19,8 @@ from ._assembly import (
     patterns_of,
     rounds_of,
 )
+from ._calibrated import CalibratedPredictions
 from ._callbacks import CallbackSupportMixin, FitReport, with_callbacks
-from ._conformal import Calibration, alike, scores_by_pattern
 from ._feature_contributions import FeatureContributionsMixin
 from ._fitted_attributes import FittedAttributes
 from ._kept_rows import KeptRows
@@ -36,7 +35,6 @@ from ._organizations.columns import check_not_lazy, resolve_organizations
 from ._organizations.participants import Participants
 from ._training_data import TrainingData
 from ._validation import (
-    check_groups,
     check_label_holder,
     check_parameters,
     given_folds,
@@ -70,6 +68,7 @@ IDLE_ROUNDS, IDLE_ROUNDS_WITH_PRIVACY = 10, 2
 
 class BaseGAL(
     CallbackSupportMixin,
+    CalibratedPredictions,
     FeatureContributionsMixin,
     OrganizationValuesMixin,
     FittedAttributes,
@@ -291,31 +290,6 @@ class BaseGAL(
             calibration=self._calibration(data, raws[0]),
         )
 
-    def _calibration(self, data, train):
-        """Return scores of the held-out predictions of the rows given to `fit`.
-
-        None without cross-fitting, or if the loss has no scores.
-        """
-        if train.judged is None or not self._has_scores():
-            return None
-        scores = scores_by_pattern(
-            lambda pattern: self._scores(train, pattern),
-            self._model.patterns.members,
-            train.rows.present,
-        )
-        scores = np.stack([data.in_rows_given(each) for each in scores])
-        return Calibration(scores, self._class_of_rows(data))
-
-    def _has_scores(self):
-        return True
-
-    def _scores(self, train, pattern):
-        """Return scores of the held-out predictions by a pattern, (n_samples, n_scores)."""
-        raise NotImplementedError
-
-    def _class_of_rows(self, data):
-        """Return the position of the class of each row given to `fit`, if it has one."""
-
     def _fold_plan(self, data, state, previous):
         """Return how the folds of the rounds are made."""
         private = self.privacy is not None
@@ -424,20 +398,6 @@ class BaseGAL(
         """Return raw predictions, (n_samples, n_outputs)."""
         check_is_fitted(self)
         return self._model.raw(self._validate_X(X, reset=False), self.n_jobs)
-
-    def _raw_and_scores(self, X, coverage, groups, training_groups):
-        """Return raw predictions, and the rows with the same scores, as `alike` does."""
-        check_is_fitted(self)
-        check_scalar(
-            coverage, "coverage", Real, min_val=0, max_val=1, include_boundaries="neither"
-        )
-        X = self._validate_X(X, reset=False)
-        calibration: Any = self._state.calibration
-        groups = check_groups(groups, training_groups, X.shape[0], len(calibration))
-        with self._model.participants.asking():
-            pattern_of_row = self._model.pattern_of_rows(X)
-            raw = self._model.raw(X, self.n_jobs)
-        return raw, alike(calibration, pattern_of_row, *groups)
 
     def _staged_raw(self, X):
         """Yield raw predictions after each round."""

@@ -11,8 +11,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseGAL
+from ._calibrated import has_held_out_scores
 from ._conformal import SET_METHODS, class_scores, threshold, warn_of_too_few
-from ._fitted_attributes import has_held_out_scores
 from .losses import CLASSIFICATION_LOSSES, get_loss
 
 

@@ -13,34 +13,6 @@ from .privacy import composed_epsilon
 DELTA = 1e-6
 
 
-def has_held_out_scores(estimator):
-    """Tell whether there are scores for intervals and sets, or may be after `fit`.
-
-    Raises
-    ------
-    AttributeError
-        If there are none. It says why, and what to do.
-    """
-    state = getattr(estimator, "_state", None)
-    if state is None:
-        cross_fits = estimator.cv is not None and estimator.subsample == 1
-    else:
-        cross_fits = state.plan.cross_fits
-    if not cross_fits:
-        raise AttributeError(
-            "There are no held-out predictions of the training rows, because the fit is "
-            "not cross-fitted (cv=None, subsample < 1 or fewer than 20 rows). Fit with an "
-            "int as cv, e.g. cv=5."
-        )
-    if state is not None and state.held_out is None:
-        raise AttributeError(
-            "There are no held-out predictions of the training rows, because an "
-            "organization has left on other rows. Call drop_organization with the "
-            "training rows, in the same order."
-        )
-    return True
-
-
 class FittedAttributes:
     """Attributes of a fitted estimator, read from its model and its state."""
 

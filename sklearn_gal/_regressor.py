@@ -9,8 +9,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseGAL
+from ._calibrated import has_held_out_scores
 from ._conformal import ends, residual_scores, warn_of_too_few
-from ._fitted_attributes import has_held_out_scores
 from .losses import REGRESSION_LOSSES
 
 # Relative rounding error of an end of an interval, at most

@@ -23,7 +23,7 @@ LAYERS = [
     {"_base"},
     {"_organization_values"},
     {"_assembly"},
-    {"_feature_contributions", "_fitted_attributes"},
+    {"_calibrated", "_feature_contributions", "_fitted_attributes"},
     {"_warm_start"},
     {"_callbacks", "_kept_rows", "_metaestimator", "_training_data", "_validation"},
     {"_method", "_organizations"},

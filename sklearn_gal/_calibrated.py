@@ -1,0 +1,93 @@
+"""How sure predictions are: scores at the end of a fit, and rows that share them."""
+
+from collections.abc import Callable
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_scalar
+from sklearn.utils.validation import check_is_fitted
+
+from ._conformal import Calibration, alike, scores_by_pattern
+from ._method.model import AdditiveModel
+from ._validation import check_groups
+from ._warm_start import FitState
+
+
+def has_held_out_scores(estimator):
+    """Tell whether there are scores for intervals and sets, or may be after `fit`.
+
+    Raises
+    ------
+    AttributeError
+        If there are none. It says why, and what to do.
+    """
+    state = getattr(estimator, "_state", None)
+    if state is None:
+        cross_fits = estimator.cv is not None and estimator.subsample == 1
+    else:
+        cross_fits = state.plan.cross_fits
+    if not cross_fits:
+        raise AttributeError(
+            "There are no held-out predictions of the training rows, because the fit is "
+            "not cross-fitted (cv=None, subsample < 1 or fewer than 20 rows). Fit with an "
+            "int as cv, e.g. cv=5."
+        )
+    if state is not None and state.held_out is None:
+        raise AttributeError(
+            "There are no held-out predictions of the training rows, because an "
+            "organization has left on other rows. Call drop_organization with the "
+            "training rows, in the same order."
+        )
+    return True
+
+
+class CalibratedPredictions:
+    """What intervals and sets have in common.
+
+    A subclass compares held-out predictions with the target in `_scores`.
+    """
+
+    n_jobs: int | None
+    _validate_X: Callable
+    _model: AdditiveModel
+    _state: FitState
+
+    def _calibration(self, data, train):
+        """Return scores of the held-out predictions of the rows given to `fit`.
+
+        None without cross-fitting, or if the loss has no scores.
+        """
+        if train.judged is None or not self._has_scores():
+            return None
+        scores = scores_by_pattern(
+            lambda pattern: self._scores(train, pattern),
+            self._model.patterns.members,
+            train.rows.present,
+        )
+        scores = np.stack([data.in_rows_given(each) for each in scores])
+        return Calibration(scores, self._class_of_rows(data))
+
+    def _has_scores(self):
+        return True
+
+    def _scores(self, train, pattern):
+        """Return scores of the held-out predictions by a pattern, (n_samples, n_scores)."""
+        raise NotImplementedError
+
+    def _class_of_rows(self, data):
+        """Return the position of the class of each row given to `fit`, if it has one."""
+
+    def _raw_and_scores(self, X, coverage, groups, training_groups):
+        """Return raw predictions, and the rows with the same scores, as `alike` does."""
+        check_is_fitted(self)
+        check_scalar(
+            coverage, "coverage", Real, min_val=0, max_val=1, include_boundaries="neither"
+        )
+        X = self._validate_X(X, reset=False)
+        calibration: Any = self._state.calibration
+        groups = check_groups(groups, training_groups, X.shape[0], len(calibration))
+        with self._model.participants.asking():
+            pattern_of_row = self._model.pattern_of_rows(X)
+            raw = self._model.raw(X, self.n_jobs)
+        return raw, alike(calibration, pattern_of_row, *groups)
