@@ -18,6 +18,7 @@ class ExplainedColumns:
     A mixin of `LocalOrganization`.
     """
 
+    is_here = True
     columns: np.ndarray
     models: Any
     presence: Any
