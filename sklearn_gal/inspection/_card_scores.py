@@ -16,6 +16,8 @@ from sklearn.metrics import (
 
 # Number of parts of the rows, each of which is left out once for an interval.
 N_PARTS = 20
+# With fewer parts, of two rows each, there is no interval.
+MIN_PARTS = 5
 # What the coverage of intervals and sets is asked for.
 COVERAGE = 0.9
 
@@ -100,7 +102,8 @@ def _scores(estimator, predictions):
         return
     yield "accuracy", _of_values(accuracy_score), (0.0, 1.0)
     classes = estimator.classes_
-    if predictions.decision.ndim == 1 and len(np.unique(predictions.y)) == 2:
+    counts = [np.count_nonzero(predictions.y == each) for each in classes]
+    if predictions.decision.ndim == 1 and min(counts) > 1:
 
         def auc(part):
             positive = part.y == classes[1]
@@ -120,19 +123,22 @@ def _of_values(score):
 
 
 def _with_interval(score, predictions, limits):
-    """Return a score with the 95 % interval of the delete-a-group jackknife."""
-    n_samples, y = len(predictions.y), predictions.y
+    """Return a score with the 95 % interval of the delete-a-group jackknife.
+
+    The interval is NaN if there are too few rows.
+    """
+    n_samples = len(predictions.y)
     value, n_parts = float(score(predictions)), min(N_PARTS, n_samples // 2)
+    if n_parts < MIN_PARTS:
+        return value, np.nan, np.nan
     order = np.random.default_rng(0).permutation(n_samples)
-    if y.ndim == 1 and n_parts and len(np.unique(y)) < n_samples // N_PARTS:
-        order = order[np.argsort(y[order], kind="stable")]  # a share of each class
+    if predictions.decision is not None:  # every part has a share of each class
+        order = order[np.argsort(predictions.y[order], kind="stable")]
     without = []
     for part in range(n_parts):
         kept = np.ones(n_samples, dtype=bool)
         kept[order[part::n_parts]] = False
         without.append(score(predictions.take(kept)))
-    if n_parts < 2:
-        return value, np.nan, np.nan
     error = np.sqrt((n_parts - 1) * np.var(without))
     half = float(stats.t.ppf(0.975, n_parts - 1) * error)
     return value, max(value - half, limits[0]), min(value + half, limits[1])
