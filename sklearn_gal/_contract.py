@@ -1,14 +1,15 @@
 """The contract between the rounds and an organization.
 
 The rounds speak to an organization through six calls: `presence`, `prepare`, `fit_round`,
-`predict`, `predict_each` and `release`. The arguments are arrays of floats, row
-identifiers, request numbers, fold numbers and seeds: no estimator, no column and no y.
+`predict`, `predict_each` and `release`. Explanations of predictions use two more, `expect`
+and `explain`. The arguments are arrays of floats, row identifiers, request numbers, fold
+numbers and seeds: no estimator, no column and no y.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -136,11 +137,29 @@ class Explained:
         What is predicted without any column of the organization.
     errors : ndarray of shape (n_samples, n_columns, n_outputs)
         Standard errors of `values`, 0 where they are exact.
+    entries : sequence of Entry or None, default=None
+        What the values are of, in place of columns, if these are not columns of X.
     """
 
     values: np.ndarray
     base: np.ndarray
     errors: np.ndarray
+    entries: Sequence | None = None
+
+
+class Entry(NamedTuple):
+    """A column of an organization on another host, or the sum over several of them.
+
+    Parameters
+    ----------
+    name : str
+        Its name, in the words of the organization.
+    is_sum : bool
+        Whether it is a sum over columns.
+    """
+
+    name: str
+    is_sum: bool
 
 
 @dataclass(frozen=True)
@@ -229,6 +248,7 @@ class Organization(Protocol):
     may_abstain: bool  # whether it may return NaN
     runs_in_processes: bool  # whether its fits may take place in another process
     revises: bool  # whether the models of earlier rounds have changed in later ones
+    is_here: bool  # whether its columns are columns of X
 
     def presence(self, X) -> np.ndarray:
         """Return the mask of the rows of X that the organization has, (n_samples,)."""

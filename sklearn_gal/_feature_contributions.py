@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
+from ._contract import Entry
 from ._method.explanation import explain
 
 
@@ -15,21 +16,25 @@ class FeatureContributions(Bunch):
     Attributes
     ----------
     values : ndarray of shape (n_samples, n_features, n_outputs)
-        Contributions in link space.
+        Contributions in link space. The features are the columns of X and, between hosts,
+        the entries of the organizations on other hosts behind them.
     base_values : ndarray of shape (n_samples, n_outputs)
         What is predicted if no column is known. With the sum of `values` over the features
         it is the raw prediction.
     errors : ndarray of shape (n_samples, n_features, n_outputs)
         Standard errors of `values`; 0 where they are exact.
     feature_names : ndarray of str of shape (n_features,)
-        Names of the columns; ``"x0"``, ``"x1"``... if X has none.
+        Names of the columns; ``"x0"``, ``"x1"``... if X has none. Those of other hosts
+        begin with the name of the organization, as in ``"clinic: all columns"``.
     organization_names : ndarray of str of shape (n_features,)
         Name of the organization that holds each column. Several are separated by
         ``" + "``; empty for a column of which no organization makes use.
     is_sum : ndarray of bool of shape (n_features,)
         Whether an entry is not a column but the sum over columns that an organization does
         not show one by one.
-    data : {array, sparse matrix, dataframe} of shape (n_samples, n_features)
+    columns : ndarray of int of shape (n_features,)
+        Position of each column in `data`; -1 for an entry of another host.
+    data : {array, sparse matrix, dataframe} of shape (n_samples, n_columns)
         The rows that are explained.
     """
 
@@ -73,7 +78,7 @@ class FeatureContributions(Bunch):
         return shap.Explanation(
             values=self.values[:, :, which],
             base_values=self.base_values[:, which],
-            data=_as_array(self.data),
+            data=_of_features(_as_array(self.data), self.columns),
             feature_names=list(self.feature_names),
         )
 
@@ -82,6 +87,14 @@ def _as_array(table):
     if hasattr(table, "to_numpy"):
         return table.to_numpy()
     return table.toarray() if hasattr(table, "toarray") else np.asarray(table)
+
+
+def _of_features(table, columns):
+    """Return the columns of a table at some positions, NaN for -1."""
+    if (columns >= 0).all():
+        return table[:, columns]
+    missing = np.full((len(table), 1), np.nan, dtype=object)
+    return np.column_stack([table.astype(object), missing])[:, columns]
 
 
 class FeatureContributionsMixin:
@@ -128,9 +141,15 @@ class FeatureContributionsMixin:
         contributions : FeatureContributions
             A :class:`~sklearn.utils.Bunch` with `values` (n_samples, n_features_in_,
             n_outputs) in link space, `base_values` (n_samples, n_outputs), `errors`,
-            `feature_names`, `organization_names`, `is_sum` and `data`. Its attribute
-            `importances` is the mean absolute contribution of each column, and its method
-            ``to_shap()`` gives a ``shap.Explanation``.
+            `feature_names`, `organization_names`, `is_sum`, `columns` and `data`. Its
+            attribute `importances` is the mean absolute contribution of each column, and
+            its method ``to_shap()`` gives a ``shap.Explanation``.
+
+        Raises
+        ------
+        ValueError
+            If X or `background` are unusable, or `background` has no row of an
+            organization.
 
         See Also
         --------
@@ -142,6 +161,10 @@ class FeatureContributionsMixin:
         contribute; `base_values` of the row are those of the other organizations. Where an
         organization holds a categorical column that the default learner reads twice, or a
         transformer makes several columns of one, their contributions are added up.
+
+        An organization on another host decides what it reveals: its columns one by one,
+        sums over groups of columns, or only the sum over all of them. These entries follow
+        the columns of X. The column of row ids has no entry.
 
         References
         ----------
@@ -166,30 +189,13 @@ class FeatureContributionsMixin:
         rows = self._state.kept_rows.table, False
         if background is not None:
             rows = self._validate_X(background, reset=False), True
+            _check_background(rows[0], self._model.participants)
         shares = explain(self._model, X, rows, self.n_jobs)
-        participants, owner = self._model.participants, self._model.patterns.owner
-        shape = X.shape[0], self.n_features_in_, shares.base.shape[1]
-        values, errors = np.zeros(shape), np.zeros(shape)
-        holders: list = [[] for _ in range(self.n_features_in_)]
-        for each, of_columns, error in zip(
-            participants, shares.values, shares.errors, strict=True
-        ):
-            values[:, each.columns] += of_columns
-            errors[:, each.columns] += error
-        for m in sorted(set(owner.tolist())):
-            for column in participants.organizations[m].columns:
-                holders[column].append(participants.names[m])
         names = getattr(self, "feature_names_in_", None)
         if names is None:
             names = [f"x{j}" for j in range(self.n_features_in_)]
         return FeatureContributions(
-            values=values,
-            base_values=shares.base,
-            errors=errors,
-            feature_names=np.asarray(names, dtype=object),
-            organization_names=np.array([" + ".join(each) for each in holders], object),
-            is_sum=np.zeros(self.n_features_in_, dtype=bool),
-            data=X,
+            **_entries(shares, self._model.participants, names), data=X
         )
 
     @property
@@ -197,8 +203,77 @@ class FeatureContributionsMixin:
         """Mean absolute contribution of every column, (n_features_in_,), with the sum 1.
 
         The mean is over the training rows that a fitted estimator keeps, see
-        `feature_contributions`.
+        `feature_contributions`. Between hosts there is a value for each of its features.
         """
         check_is_fitted(self)
         importances = self.feature_contributions(self._state.kept_rows.table).importances
         return importances / (importances.sum() or 1.0)
+
+
+def _check_background(background, participants):
+    """Raise an error if an organization in this process has none of the rows."""
+    for each in participants.organizations:
+        if each.is_here and not each.presence(background).any():
+            raise ValueError(
+                f"background has no row that organization {each.name!r} has. Pass rows of "
+                "which each organization has some, or background=None."
+            )
+
+
+def _entries(shares, participants, names):
+    """Return the fields of `FeatureContributions` that are about single features."""
+    holders, is_key = [[] for _ in names], np.zeros(len(names), dtype=bool)
+    for each in participants.organizations:
+        if each.is_here:
+            for column in each.columns:
+                holders[column].append(each.name)
+        else:
+            is_key[each.columns] = True
+    shape = len(shares.base), len(names), shares.base.shape[1]
+    values, errors = np.zeros(shape), np.zeros(shape)
+    elsewhere = []
+    for j, each in enumerate(participants):
+        if each.is_here:
+            values[:, each.columns] += shares.values[j]
+            errors[:, each.columns] += shares.errors[j]
+        else:
+            elsewhere.append(_elsewhere(each.name, shares, j))
+    columns = np.flatnonzero(~is_key)
+    parts = [
+        (
+            values[:, columns],
+            errors[:, columns],
+            [names[column] for column in columns],
+            [" + ".join(holders[column]) for column in columns],
+            [False] * len(columns),
+            columns,
+        ),
+        *elsewhere,
+    ]
+    values, errors, names, holders, is_sum, columns = zip(*parts, strict=True)
+    return {
+        "values": np.concatenate(values, axis=1),
+        "base_values": shares.base,
+        "errors": np.concatenate(errors, axis=1),
+        "feature_names": np.array([name for part in names for name in part], dtype=object),
+        "organization_names": np.array([name for part in holders for name in part], object),
+        "is_sum": np.concatenate(is_sum).astype(bool),
+        "columns": np.concatenate(columns).astype(np.intp),
+    }
+
+
+def _elsewhere(name, shares, participant):
+    """Return the part of `_entries` of an organization on another host."""
+    values, errors = shares.values[participant], shares.errors[participant]
+    entries = list(shares.entries[participant])
+    if not entries:  # it has not answered yet
+        entries = [Entry("all columns", True)]
+        values = errors = np.zeros((len(values), 1, values.shape[2]))
+    return (
+        values,
+        errors,
+        [f"{name}: {entry.name}" for entry in entries],
+        [name] * len(entries),
+        [entry.is_sum for entry in entries],
+        [-1] * len(entries),
+    )

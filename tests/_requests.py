@@ -26,7 +26,7 @@ def ids(table, rows=slice(None), fit_id=FIT):
 
 def ask(service, call, fit_id=FIT, label_holder="Ada", **fields):
     """Return name and fields of the reply to a request."""
-    if call in ("prepare", "predict", "forget"):
+    if call in ("prepare", "predict", "expect", "explain", "forget"):
         check = check_value(SECRET.encode(), str(fit_id))
         fields = {"check": check, "versions": HANDSHAKE} | fields
     if call in ("prepare", "predict"):

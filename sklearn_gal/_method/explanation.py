@@ -24,11 +24,41 @@ class Shares:
         Contributions of the columns of each participant, and their standard errors.
     base : ndarray of shape (n_samples, n_outputs)
         Raw prediction without any column, by the pattern of each row.
+    entries : list of dict
+        What the values of each participant are of, with their positions: its columns, by
+        number, or `Entry`.
     """
 
     values: list
     errors: list
     base: np.ndarray
+    entries: list
+
+    @classmethod
+    def none(cls, n_participants, base):
+        """Return shares without any column."""
+        empty = [np.zeros((len(base), 0, base.shape[1]))] * n_participants
+        return cls(empty, list(empty), base, [{} for _ in empty])
+
+    def add(self, participant, rows, explained):
+        """Add what a participant contributes in some rows."""
+        entries = explained.entries
+        if entries is None:
+            entries = range(explained.values.shape[1])
+        positions = self.entries[participant]
+        n_before = len(positions)
+        for entry in entries:
+            positions.setdefault(entry, len(positions))
+        for arrays in (self.values, self.errors):
+            before = arrays[participant]
+            shape = len(before), len(positions) - n_before, before.shape[2]
+            if shape[1]:
+                arrays[participant] = np.concatenate([before, np.zeros(shape)], axis=1)
+        self.base[rows] += explained.base
+        for j, entry in enumerate(entries):
+            position = positions[entry]
+            self.values[participant][rows, position] += explained.values[:, j]
+            self.errors[participant][rows, position] += explained.errors[:, j]
 
 
 def explain(model, X, background, n_jobs=None):
@@ -50,21 +80,16 @@ def explain(model, X, background, n_jobs=None):
     shares : Shares
         The contributions.
     """
-    shares = Shares([], [], np.tile(model.baseline, (X.shape[0], 1)))
+    base = np.tile(model.baseline, (X.shape[0], 1))
+    shares = Shares.none(len(model.participants), base)
     for rows, part, (queries, products) in model.parts(X):
         factors = Factors(model, part, products, background, n_jobs)
         shares.base[rows] += factors.base
         explained = model.participants.explain(
             part.X, background, queries, factors.of_participants(), n_jobs
         )
-        if not shares.values:
-            shapes = [(X.shape[0], *each.values.shape[1:]) for each in explained]
-            shares.values += map(np.zeros, shapes)
-            shares.errors += map(np.zeros, shapes)
-        for j, each in enumerate(explained):
-            shares.values[j][rows] += each.values
-            shares.errors[j][rows] += each.errors
-            shares.base[rows] += each.base
+        for participant, each in enumerate(explained):
+            shares.add(participant, rows, each)
         for participant, column, values in factors.stumps:
             shares.values[participant][rows, column] += values
     return shares

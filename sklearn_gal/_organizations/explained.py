@@ -19,6 +19,7 @@ class ExplainedColumns(OwnColumns):
     A mixin of `LocalOrganization`.
     """
 
+    is_here = True
     models: Any
     presence: Any
     _involved: Any

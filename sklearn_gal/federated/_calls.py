@@ -38,6 +38,16 @@ class Field:
 # With them a call proves that it comes from a party that the organization can work with.
 _HANDSHAKE = {"check": Field(str), "versions": Field(str)}
 
+# Functions, and the rows that provide the columns that are not known.
+_FUNCTIONS = {
+    "background": Field(np.uint8, 2),  # row ids
+    "for_trees": Field(bool),
+    "abstain": Field(bool),
+    "functions": Field(np.int64, 1),  # numbers
+    "bounds": Field(np.uint8, 1, required=False),  # a code for each function
+    "bound_values": Field(np.float64, 3, required=False),
+}
+
 # The contract: all calls that an organization answers, with their fields.
 CALLS = {
     "prepare": {
@@ -67,11 +77,23 @@ CALLS = {
         "thresholds": Field(np.float64, 3, required=False),
         "abstain": Field(bool),
     },
+    "expect": {"fit_id": Field(str), **_HANDSHAKE, **_FUNCTIONS},
+    "explain": {
+        "fit_id": Field(str),
+        **_HANDSHAKE,
+        **_FUNCTIONS,
+        "row_ids": Field(np.uint8, 2),
+        "numbers": Field(np.int64, 1),  # of the models of a sum
+        "coefficients": Field(np.float64, 1, required=False),  # of the sum
+        "factors": Field(np.float64, 4),  # what multiplies the functions
+    },
     "release": {"fit_id": Field(str), "n_requests": Field(int)},
     "forget": {"fit_id": Field(str), **_HANDSHAKE},
 }
 
 
+# Fields with row ids.
+IDS = {"row_ids", "background"}
 # Largest number of folds that `encode_folds` can encode.
 MOST_FOLDS = 255
 
@@ -138,16 +160,17 @@ def check_header(call, scalars, shapes, limits):
             raise RequestRefused(f"{key} must not be negative")
     limits.check("max_rounds", scalars.get("number", -1) + 1, "number of the request")
     limits.check("max_rounds_predicted", n_models(shapes), "models asked for")
-    limits.check("max_rows", _length(shapes, "row_ids"), "rows asked for")
-    if "row_ids" in shapes and shapes["row_ids"][1] != DIGEST_SIZE:
-        raise RequestRefused(f"row_ids has the wrong shape {shapes['row_ids']}")
-    if "residual" in shapes:
-        n_chains, n_rows, n_outputs = shape = shapes["residual"]
+    limits.check("max_rows", n_ids(shapes), "rows asked for")
+    for key in IDS:
+        if key in shapes and shapes[key][1] != DIGEST_SIZE:
+            raise RequestRefused(f"{key} has the wrong shape {shapes[key]}")
+    for key in {"residual", "factors"} & shapes.keys():
+        n_chains, n_rows, n_outputs = shape = shapes[key][-3:]
         if 0 in shape:
-            raise RequestRefused(f"residual has the wrong shape {shape}")
-        limits.check("max_rows", n_rows, "rows of a residual")
+            raise RequestRefused(f"{key} has the wrong shape {shapes[key]}")
+        limits.check("max_rows", n_rows, f"rows of {key}")
         limits.check("max_folds", n_chains, "folds")
-        limits.check("max_outputs", n_chains * n_outputs, "values per row of a residual")
+        limits.check("max_outputs", n_chains * n_outputs, f"values per row of {key}")
 
 
 def check_values(call, fields):
@@ -158,8 +181,14 @@ def check_values(call, fields):
 
 
 def n_models(shapes):
-    """Return how many models a request asks to predict."""
-    return sum(_length(shapes, key) for key in ("numbers", "chains", "means", "signs"))
+    """Return how many models a request asks to predict or to explain."""
+    listed = ("numbers", "chains", "means", "signs", "functions")
+    return sum(_length(shapes, key) for key in listed)
+
+
+def n_ids(shapes):
+    """Return how many row ids a request has."""
+    return sum(_length(shapes, key) for key in IDS)
 
 
 def _length(shapes, key):

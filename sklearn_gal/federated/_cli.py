@@ -84,6 +84,7 @@ def _write_description(settings, description):
         f"key {settings['key']!r}, with ids of the form (9 a digit, A a letter): "
         f"{', '.join(shapes)}\n"
         f"columns: {', '.join(columns)}\n"
+        f"explanations reveal the contributions of: {description['explain']}\n"
     )
     for name, changes in settings["label_holders"].items():
         differs = ", ".join(f"{key} = {value}" for key, value in changes.items())

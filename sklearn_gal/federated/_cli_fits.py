@@ -4,7 +4,7 @@ import json
 import sys
 from collections import Counter
 
-from ._config import ledger_from_config
+from ._config import ledger_from_config, organization_settings
 from ._ledger import WAITING
 
 
@@ -65,17 +65,23 @@ def _fits(options):
 
 def _status(options):
     ledger = ledger_from_config(options.config)
+    explain = organization_settings(options.config)["explain"]
+    reveals = ", ".join(map(repr, explain)) if isinstance(explain, dict) else explain
     manifests = [ledger.read(fit_id) or {} for fit_id in ledger.fits()]
     waiting = [each["fit_id"] for each in manifests if each.get("state") == WAITING]
     sys.stdout.write(
         f"{len(manifests)} fits, {ledger.size()} bytes\n"
         f"waiting for approval: {', '.join(waiting) or 'none'}\n"
         f"revoked: {', '.join(sorted(ledger.revoked())) or 'none'}\n"
+        f"explanations reveal: {reveals}\n"
     )
     calls: dict[str, Counter] = {}
     for entry in ledger.log.entries_of_today():
         decision = entry["decision"].partition(":")[0]
-        calls.setdefault(entry["label_holder"], Counter())[decision] += 1
+        counts = calls.setdefault(entry["label_holder"], Counter())
+        counts[decision] += 1
+        if entry["call"] == "explain" and decision == "answered":
+            counts["rows explained"] += entry["rows"]
     for label_holder, counts in sorted(calls.items()):
         used = ledger.log.used_today(label_holder)
         parts = [f"{n} {decision}" for decision, n in sorted(counts.items())]

@@ -12,6 +12,7 @@ from ._database import read_query
 from ._environment import PREFIX, update_from_environment
 from ._ledger import Ledger
 from ._limits import Limits
+from ._revealed import SUM
 from ._rights import LIMITS_OF_ONE, RULES_OF_ONE, changed
 from ._rules import Rules
 from ._service import OrganizationService
@@ -28,6 +29,8 @@ _ORGANIZATION = {
     "limits": dict,
     "rules": dict,
     "label_holders": dict,
+    "explain": str,
+    "explain_groups": dict,
 }
 _REQUIRED = ("name", "key", "table", "secret_file", "models")
 _TABLE = {"csv": str, "parquet": str, "url": str, "query": str, "password_file": str}
@@ -123,6 +126,12 @@ def organization_settings(path):
             raise ValueError(f"{source} must be a table of settings, got {changes!r}.")
         check_settings(source, changes, _OF_LABEL_HOLDER)
         changed(limits, rules, name, changes)  # it checks the values
+    if "explain" in settings and "explain_groups" in settings:
+        raise ValueError(
+            f"{path} has explain and [explain_groups], which cannot be combined. Leave one "
+            "of them out."
+        )
+    settings["explain"] = settings.pop("explain_groups", settings.get("explain", SUM))
     sources = sorted(settings["table"].keys() - {"password_file"})
     if sources not in (["csv"], ["parquet"], ["query", "url"]):
         raise ValueError(
@@ -195,6 +204,7 @@ def service_from_config(path):
         estimator=estimator,
         rules=settings["rules"],
         label_holders=settings["label_holders"],
+        explain=settings["explain"],
         **settings["limits"],
     )
 

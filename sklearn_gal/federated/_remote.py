@@ -10,6 +10,7 @@ import numpy as np
 
 from .._contract import Answer, Query
 from ._calls import encode_folds
+from ._explanations import ExplainsElsewhere
 from ._predictions import answer_of, fields_of, needed
 from ._session import (
     MissingRows,
@@ -55,7 +56,7 @@ class Policy(NamedTuple):
     max_missed_rounds: int | None
 
 
-class RemoteOrganization:
+class RemoteOrganization(ExplainsElsewhere):
     """An organization on another host, with the calls of a `LocalOrganization`.
 
     Parameters
@@ -92,6 +93,7 @@ class RemoteOrganization:
         self.is_told = False  # whether the user has been warned that it refuses
         self.n_chains = {}  # number of chains of its models, by request number
         self.n_outputs = None
+        self.entries = []  # what it has revealed in the latest explanation
         self._unreachable = False
         self._ends_fit = False  # whether the last call that failed was refused for good
         self._away_since = None

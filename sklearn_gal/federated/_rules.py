@@ -7,7 +7,8 @@ from ._refusals import NotPermitted
 # What label holders can be permitted, and what each call needs. All may have rows and
 # models of their fits deleted.
 CALLS = ("fit", "predict")
-_NEEDED = {"prepare": "fit", "fit_round": "fit", "predict": "predict"}
+_NEEDED = {"prepare": "fit", "fit_round": "fit"}
+_NEEDED |= dict.fromkeys(("predict", "expect", "explain"), "predict")
 
 
 @dataclass(frozen=True)
@@ -17,8 +18,8 @@ class Rules:
     Parameters
     ----------
     calls : sequence of {"fit", "predict"}, default=("fit", "predict")
-        What label holders may do. With either of them, they may ask which rows the table
-        has.
+        What label holders may do; the right to predict includes explanations. With either
+        of them, they may ask which rows the table has.
     approve : {"always", "ask"}, default="always"
         Whether a fit waits until ``sklearn-gal approve`` approves it.
     approve_label_holders : sequence of str, default=()

@@ -18,39 +18,40 @@ from ._predictions import reply_of
 from ._refusals import LimitExceeded, NotPrepared, RequestRefused
 from ._slots import check_caller
 
+# Contributions of single columns are computed in blocks of about this number of values.
+MAX_BLOCK_VALUES = 2**23
+
 
 class ServedOrganization(LocalOrganization):
     """A local organization with a table and models on disk.
 
-    In place of X it receives the positions of the rows in the table; only the rows that it
-    has are read.
+    In place of X it receives the positions of the rows in the table, -1 for rows that it
+    does not have.
     """
 
     def __init__(self, name, estimator, table, models, clock):
         super().__init__(name, estimator, np.arange(table.shape[1]))
         self.table = table
         self.models = self._disk = models
-        self.present: Any = None  # mask of the rows of X in the next call
         self._clock = clock
         self._read: Any = None  # rows of the table that were read last, and their values
 
     def presence(self, X):
         """Return the mask of the rows of X that the organization has, (n_samples,)."""
-        return self.present
+        return X >= 0
 
     def prepare(self, X, fit_params, n_outputs=1):
         """Take the training rows that the organization has."""
-        present = self.present
+        present = self.presence(X)
         if present.all():
             super().prepare(X, fit_params, n_outputs)
             return
         rows = np.flatnonzero(present)
         self._learner, self._merged = None, {}
         if len(rows) >= MIN_ROWS_TO_FIT:
-            self.present = np.ones(len(rows), dtype=bool)
             own = take_rows(fit_params, rows, len(present))
             super().prepare(X[rows], own, n_outputs)
-        self.present, self._rows = present, rows
+        self._rows = rows
 
     def release(self, n_requests):
         """Forget the training rows, and the models of numbers from `n_requests` on."""
@@ -108,9 +109,9 @@ class ServedFit:
         """Whether the training rows are in memory."""
         return self._n_rows is not None
 
-    def prepare(self, positions, present, sample_weight, n_outputs):
+    def prepare(self, positions, sample_weight, n_outputs):
         """Receive the training rows."""
-        weights = present.astype(np.float64)
+        weights = self._local.presence(positions).astype(np.float64)
         fit_params = {}
         if sample_weight is not None:
             parameter = weight_parameter(self._local.estimator)
@@ -122,10 +123,9 @@ class ServedFit:
             weights *= sample_weight
         self._check_enough(weights)
         self._chains = self._latest = None
-        self._local.present = present
         with self._local.reading_once():
             self._local.prepare(positions, fit_params, n_outputs)
-        self._n_rows, self._weights = len(present), weights
+        self._n_rows, self._weights = len(positions), weights
 
     def _check_enough(self, weights):
         """Refuse to fit a model to rows of these weights if they are few, but not none."""
@@ -190,18 +190,21 @@ class ServedFit:
                 self._check_enough(self._weights[folds.numbers != chain])
         return folds
 
-    def predict(self, positions, present, query):
+    def predict(self, positions, query):
         """Return what a query asks for, as fields of the reply."""
-        listed = [query.numbers, query.chains, query.means]
-        asked = {*query.numbers, *query.functions}
-        unknown = sorted(number for number in asked if number not in self.models)
-        if unknown or any(len(set(each)) < len(each) for each in listed):
-            raise RequestRefused(f"numbers repeat, or have no models: {unknown[:10]}")
-        self._local.present = present
-        check_caller()
-        self.clock.start()
+        self._begin({*query.numbers, *query.functions})
+        for each in (query.numbers, query.chains, query.means):
+            _check_unique(each)
         with self._local.reading_once():
             return self._predictions(positions, query)
+
+    def _begin(self, asked):
+        """Begin a call about models; refuse one about numbers without a model."""
+        unknown = sorted(number for number in asked if number not in self.models)
+        if unknown:
+            raise RequestRefused(f"numbers have no models: {unknown[:10]}")
+        check_caller()
+        self.clock.start()
 
     def _predictions(self, positions, query):
         predict, functions = self._local.predict, {}
@@ -213,10 +216,52 @@ class ServedFit:
         total = predict(positions, query.numbers, query.coefficients)
         return reply_of(query, total, {}, functions)
 
+    def expect(self, functions, background):
+        """Return what functions predict without any column, see `LocalOrganization`."""
+        self._begin({number for number, _ in functions})
+        return self._local.expect(functions, background)
+
+    def explain(self, positions, background, sums, functions, factors, revealed):
+        """Return what entries contribute to predictions.
+
+        Parameters
+        ----------
+        positions : ndarray of int of shape (n_samples,)
+            Rows to explain.
+        background, sums, functions, factors : see `LocalOrganization.explain`
+        revealed : Revealed
+            What the owner reveals of explanations.
+
+        Returns
+        -------
+        explained : Explained
+            Contributions of the entries. Single columns exist for a block of rows at a
+            time.
+        """
+        if factors.shape[::2] != (len(functions), len(positions)):
+            raise RequestRefused("factors must have values for each function and row")
+        self._begin({*sums[0], *(number for number, _ in functions)})
+        _check_unique(sums[0])
+        size = max(1, MAX_BLOCK_VALUES // (len(self._local.columns) * factors.shape[3]))
+        blocks = np.array_split(
+            np.arange(len(positions)), max(1, -(-len(positions) // size))
+        )
+        return revealed.joined(
+            self._local.explain(
+                positions[rows], background, sums, functions, factors[:, :, rows]
+            )
+            for rows in blocks
+        )
+
     def release(self, n_requests):
         """Forget the training rows, and the models of numbers from `n_requests` on."""
         self._local.release(n_requests)
         self._n_rows = self._chains = self._latest = self._weights = None
+
+
+def _check_unique(numbers):
+    if len(set(numbers)) < len(numbers):
+        raise RequestRefused("the numbers of models repeat")
 
 
 def _digest(array):

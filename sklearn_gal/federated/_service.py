@@ -1,7 +1,8 @@
 """The organization's side: it answers the calls of the contract, and nothing else.
 
-The table, the estimator and the fitted models stay here. The label holder sends five calls
-with arrays of numbers. It receives fitted values and predictions, or the type of an error.
+The table, the estimator and the fitted models stay here. The label holder sends seven calls
+with arrays of numbers. It receives fitted values, predictions and explanations of these as
+far as the owner reveals them, or the type of an error.
 If a rule of the organization forbids the call, the label holder is told which one; the text
 of an error stays in the log of the organization.
 """
@@ -13,18 +14,15 @@ import time
 from collections import OrderedDict
 from functools import partial
 
-import numpy as np
-
 from .._learners import default_learner
 from .._organizations.columns import check_organizations
-from .._organizations.missing import missing_rows
 from . import _wire
-from ._calls import check_header, check_values, n_models, needs_handshake
-from ._keys import KeyIndex, check_secret, check_value, digests, repeat
+from ._about_rows import AnswersAboutRows
+from ._calls import IDS, check_header, check_values, n_models, needs_handshake
+from ._keys import KeyIndex, check_secret, check_value, digests
 from ._ledger import WAITING, Ledger
 from ._limits import Limits
 from ._manifest import Manifests
-from ._predictions import query_of
 from ._refusals import (
     ApprovalPending,
     NotPrepared,
@@ -32,6 +30,7 @@ from ._refusals import (
     RequestRefused,
     describe,
 )
+from ._revealed import SUM, Revealed
 from ._rights import RightsByName
 from ._rules import Rules
 from ._served import ServedFit
@@ -47,13 +46,14 @@ LABEL_HOLDER = "label holder"
 _LOGGED_SCALARS = ("number", "n_requests")
 _LOGGED_LENGTHS = (
     ("rows", "row_ids", 0),
+    ("background", "background", 0),
     ("rows", "residual", 1),
     ("folds", "residual", 0),
     ("outputs", "residual", 2),
 )
 
 
-class OrganizationService:
+class OrganizationService(AnswersAboutRows):
     """Columns and estimator of an organization, which answers requests of label holders.
 
     Parameters
@@ -83,6 +83,10 @@ class OrganizationService:
         What differs for single label holders, by their names: `calls`, `approve`,
         `approve_rows` and limits other than `max_fits` and `max_disk`. If None, all have
         the same rights.
+    explain : {"features", "sum"} or dict of str to list of str, default="sum"
+        What label holders learn from explanations of predictions: the contribution of each
+        column of the estimator, only their sum, or the sums over groups of columns by name.
+        Columns in no group are summed as "other".
     **limits : int
         What is answered at most: `max_rows`, `max_outputs`, `max_bytes`, `max_fits`,
         `min_rows`, `max_repeats`, `max_folds`, `max_rounds`, `max_rounds_predicted`,
@@ -108,6 +112,7 @@ class OrganizationService:
         estimator=None,
         rules=None,
         label_holders=None,
+        explain=SUM,
         **limits,
     ):
         check_organizations([(name, estimator, None)], reserved=())
@@ -117,12 +122,12 @@ class OrganizationService:
         self.rules = Rules(**(rules or {}))
         self._secret = check_secret(secret)
         self._table, self._ids = own_table(name, table, key, columns)
+        self.revealed = Revealed([str(each) for each in self._table.columns], explain)
         self._ledger = Ledger(folder)
         self._manifests = Manifests(self._ledger, self._table, self.estimator)
         self._fits = OrderedDict()
         self._slots = Slots(self.limits.max_fits)
         self._lock = threading.Lock()
-        self._empty = None  # mask of the rows of the table in which all is missing
         self.rights = RightsByName(
             self.limits,
             self.rules,
@@ -215,7 +220,7 @@ class OrganizationService:
         entry |= {
             name: shapes[key][axis] for name, key, axis in _LOGGED_LENGTHS if key in shapes
         }
-        if call == "predict":
+        if call in ("predict", "expect", "explain"):
             entry["models"] = n_models(shapes)
         self._ledger.check_rights(label_holder)
         rights.rules.check_call(call, n_models(shapes))
@@ -230,9 +235,9 @@ class OrganizationService:
         limits.check("seconds_per_day", used["seconds_per_day"], "seconds today")
         if call == "fit_round":
             limits.check("rounds_per_day", used["rounds_per_day"] + 1, "rounds today")
-        if "row_ids" in shapes:
-            n_different = shapes["row_ids"][0] // limits.max_repeats
-            rights.id_budget.check(label_holder, n_different)
+        if IDS & shapes.keys():
+            n_different = max(shapes[key][0] for key in IDS & shapes.keys())
+            rights.id_budget.check(label_holder, n_different // limits.max_repeats)
 
     def _rights(self, entry):
         return self.rights[entry["label_holder"]]
@@ -253,7 +258,7 @@ class OrganizationService:
                 if len(present) and (abstain or present.all()):
                     fit = self._fit(entry, fit_id)
                     with fit.lock:
-                        fit.prepare(positions, present, sample_weight, n_outputs)
+                        fit.prepare(positions, sample_weight, n_outputs)
                         self._manifests.begin(manifest, len(present), n_outputs)
                     entry["fits"] = int("rows" not in manifest)
                     is_prepared = True
@@ -306,48 +311,6 @@ class OrganizationService:
                     self.limits.check("max_disk", self.limits.max_disk + 1, "bytes needed")
             return {"fitted": fitted}
 
-    def _predict(self, entry, fit_id, row_ids, numbers, abstain, **wanted):
-        query = query_of(numbers, **wanted)
-        manifest = self._ledger.read(fit_id)
-        if entry["models"]:
-            self._manifests.check_unchanged(fit_id, manifest)
-            n_summed = 0 if query.coefficients is None else len(numbers) - 1
-            n_values = entry["models"] - n_summed
-            n_outputs = (manifest or {}).get("outputs", 1)
-            self._check_size(entry, 8 * len(row_ids) * n_values * n_outputs)
-        positions, present = self._rows(entry, fit_id, row_ids, abstain)
-        reply = {"present": present, "versions": HANDSHAKE}
-        if entry["models"] and present.any() and (abstain or present.all()):
-            fit = self._fit(entry, fit_id)
-            with fit.lock:
-                predictions = fit.predict(positions, present, query)
-            self._manifests.use(fit_id)
-            self._check_size(entry, sum(each.nbytes for each in predictions.values()))
-            reply |= predictions
-        return reply
-
-    def _check_size(self, entry, n_bytes):
-        """Refuse to reply with more than `max_bytes`."""
-        self._limits(entry).check("max_bytes", n_bytes, "bytes of the predictions")
-
-    def _rows(self, entry, fit_id, row_ids, abstain):
-        """Return positions of the rows in the table, and a mask of those that it has."""
-        label_holder, (limits, _, id_budget) = entry["label_holder"], self._rights(entry)
-        if repeat(row_ids, limits.max_repeats):
-            limits.check("max_repeats", limits.max_repeats + 1, "times a row")
-        positions = self._index(entry, fit_id).positions(row_ids)
-        entry["ids"] = id_budget.charge(label_holder, positions)
-        present = positions >= 0
-        if abstain or self._table.shape[1] > 1:  # else missing values do not remove the row
-            present[present] = ~self._empty_rows()[positions[present]]
-        return positions, present
-
-    def _empty_rows(self):
-        """Return the mask of the rows of the table in which all columns are missing."""
-        if self._empty is None:
-            self._empty = missing_rows(self._table, np.arange(self._table.shape[1]))
-        return self._empty
-
     def _release(self, entry, fit_id, n_requests):
         fit, before = self._fit(entry, fit_id), self._ledger.size(fit_id)
         with fit.lock:
@@ -395,12 +358,14 @@ class OrganizationService:
         -------
         description : dict
             `rows`, the number of rows; `columns`, the kind of each column by name;
-            `key_shapes`, what the ids of the rows look like and how many look like this.
+            `key_shapes`, what the ids of the rows look like and how many look like this;
+            `explain`, what explanations reveal.
         """
         return {
             "rows": len(self._ids),
             "columns": kinds_of(self._table),
             "key_shapes": key_shapes(self._ids),
+            "explain": str(self.revealed),
         }
 
     def fits(self):

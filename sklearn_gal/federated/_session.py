@@ -104,10 +104,10 @@ class FitSession:
         self.calls = []
         self.wire_dtype = np.float64  # of the residuals and fitted values that are sent
         self._lock = threading.Lock()
-        self._keyed = (None, None)
+        self._keyed = []
 
     def __getstate__(self):
-        return self.__dict__ | {"_lock": None, "_keyed": (None, None)}
+        return self.__dict__ | {"_lock": None, "_keyed": []}
 
     def __setstate__(self, state):
         self.__dict__ |= state | {"_lock": threading.Lock()}
@@ -115,15 +115,18 @@ class FitSession:
     def keys(self, X, column):
         """Return digests of the row ids, the same for every organization of the fit."""
         with self._lock:
-            if self._keyed[0] is not X:
-                ids = id_column(X, column)
-                found = digests(ids, self.federation._secret, self.fit_id)
-                self._keyed = (X, found)
-            return self._keyed[1]
+            for known, found in self._keyed:
+                if known is X:
+                    return found
+            ids = id_column(X, column)
+            found = digests(ids, self.federation._secret, self.fit_id)
+            # two tables: rows to explain, and those of the background
+            self._keyed = [*self._keyed[-1:], (X, found)]
+            return found
 
     def forget_rows(self):
         """Forget the rows of the last call."""
-        self._keyed = (None, None)
+        self._keyed = []
 
     def call(self, organization, call, timeout, check, request_number=-1, **fields):
         """Ask an organization, and return what `check` returns for the fields of its reply.
