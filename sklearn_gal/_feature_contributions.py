@@ -222,7 +222,8 @@ def _check_background(background, participants):
 
 def _entries(shares, participants, names):
     """Return the fields of `FeatureContributions` that are about single features."""
-    holders, is_key = [[] for _ in names], np.zeros(len(names), dtype=bool)
+    holders: list = [[] for _ in names]
+    is_key = np.zeros(len(names), dtype=bool)
     for each in participants.organizations:
         if each.is_here:
             for column in each.columns:
@@ -239,7 +240,7 @@ def _entries(shares, participants, names):
         else:
             elsewhere.append(_elsewhere(each.name, shares, j))
     columns = np.flatnonzero(~is_key)
-    parts = [
+    parts: Any = [
         (
             values[:, columns],
             errors[:, columns],
@@ -250,15 +251,17 @@ def _entries(shares, participants, names):
         ),
         *elsewhere,
     ]
-    values, errors, names, holders, is_sum, columns = zip(*parts, strict=True)
+    fields: Any = list(zip(*parts, strict=True))
+    of_values, of_errors = (np.concatenate(field, axis=1) for field in fields[:2])
+    names, holders = ([name for part in field for name in part] for field in fields[2:4])
     return {
-        "values": np.concatenate(values, axis=1),
+        "values": of_values,
         "base_values": shares.base,
-        "errors": np.concatenate(errors, axis=1),
-        "feature_names": np.array([name for part in names for name in part], dtype=object),
-        "organization_names": np.array([name for part in holders for name in part], object),
-        "is_sum": np.concatenate(is_sum).astype(bool),
-        "columns": np.concatenate(columns).astype(np.intp),
+        "errors": of_errors,
+        "feature_names": np.array(names, dtype=object),
+        "organization_names": np.array(holders, dtype=object),
+        "is_sum": np.concatenate(fields[4]).astype(bool),
+        "columns": np.concatenate(fields[5]).astype(np.intp),
     }
 
 

@@ -353,7 +353,7 @@ def test_what_organizations_are_worth(diabetes):
     X, y, X_test, y_test = diabetes
     model = GALRegressor(PARTS, missing_rows="abstain", **FEW).fit(X, y)
     card = model_card(model, X=X_test, y=y_test)
-    values = model.organization_values(X_test, y_test, random_state=0).shapley_values
+    values = model.organization_values(X_test, y_test, random_state=0).values
     lines = table_under(card, "What each organization adds")[1:]
     assert [line[1] for line in lines] == [f"{each:.4g}" for each in values]
     assert "Shapley values" in card

@@ -47,7 +47,8 @@ class Predictions:
     def take(self, rows):
         """Return a selection of the rows."""
         arrays = self.y, self.predicted, self.decision, self.proba, self.weight
-        return Predictions(*(None if each is None else each[rows] for each in arrays))
+        taken: Any = [each if each is None else each[rows] for each in arrays]
+        return Predictions(*taken)
 
 
 def predictions_of(estimator, X, y, weight):

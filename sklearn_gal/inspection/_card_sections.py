@@ -244,7 +244,7 @@ def add_worth(document, estimator, X, y, sample_weight):
             "organization adds on average to the organizations before it, over all orders. "
             "Intervals are 95 % intervals of the jackknife over the rows."
         )
-        lines = zip(names, values.shapley_values, values.shapley_intervals, strict=True)
+        lines = zip(names, values.values, values.intervals, strict=True)
         document.table(
             ["Organization", f"Adds to the {values.scoring}", "95 % interval"],
             [(name, _number(value), _interval(*ends)) for name, value, ends in lines],

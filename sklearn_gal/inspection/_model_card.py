@@ -109,7 +109,7 @@ def model_card(
     """
     check_model(estimator)
     check_is_fitted(estimator)
-    form = "markdown"
+    form: str | None = "markdown"
     if path is not None:
         form = _SUFFIXES.get(Path(path).suffix.lower())
         if form is None:
