@@ -1,5 +1,6 @@
 """Explanations of predictions by columns."""
 
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -222,7 +223,8 @@ def _check_background(background, participants):
 
 def _entries(shares, participants, names):
     """Return the fields of `FeatureContributions` that are about single features."""
-    holders, is_key = [[] for _ in names], np.zeros(len(names), dtype=bool)
+    holders: list[list] = [[] for _ in names]
+    is_key = np.zeros(len(names), dtype=bool)
     for each in participants.organizations:
         if each.is_here:
             for column in each.columns:
@@ -250,15 +252,16 @@ def _entries(shares, participants, names):
         ),
         *elsewhere,
     ]
-    values, errors, names, holders, is_sum, columns = zip(*parts, strict=True)
+    of_fields = list(zip(*parts, strict=True))
+    texts = [np.array(list(chain(*of_field)), dtype=object) for of_field in of_fields[2:4]]
     return {
-        "values": np.concatenate(values, axis=1),
+        "values": np.concatenate(of_fields[0], axis=1),
         "base_values": shares.base,
-        "errors": np.concatenate(errors, axis=1),
-        "feature_names": np.array([name for part in names for name in part], dtype=object),
-        "organization_names": np.array([name for part in holders for name in part], object),
-        "is_sum": np.concatenate(is_sum).astype(bool),
-        "columns": np.concatenate(columns).astype(np.intp),
+        "errors": np.concatenate(of_fields[1], axis=1),
+        "feature_names": texts[0],
+        "organization_names": texts[1],
+        "is_sum": np.concatenate(of_fields[4]).astype(bool),
+        "columns": np.concatenate(of_fields[5]).astype(np.intp),
     }
 
 

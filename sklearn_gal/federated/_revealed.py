@@ -53,7 +53,7 @@ class Revealed:
         self._groups.append(np.array(positions, dtype=np.intp))
 
     def _add_groups(self, columns, groups):
-        rest, group_of = list(columns), {}
+        rest, group_of = list(columns), dict[str, str]()
         for name, members in groups.items():
             if not (isinstance(name, str) and name.strip() and name != _OTHER):
                 raise ValueError(

@@ -46,8 +46,12 @@ class Predictions:
 
     def take(self, rows):
         """Return a selection of the rows."""
-        arrays = self.y, self.predicted, self.decision, self.proba, self.weight
-        return Predictions(*(None if each is None else each[rows] for each in arrays))
+
+        def cut(array):
+            return None if array is None else array[rows]
+
+        arrays = self.decision, self.proba, self.weight
+        return Predictions(self.y[rows], self.predicted[rows], *map(cut, arrays))
 
 
 def predictions_of(estimator, X, y, weight):
