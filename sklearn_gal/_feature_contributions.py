@@ -139,7 +139,7 @@ class FeatureContributionsMixin:
         Returns
         -------
         contributions : FeatureContributions
-            A :class:`~sklearn.utils.Bunch` with `values` (n_samples, n_features_in_,
+            A :class:`~sklearn.utils.Bunch` with `values` (n_samples, n_features,
             n_outputs) in link space, `base_values` (n_samples, n_outputs), `errors`,
             `feature_names`, `organization_names`, `is_sum`, `columns` and `data`. Its
             attribute `importances` is the mean absolute contribution of each column, and
@@ -200,7 +200,7 @@ class FeatureContributionsMixin:
 
     @property
     def feature_importances_(self) -> np.ndarray:
-        """Mean absolute contribution of every column, (n_features_in_,), with the sum 1.
+        """Mean absolute contribution of each column of X, with the sum 1.
 
         The mean is over the training rows that a fitted estimator keeps, see
         `feature_contributions`. Between hosts there is a value for each of its features.
