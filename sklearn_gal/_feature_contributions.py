@@ -1,6 +1,5 @@
 """Explanations of predictions by columns."""
 
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -40,7 +39,7 @@ class FeatureContributions(Bunch):
     """
 
     @property
-    def values(self) -> np.ndarray:  # type: ignore[override]
+    def values(self) -> np.ndarray:
         """Contributions in link space, (n_samples, n_features, n_outputs)."""
         return self["values"]  # the attribute would be the method of a dict
 
@@ -201,7 +200,7 @@ class FeatureContributionsMixin:
 
     @property
     def feature_importances_(self) -> np.ndarray:
-        """Mean absolute contribution of every column, ``(n_features_in_,)``, with the sum 1.
+        """Mean absolute contribution of each column of X, with the sum 1.
 
         The mean is over the training rows that a fitted estimator keeps, see
         `feature_contributions`. Between hosts there is a value for each of its features.
@@ -223,7 +222,7 @@ def _check_background(background, participants):
 
 def _entries(shares, participants, names):
     """Return the fields of `FeatureContributions` that are about single features."""
-    holders: list[list] = [[] for _ in names]
+    holders: list = [[] for _ in names]
     is_key = np.zeros(len(names), dtype=bool)
     for each in participants.organizations:
         if each.is_here:
@@ -241,7 +240,7 @@ def _entries(shares, participants, names):
         else:
             elsewhere.append(_elsewhere(each.name, shares, j))
     columns = np.flatnonzero(~is_key)
-    parts = [
+    parts: Any = [
         (
             values[:, columns],
             errors[:, columns],
@@ -252,16 +251,17 @@ def _entries(shares, participants, names):
         ),
         *elsewhere,
     ]
-    of_fields = list(zip(*parts, strict=True))
-    texts = [np.array(list(chain(*of_field)), dtype=object) for of_field in of_fields[2:4]]
+    fields: Any = list(zip(*parts, strict=True))
+    of_values, of_errors = (np.concatenate(field, axis=1) for field in fields[:2])
+    names, holders = ([name for part in field for name in part] for field in fields[2:4])
     return {
-        "values": np.concatenate(of_fields[0], axis=1),
+        "values": of_values,
         "base_values": shares.base,
-        "errors": np.concatenate(of_fields[1], axis=1),
-        "feature_names": texts[0],
-        "organization_names": texts[1],
-        "is_sum": np.concatenate(of_fields[4]).astype(bool),
-        "columns": np.concatenate(of_fields[5]).astype(np.intp),
+        "errors": of_errors,
+        "feature_names": np.array(names, dtype=object),
+        "organization_names": np.array(holders, dtype=object),
+        "is_sum": np.concatenate(fields[4]).astype(bool),
+        "columns": np.concatenate(fields[5]).astype(np.intp),
     }
 
 

@@ -46,12 +46,9 @@ class Predictions:
 
     def take(self, rows):
         """Return a selection of the rows."""
-
-        def cut(array):
-            return None if array is None else array[rows]
-
-        arrays = self.decision, self.proba, self.weight
-        return Predictions(self.y[rows], self.predicted[rows], *map(cut, arrays))
+        arrays = self.y, self.predicted, self.decision, self.proba, self.weight
+        taken: Any = [each if each is None else each[rows] for each in arrays]
+        return Predictions(*taken)
 
 
 def predictions_of(estimator, X, y, weight):

@@ -109,12 +109,14 @@ def model_card(
     """
     check_model(estimator)
     check_is_fitted(estimator)
-    suffix = ".md" if path is None else Path(path).suffix.lower()
-    if suffix not in _SUFFIXES:
-        raise ValueError(
-            f"path must end with .md or .html, for a card in Markdown or HTML; got "
-            f"{str(path)!r}."
-        )
+    form: str | None = "markdown"
+    if path is not None:
+        form = _SUFFIXES.get(Path(path).suffix.lower())
+        if form is None:
+            raise ValueError(
+                f"path must end with .md or .html, for a card in Markdown or HTML; got "
+                f"{str(path)!r}."
+            )
     if (X is None) != (y is None):
         raise ValueError("Pass X and y together: a score needs both.")
     check_consistent_length(X, y, sample_weight)
@@ -136,7 +138,7 @@ def model_card(
     add_importances(document, contributions)
     add_disclosure(document, estimator)
     add_versions(document)
-    card = document.to_html() if _SUFFIXES[suffix] == "html" else document.to_markdown()
+    card = document.to_html() if form == "html" else document.to_markdown()
     if path is not None:
         Path(path).write_text(card, encoding="utf-8")
     return card
