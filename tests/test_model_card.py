@@ -36,6 +36,7 @@ HEADINGS = [
     "What was disclosed",
     "Versions",
 ]
+CERTAINTY = "How certain predictions are"  # if the model predicts intervals or sets
 PARTS = [("clinic", Ridge(), [0, 1, 2, 3]), ("laboratory", Ridge(), [4, 5, 6, 7])]
 FEW = {"max_iter": 3, "random_state": 0}
 
@@ -64,7 +65,8 @@ def test_the_sections_and_scores_of_a_regressor(diabetes, regressor):
     X, y, X_test, y_test = diabetes
     card = model_card(regressor, X=X_test, y=y_test, y_train=y)
     assert card.startswith("# Model card: GALRegressor\n")
-    assert re.findall(r"^## (.*)$", card, re.MULTILINE) == HEADINGS
+    headings = re.findall(r"^## (.*)$", card, re.MULTILINE)
+    assert [each for each in headings if each != CERTAINTY] == HEADINGS
     assert "the model predicts a number" in card
     assert "- Rows of the fit: 200\n- Rows on which the model is scored: 100\n" in card
     held_out, scored = (table_under(card, "Scores", n) for n in range(2))
@@ -367,5 +369,18 @@ def test_how_certain_predictions_are(diabetes, regressor):
     card = model_card(regressor, X=X, y=y)
     ends = regressor.predict_interval(X, coverage=0.9)
     share = np.mean((ends[:, 0] <= y) & (y <= ends[:, 1]))
-    assert "## How certain predictions are\n" in card
+    assert f"## {CERTAINTY}\n" in card
     assert f"In the scored rows, {100 * share:.1f} % do." in card
+
+
+@pytest.mark.skipif(not hasattr(GALClassifier, "predict_set"), reason="there are no sets")
+def test_how_certain_classes_are():
+    X, y = load_iris(return_X_y=True)
+    test = np.arange(len(y)) % 3 == 0
+    parts = [("a", Ridge(), [0, 1]), ("b", Ridge(), [2, 3])]
+    model = GALClassifier(parts, **FEW).fit(X[~test], y[~test])
+    card = model_card(model, X=X[test], y=y[test])
+    sets = model.predict_set(X[test], coverage=0.9)
+    share = sets[np.arange(len(sets)), y[test]].mean()
+    assert f"In the scored rows, {100 * share:.1f} % do." in card
+    assert f"Sets have {sets.sum(axis=1).mean():.4g} classes on average." in card
