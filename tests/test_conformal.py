@@ -236,8 +236,8 @@ def test_intervals_of_counts_and_amounts(loss):
     few, many = prediction < np.quantile(prediction, [[0.2], [0.8]])
     assert width[few].max() < width[~many].min()
     # the target often has the very value of an end
-    nobody = model.predict_interval(np.full((1, 6), np.nan), 0.8)
-    assert inside(nobody, y[:400]).mean() > 0.79
+    absent = model.predict_interval(np.full((1, 6), np.nan), 0.8)
+    assert inside(absent, y[:400]).mean() > 0.79
 
 
 def test_a_row_of_weight_0_has_no_score():
