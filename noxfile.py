@@ -73,13 +73,10 @@ def tests(session, scikit_learn):
 def works_with(session):
     """The code of docs/works_with.rst with the packages that it is about."""
     session.install(".[test,works_with]")
-    tests = (
-        "docs/works_with.rst",
-        "tests/test_works_with.py",
-        "tests/test_conformal.py",
-        "tests/test_feature_contributions.py",
-    )
+    tests = ("docs/works_with.rst", "tests/test_works_with.py", "tests/test_conformal.py")
     session.run("python", "-m", "pytest", "-q", *tests, env=ONE_THREAD)
+    tests = ("tests/test_feature_contributions.py", "-k", "shap or libraries")
+    session.run("python", "-m", "pytest", "-q", "-n", "0", *tests, env=ONE_THREAD)
 
 
 @nox.session

@@ -46,7 +46,7 @@ model = GALRegressor(
         ("noise", ridge, [f"noise_{j}" for j in range(6)]),
     ],
     missing_rows="abstain",
-    max_iter=30,
+    max_iter=20,
     random_state=0,
 )
 folds = KFold(5, shuffle=True, random_state=0)
