@@ -1,6 +1,7 @@
 """Fitted models on disk."""
 
 import os
+import secrets
 from collections import OrderedDict
 from collections.abc import MutableMapping
 from contextlib import contextmanager
@@ -87,10 +88,15 @@ def write_private(path, content):
 @contextmanager
 def _replacing(path):
     """Open a file that only its owner can read, and that replaces `path` at the end."""
-    partial = path.with_name(f".{path.name}.part")
-    flags = os.O_CREAT | os.O_TRUNC | os.O_WRONLY
-    with open(os.open(partial, flags, 0o600), "wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    # a name that no other thread has, such as one whose fit has been given up
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with open(
+            os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb"
+        ) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
