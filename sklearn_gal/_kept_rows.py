@@ -68,13 +68,24 @@ def _plain(column):
     if isinstance(dtype, np.dtype) and dtype.kind in "fiub":
         return str(dtype), column.to_numpy(), None, None
     values = column.astype(object).where(column.notna(), None)
-    return str(dtype), values.tolist(), None, None
+    return _name_of(dtype), values.tolist(), None, None
+
+
+def _name_of(dtype):
+    """The name of a dtype; the dtype itself if pandas cannot make it from its name."""
+    import pandas as pd
+
+    try:
+        made = pd.api.types.pandas_dtype(str(dtype))
+    except (NotImplementedError, TypeError):  # some types of pyarrow
+        return dtype
+    return str(dtype) if made == dtype else dtype
 
 
 def _column(dtype, values, categories, ordered):
     """The pandas column that `_plain` was given."""
     import pandas as pd
 
-    if dtype == "category":
+    if categories is not None:
         return pd.Categorical.from_codes(values, categories, ordered=ordered)
     return pd.Series(values, dtype=dtype)

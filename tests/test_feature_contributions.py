@@ -20,6 +20,7 @@ from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScal
 from sklearn.svm import SVR
 
 from sklearn_gal import GALClassifier, GALRegressor
+from sklearn_gal._kept_rows import KeptRows
 
 COLUMNS = {"a": [0, 1], "b": [2, 3], "c": [4, 5]}
 
@@ -343,6 +344,40 @@ def test_rows_that_are_kept_are_in_the_file_of_a_model():
     loaded = sio.loads(data, trusted=sio.get_untrusted_types(data=data))
     after = loaded.feature_contributions(X.iloc[:5])
     np.testing.assert_array_equal(before.values, after.values)
+
+
+def test_rows_that_are_kept_have_their_types_in_a_file():
+    pa = pytest.importorskip("pyarrow")
+    days = pd.to_datetime(["2020-01-01", None, "2021-01-01"])
+    words = pa.array(["a", "b", "a"]).dictionary_encode()
+    table = pd.DataFrame(
+        {
+            "number": pd.Series([1, None, 3], dtype="Int64"),
+            "text": ["a", None, "b"],
+            "day": days,
+            "category": pd.Categorical(days, ordered=True),
+            "arrow": pd.Series([1.5, 2, None], dtype="double[pyarrow]"),
+            "words": pd.array(words, dtype=pd.ArrowDtype(words.type)),
+            "price": pd.array([1, None, 2], dtype=pd.ArrowDtype(pa.decimal128(5, 2))),
+            7: [True, False, True],
+        }
+    )
+    loaded = pickle.loads(pickle.dumps(KeptRows(table))).table
+    pd.testing.assert_frame_equal(loaded, table)
+
+
+def test_rows_that_are_kept_are_some_of_each_organization():
+    present = np.ones((5_000, 3), dtype=bool)
+    present[:, 1] = False
+    present[::40, 1] = True  # 125 rows
+    present[1::1000, 2] = False
+    X = np.arange(5_000.0)[:, None]
+    rows = KeptRows.of(X, present, 0).table[:, 0].astype(int)
+    assert len(rows) == len(np.unique(rows)) == 100
+    assert present[rows].all()
+    present[::40, 0] = False
+    rows = KeptRows.of(X, present, 0).table[:, 0].astype(int)
+    assert (present[rows].sum(axis=0) >= 100).all()
 
 
 def test_after_an_organization_has_left():
