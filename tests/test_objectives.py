@@ -39,7 +39,7 @@ def contaminated(rng):
 @pytest.mark.parametrize("weights", ["optimal", "optimal_absolute"])
 def test_mixed_objectives_assist_each_other(contaminated, weights):
     X, X_test, y, signal = contaminated
-    settings = {"loss": "huber", "weights": weights, "max_iter": 40, "random_state": 0}
+    settings = {"loss": "huber", "weights": weights, "max_iter": 20, "random_state": 0}
     mixed = GALRegressor(ORGANIZATIONS, **settings).fit(X, y)
     alone = GALRegressor(ORGANIZATIONS[:1], **settings).fit(X, y)
     errors = [mean_absolute_error(signal, m.predict(X_test)) for m in (mixed, alone)]

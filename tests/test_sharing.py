@@ -238,7 +238,7 @@ def test_image_patches_keep_their_accuracy():
         hidden_layer_sizes=32, max_iter=30, batch_size=100, learning_rate_init=0.01
     )
     organizations = [(f"patch_{i}", network, patch) for i, patch in enumerate(patches)]
-    settings = {"max_iter": 5, "random_state": 0, "cv": 2}
+    settings = {"max_iter": 3, "random_state": 0, "cv": 2}
     own = GALClassifier(organizations, **settings).fit(X, y).score(X_test, y_test)
     model = GALClassifier(organizations, share_models=True, **settings).fit(X, y)
     assert own > 0.9
