@@ -521,7 +521,7 @@ def test_scores_of_more_than_two_classes(wine):
     assert display.prediction == pytest.approx(model.decision_function(X[5:6])[0, 2])
     assert display.ax_.get_xlabel().startswith("score of class 2\n")
     many = FeatureImportanceDisplay.from_estimator(model, X, target=2, kind="points")
-    np.testing.assert_array_equal(many.contributions[5], display.contributions)
+    np.testing.assert_allclose(many.contributions[5], display.contributions, rtol=1e-12)
     for cls in (FeatureContributionDisplay, FeatureImportanceDisplay):
         with pytest.raises(ValueError, match=r"one of the classes \[0, 1, 2\], got None"):
             cls.from_estimator(model, X[:1])
