@@ -60,10 +60,14 @@ def tests(session, scikit_learn):
     unpacked = tmp / sdist.name.removesuffix(".tar.gz")
     shutil.rmtree(unpacked / "sklearn_gal")  # what is tested is what is installed
     session.chdir(unpacked)
+    pages = ["docs/getting_started.rst", "docs/federated.rst"]
+    if scikit_learn == "oldest":
+        selected = ["-m", "not slow"]
+    else:
+        pages += ["docs/user_guide.rst", "docs/works_with.rst"]
+        selected = []
     session.run(
-        *("python", "-m", "pytest", "-q", "tests"),
-        *("docs/user_guide.rst", "docs/getting_started.rst", "docs/federated.rst"),
-        "docs/works_with.rst",
+        *("python", "-m", "pytest", "-q", "tests", *pages, *selected),
         *session.posargs,
         env=ONE_THREAD,
     )
@@ -73,10 +77,11 @@ def tests(session, scikit_learn):
 def works_with(session):
     """The code of docs/works_with.rst with the packages that it is about."""
     session.install(".[test,works_with]")
-    tests = ("docs/works_with.rst", "tests/test_works_with.py", "tests/test_conformal.py")
+    tests = ("docs/works_with.rst", "tests/test_works_with.py")
     session.run("python", "-m", "pytest", "-q", *tests, env=ONE_THREAD)
-    tests = ("tests/test_feature_contributions.py", "-k", "shap or libraries")
-    session.run("python", "-m", "pytest", "-q", "-n", "0", *tests, env=ONE_THREAD)
+    tests = ("tests/test_conformal.py", "tests/test_feature_contributions.py")
+    selected = ("-n", "0", "-k", "mapie or shap or libraries")
+    session.run("python", "-m", "pytest", "-q", *tests, *selected, env=ONE_THREAD)
 
 
 @nox.session

@@ -453,6 +453,7 @@ def test_others_join_a_label_holder_that_began_alone(diabetes):
     assert_allclose(model.pattern_weights_[:3, 0], [[1, 0, 0]] * 3)
 
 
+@pytest.mark.slow
 def test_noise_that_stays_is_no_worse_than_alone(cancer, rng):
     # the informative organization is absent, and the others hold noise
     X, y = cancer

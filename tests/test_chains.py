@@ -250,6 +250,7 @@ def test_a_round_that_raises_the_loss_of_other_rows_is_rejected():
     assert bad.stop_reason_ == "no_descent"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interactions", [False, "auto"])
 def test_of_noise_little_is_learnt(interactions):
     rng = np.random.default_rng(0)
@@ -269,6 +270,7 @@ def test_of_noise_little_is_learnt(interactions):
     assert np.mean([np.mean(np.square(model.predict(X))) for model in models]) < 0.03
 
 
+@pytest.mark.slow
 def test_the_judged_loss_is_that_of_new_rows():
     garbage = np.random.default_rng(1).normal(size=(2_400, 24))
     organizations = [

@@ -815,6 +815,7 @@ def test_an_organization_may_forget_the_rows_again_and_again(regression):
         model.fit(regression.frame, regression.y)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("max_fits", [1, 4])
 def test_concurrent_fits_wait_and_equal_their_twins(regression, max_fits, monkeypatch):
     monkeypatch.setattr(_slots, "IDLE_AFTER", 0.2)  # fits can wait for each other
@@ -972,6 +973,7 @@ def n_saved(whole, n_calls):
     return kept[-1] + 1 if len(kept) else 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("params", "n_calls"),
     [

@@ -227,6 +227,7 @@ def test_replayed_rounds_agree_with_predictions(weights, seed):
     assert_allclose(list(gone.staged_predict(X))[-1], gone.predict(X), atol=1e-11)
 
 
+@pytest.mark.slow
 def test_an_unlucky_gate_does_not_end_a_fit():
     X, y = task(GALRegressor)
     for seed in range(3):
@@ -245,6 +246,7 @@ def test_pairs():
     assert pairs[0, 1] == pairs[0, 2] == 0
 
 
+@pytest.mark.slow
 def test_pairs_when_an_organization_leaves():
     X, y = task(GALRegressor)
     y += X[:, 0]  # without it the label holder alone knows nothing

@@ -57,6 +57,7 @@ def test_uniform_weights_lose_it(losses):
     assert kept(losses, "uniform") < chosen - 0.02
 
 
+@pytest.mark.slow
 def test_noise_does_not_end_the_fit_early(cancer):
     # noise that takes part in the weights lowers what a round gains on other rows, and a
     # few rounds without a gain end the fit

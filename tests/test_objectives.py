@@ -36,6 +36,7 @@ def contaminated(rng):
     return X, X_test, y, signal
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", ["optimal", "optimal_absolute"])
 def test_mixed_objectives_assist_each_other(contaminated, weights):
     X, X_test, y, signal = contaminated

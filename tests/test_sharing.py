@@ -57,6 +57,7 @@ def test_independent_heads_are_separate_models(diabetes, estimator, cv):
     assert [len(heads) for heads in model.estimators_] == [3] * model.n_iter_
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(
     "estimator",
@@ -228,6 +229,7 @@ def test_searchable(diabetes):
 # --- what it is good for -----------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_image_patches_keep_their_accuracy():
     X, y = load_digits(return_X_y=True)
