@@ -274,6 +274,17 @@ def test_kits_that_are_deleted_are_made_again_and_need_not_be_sent(kits):
     assert kits.certificate("bank") == before
 
 
+def test_kits_are_not_replaced_where_the_authority_is_kept_elsewhere(kits, capsys):
+    before = kits.certificate("bank")
+    (kits.out / "authority").rename(kits.folder / "offline")
+    arguments = ["--config", str(kits.write_settings()), "--out", str(kits.out)]
+    assert main(["provision", *arguments]) == 2
+    assert "but not the folder 'authority'" in capsys.readouterr().err
+    assert kits.certificate("bank") == before
+    (kits.folder / "offline").rename(kits.out / "authority")
+    assert set(kits.run("provision").values()) == {"as before"}
+
+
 def test_a_changed_port_changes_all_kits(kits):
     before = kits.certificate("bank")
     (kits.port,) = free_ports(1)

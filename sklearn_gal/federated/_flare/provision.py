@@ -92,6 +92,7 @@ def provision(config, folder, renew=()):
             f"{config} has the organizations {organizations}, but not {unknown}. Choose "
             f"among {[LABEL_HOLDER, *organizations, *further]}."
         )
+    _check_authority(folder, [LABEL_HOLDER, *organizations, *further])
     authority = Authority(folder / "authority", settings["name"])
     authority.check()
     for name in renew:
@@ -255,6 +256,16 @@ class Authority:
 def _subjects(settings, name):
     """Return the names that the certificates of a kit are made for."""
     return (settings["host"], _ADMIN) if name == LABEL_HOLDER else (name,)
+
+
+def _check_authority(folder, names):
+    """Refuse to replace kits by those of another authority."""
+    kits = [name for name in names if (folder / name).exists()]
+    if kits and not (folder / "authority").exists():
+        raise ValueError(
+            f"{folder} has the kits {kits}, but not the folder 'authority', which signs "
+            "kits. Put it back. To begin again with a new authority, delete the kits."
+        )
 
 
 def _make_workspaces(settings, authority):
