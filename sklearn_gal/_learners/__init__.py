@@ -9,7 +9,7 @@ from .boosted import BoosterLearner
 from .boosted_parameters import LIGHTGBM_PARAMETERS
 from .default_learner import default_learner, suggest, with_capacity
 from .explained import Background, explain_function, explain_sum
-from .explained_each import bounded_function, explain_each
+from .explained_each import apart, bounded_function, explain_each
 from .lightgbm_guard import check_readable_by_lightgbm, guard
 from .lightgbm_names import NAMES as LIGHTGBM_NAMES
 from .lightgbm_names import is_known as is_known_to_lightgbm
@@ -39,6 +39,7 @@ __all__ = [
     "OutputRegressors",
     "SeededClones",
     "Split",
+    "apart",
     "as_outputs",
     "bounded_function",
     "chains_of",
@@ -189,5 +190,4 @@ def explain_functions(models, bounds, view, background, check):
         Standard errors of `values`.
     """
     found = explain_each(models, bounds, view, background, LEARNERS, check)
-    parts = len(models), len(chains_of(models[0])), -1
-    return tuple(array.reshape(*array.shape[:-1], *parts) for array in found)
+    return apart(found, len(models), len(chains_of(models[0])))

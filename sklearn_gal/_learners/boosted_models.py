@@ -157,9 +157,16 @@ class MergedBooster:
 
     def predict(self, view):
         """The sums of the trees, (n_samples,) or (n_samples, n_outputs)."""
+        return self.predict_matrix(self._matrix(view))
+
+    def _matrix(self, view):
+        """What LightGBM reads of a view."""
         if self._encoder is not None:
-            return self.predict_matrix(self._encoder.transform(view))
-        return self.predict_matrix(_float_array(view))
+            return self._encoder.transform(view)
+        # LightGBM's scikit-learn interface converts arrays of objects in the same way
+        if isinstance(view, np.ndarray) and view.dtype.kind == "O":
+            return view.astype(np.float64)
+        return view
 
     def predict_matrix(self, view):
         """The sums for rows that LightGBM reads as they are."""
@@ -172,9 +179,7 @@ class MergedBooster:
         added up.
         """
         n_samples, n_columns = view.shape
-        matrix = _float_array(view)
-        if self._encoder is not None:
-            matrix = self._encoder.transform(view)
+        matrix = self._matrix(view)
         values = self._booster.predict(
             matrix, pred_contrib=True, num_threads=self._n_threads
         )
@@ -188,13 +193,6 @@ class MergedBooster:
             copies = values[:, :, n_columns:-1]
             of_columns[:, :, self._encoder.categorical] += copies
         return Explanation.exact(np.swapaxes(of_columns, 1, 2), values[0, :, -1].copy())
-
-
-def _float_array(view):
-    """A view with floats in place of objects, as LightGBM's scikit-learn interface does."""
-    if isinstance(view, np.ndarray) and view.dtype.kind == "O":
-        return view.astype(np.float64)
-    return view
 
 
 def with_leaves(model, change):

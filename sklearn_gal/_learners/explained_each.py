@@ -52,6 +52,12 @@ def explain_each(models, bounds, view, background, learners, check):
     return _in_order(parts, len(models))
 
 
+def apart(explanation, n_models, n_chains):
+    """The arrays of such an explanation, (..., n_models, n_chains, n_outputs)."""
+    parts = n_models, n_chains, -1
+    return tuple(array.reshape(*array.shape[:-1], *parts) for array in explanation)
+
+
 def _in_order(parts, n_models):
     """One explanation of all models, from those of some of them."""
     if len(parts) == 1:

@@ -9,6 +9,7 @@ from sklearn.utils import _safe_indexing
 
 from .._learners import (
     SeededClones,
+    apart,
     as_outputs,
     bounded_function,
     chains_of,
@@ -191,9 +192,8 @@ class SharingOrganization(LocalOrganization):
         function = bounded_function(
             partial(self._heads, heads=heads), [bound for _, bound in functions]
         )
-        parts = len(heads), len(chains_of(heads[0].estimator)), -1
         found = explain_function(function, view, background.view)
-        return tuple(array.reshape(*array.shape[:-1], *parts) for array in found)
+        return apart(found, len(heads), len(chains_of(heads[0].estimator)))
 
     def inherit(self, other):
         """Take over the models and residuals that the organization had in the fit before.

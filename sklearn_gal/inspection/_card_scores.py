@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 from sklearn.base import is_classifier
 from sklearn.metrics import (
     accuracy_score,
@@ -13,6 +12,8 @@ from sklearn.metrics import (
     r2_score,
     roc_auc_score,
 )
+
+from .._intervals import half_widths, jackknife_error
 
 # Number of parts of the rows, each of which is left out once for an interval.
 N_PARTS = 20
@@ -140,8 +141,7 @@ def _with_interval(score, predictions, limits):
         kept = np.ones(n_samples, dtype=bool)
         kept[order[part::n_parts]] = False
         without.append(score(predictions.take(kept)))
-    error = np.sqrt((n_parts - 1) * np.var(without))
-    half = float(stats.t.ppf(0.975, n_parts - 1) * error)
+    half = float(half_widths(jackknife_error(without), n_parts))
     return value, max(value - half, limits[0]), min(value + half, limits[1])
 
 
