@@ -77,7 +77,7 @@ def _name_of(dtype):
 
     try:
         made = pd.api.types.pandas_dtype(str(dtype))
-    except (NotImplementedError, TypeError):  # some types of pyarrow
+    except (NotImplementedError, TypeError, ValueError):  # some types of pyarrow
         return dtype
     return str(dtype) if made == dtype else dtype
 
