@@ -70,7 +70,7 @@ def tests(session, scikit_learn):
     if scikit_learn == "oldest":
         selected = ["-m", "not slow"]
     else:
-        pages += ["docs/user_guide.rst", "docs/works_with.rst"]
+        pages += ["docs/user_guide", "docs/works_with.rst"]
         selected = []
     session.run(
         *("python", "-m", "pytest", "-q", "tests", *pages, *selected),

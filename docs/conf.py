@@ -30,7 +30,7 @@ extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
 autosummary_generate = True
 autodoc_typehints = "none"  # types stand in the docstrings
 numpydoc_show_class_members = False
-exclude_patterns = ["_build", "templates", "defaults_excerpt.rst"]
+exclude_patterns = ["_build", "templates"]
 templates_path = ["templates"]
 
 # Every reference must lead somewhere. Other projects' objects are looked up only where
