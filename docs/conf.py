@@ -22,6 +22,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.extlinks",
     "mathml",
+    "measured",
     "numpydoc",
     "sphinx_copybutton",
     "sphinx_design",
