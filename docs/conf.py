@@ -32,7 +32,10 @@ extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
 autosummary_generate = True
 autodoc_typehints = "none"  # types stand in the docstrings
 numpydoc_show_class_members = False
-exclude_patterns = ["_build", "templates", "decisions.rst", "defaults_excerpt.rst"]
+exclude_patterns = [
+    *("_build", "templates", "decisions.rst", "defaults_excerpt.rst"),
+    "**sg_execution_times.rst",  # for developers; as a page it would load scripts from afar
+]
 templates_path = ["templates"]
 
 # Every reference must lead somewhere. Other projects' objects are looked up only where
@@ -95,7 +98,7 @@ html_theme_options = {
     "header_links_before_dropdown": 5,
     "navbar_align": "left",
     "show_toc_level": 2,
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
     "footer_start": ["copyright"],
     "footer_end": [],
 }
