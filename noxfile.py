@@ -36,7 +36,7 @@ def types(session):
 
 @nox.session
 def docs(session):
-    """The documentation with its gallery, warnings as errors; then its inner links."""
+    """The documentation with its gallery, warnings as errors; then its links."""
     session.install(".[docs]")
     out = Path(session.posargs[0]) if session.posargs else HERE / "docs" / "_build"
     for builder in ("html", "linkcheck"):
@@ -45,6 +45,7 @@ def docs(session):
             *("-d", str(out / "doctrees"), "docs", str(out / builder)),
             env=ONE_THREAD,
         )
+    session.run("python", "docs/_ext/check_site.py", str(out / "html"))
 
 
 @nox.session
