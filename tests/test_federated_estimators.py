@@ -48,13 +48,13 @@ from sklearn_gal.privacy import LaplaceMechanism
 SECRET = "0123456789abcdef"
 N_ROWS = 150
 # without interactions a request is a round
-SETTINGS = {"max_iter": 5, "random_state": 0, "interactions": False}
+SETTINGS = {"max_iter": 5, "cv": 2, "random_state": 0, "interactions": False}
 # the label holder's own organization, and those elsewhere
 HOSPITAL = Ridge(alpha=0.5)
 ELSEWHERE = {
     "bank": LGBMRegressor(n_estimators=3, min_child_samples=5, verbosity=-1),
     "clinic": make_pipeline(StandardScaler(), SVR()),
-    "shop": RandomForestRegressor(n_estimators=5, max_depth=3),
+    "shop": RandomForestRegressor(n_estimators=2, max_depth=3),
 }
 
 
@@ -119,6 +119,23 @@ def regression(tmp_path):
     return Case(*CASES["regressor"], tmp_path)
 
 
+@pytest.fixture(scope="module")
+def whole_fits(tmp_path_factory):
+    """Fits that are not killed, each made once; the system draws the number 1."""
+    fits = {}
+
+    def fit(name, params):
+        if (name, str(params)) not in fits:
+            case = Case(*CASES[name], tmp_path_factory.mktemp("whole"))
+            with pytest.MonkeyPatch.context() as patch:
+                system = SimpleNamespace(randbits=lambda n: 1)
+                patch.setattr("sklearn_gal.federated._estimators.secrets", system)
+                fits[name, str(params)] = case.federated(**params).fit(case.frame, case.y)
+        return fits[name, str(params)]
+
+    return fit
+
+
 def assert_same(one, other, X, frame):
     assert_same_model(one, other, X, frame)
     stages = zip(one.staged_predict(X), other.staged_predict(frame), strict=True)
@@ -129,6 +146,7 @@ def assert_same(one, other, X, frame):
 @pytest.mark.parametrize(
     "params",
     [
+        {"cv": "auto", "max_iter": 3},
         {"cv": None},
         {"cv": KFold(3)},
         {"subsample": 0.7},
@@ -170,7 +188,16 @@ def test_weights_of_rows(case, tmp_path):
     assert_same(one, other, case.X, case.frame)
 
 
-@pytest.mark.parametrize("as_ids", [np.asarray, list, pd.Series, pd.Index])
+@pytest.mark.parametrize(
+    ("case", "as_ids"),
+    [
+        ("regressor", np.asarray),
+        ("classifier", list),
+        ("regressor", pd.Series),
+        ("regressor", pd.Index),
+    ],
+    indirect=["case"],
+)
 def test_a_label_holder_without_columns(case, as_ids):
     one = case.joint(ELSEWHERE).fit(case.X, case.y)
     ids = as_ids(case.ids)
@@ -314,7 +341,8 @@ def test_without_own_columns_all_get_the_perturbed_residual(regression):
 
 
 def test_what_it_reports(regression):
-    model = regression.federated(weights="uniform").fit(regression.frame, regression.y)
+    model = regression.federated(weights="uniform", cv="auto")
+    model.fit(regression.frame, regression.y)
     assert model.label_holder_ == "hospital"
     for own, *others in model.estimators_:
         assert hasattr(own, "predict")
@@ -480,7 +508,8 @@ class Leaving(Recording):
 @pytest.mark.parametrize("interactions", [False, True])
 def test_no_message_holds_a_column_or_the_target_or_a_model(case, interactions):
     federation = case.federation(Recording)
-    model = case.federated(federation, early_stopping=True, interactions=interactions)
+    params = {"early_stopping": True, "max_iter": 3, "interactions": interactions}
+    model = case.federated(federation, **params)
     model.fit(case.frame, case.y)
     model.predict(case.frame)
     list(model.staged_predict(case.frame))
@@ -578,13 +607,15 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("weights", ["optimal", "uniform"])
+@pytest.mark.parametrize(
+    ("fault", "weights"),
+    [*((fault, "uniform") for fault in FAULTS), ("dies", "optimal"), ("NaN", "optimal")],
+)
 def test_a_fault_costs_a_round_and_no_more(regression, fault, weights):
     federation = regression.federation(
         lambda channel: Faulty(channel, "clinic", FAULTS[fault], calls={2})
     )
-    model = regression.federated(federation, weights=weights, max_iter=8)
+    model = regression.federated(federation, weights=weights, max_iter=4)
     with pytest.warns(OrganizationWarning, match="'clinic' did not answer"):
         model.fit(regression.frame, regression.y)
     weight = model.weights_[:, 2]
@@ -650,9 +681,9 @@ def test_policy_fail(regression):
     assert not hasattr(model, "weights_")
 
 
-def test_policy_wait(regression, monkeypatch):
+def test_policy_wait(regression, whole_fits, monkeypatch):
     monkeypatch.setattr(_remote, "_RETRY_AFTER", 0.01)
-    whole = regression.federated().fit(regression.frame, regression.y)
+    whole = whole_fits("regressor", {})
     federation = regression.federation(
         lambda channel: Faulty(channel, "clinic", FAULTS["dies"], calls={2})
     )
@@ -677,8 +708,8 @@ class Restarting(Recording):
         return super().call(organization, request, timeout)
 
 
-def test_a_restarted_organization_takes_part_at_once(regression):
-    whole = regression.federated().fit(regression.frame, regression.y)
+def test_a_restarted_organization_takes_part_at_once(regression, whole_fits):
+    whole = whole_fits("regressor", {})
     federation = Federation(Restarting(regression, calls={3}), SECRET)
     model = regression.federated(federation, on_failure="fail", n_jobs=1)
     model.fit(regression.frame, regression.y)
@@ -744,10 +775,10 @@ class Away(Recording):
 
 @pytest.mark.parametrize("on_failure", ["continue", "fail"])
 def test_an_organization_that_is_back_in_time_misses_nothing(
-    regression, on_failure, monkeypatch
+    regression, whole_fits, on_failure, monkeypatch
 ):
     monkeypatch.setattr(_remote, "_RETRY_AFTER", 0.01)
-    whole = regression.federated().fit(regression.frame, regression.y)
+    whole = whole_fits("regressor", {})
     federation = regression.federation(lambda channel: Away(channel, ["clinic"], 2, 2))
     model = regression.federated(federation, on_failure=on_failure, grace_period=600)
     with pytest.warns(OrganizationWarning, match="waiting for it for at most 600 seconds"):
@@ -814,7 +845,9 @@ def test_a_fit_ends_when_all_are_away_and_continues_later(regression, own, tmp_p
     assert_same(whole, model, rows, rows)
 
 
-def test_an_organization_may_forget_the_rows_again_and_again(regression, monkeypatch):
+def test_an_organization_may_forget_the_rows_again_and_again(
+    regression, whole_fits, monkeypatch
+):
     class Forgetful(Recording):
         """A channel over which the rows are released before each of the first requests.
 
@@ -832,7 +865,7 @@ def test_an_organization_may_forget_the_rows_again_and_again(regression, monkeyp
                 super().call(organization, encode("release", fields), timeout)
             return super().call(organization, request, timeout)
 
-    whole = regression.federated().fit(regression.frame, regression.y)
+    whole = whole_fits("regressor", {})
     federation = regression.federation(Forgetful)
     model = regression.federated(federation).fit(regression.frame, regression.y)
     assert_same(whole, model, regression.frame, regression.frame)
@@ -855,7 +888,7 @@ def test_concurrent_fits_wait_and_equal_their_twins(regression, max_fits, monkey
     frame, y = regression.frame, regression.y
     rng = np.random.default_rng(0)
     targets = [y + rng.normal(scale=20, size=len(y)) for _ in range(5)]
-    twins = [regression.federated(max_iter=3).fit(frame, target) for target in targets]
+    twins = [regression.federated(max_iter=2).fit(frame, target) for target in targets]
     changed = {name: {"max_fits": max_fits} for name in ELSEWHERE}
     channel = LocalChannel(regression.services(**changed))
     stop = threading.Event()
@@ -863,7 +896,7 @@ def test_concurrent_fits_wait_and_equal_their_twins(regression, max_fits, monkey
     def fit(target):
         # every fit has a federation of its own, as different label holders have
         federation = Federation(channel, SECRET)
-        model = regression.federated(federation, max_missed_rounds=0, max_iter=3)
+        model = regression.federated(federation, max_missed_rounds=0, max_iter=2)
         model.fit(frame, target)
         federation.overlap(regression.ids)
         return model
@@ -917,7 +950,7 @@ def test_work_ends_when_the_caller_is_gone(regression, monkeypatch):
     monkeypatch.setattr(_federation, "ThreadPoolExecutor", Impatient)
     channel = LocalChannel(regression.services(bank={"estimator": Counting()}))
     federation = Federation(channel, SECRET).without("clinic").without("shop")
-    model = regression.federated(federation, on_failure="fail")
+    model = regression.federated(federation, cv="auto", on_failure="fail")
     with (
         pytest.warns(OrganizationWarning, match="when the fit ended"),
         pytest.raises(OrganizationError, match=r"'bank' did not answer \(TimeoutError"),
@@ -1010,23 +1043,6 @@ STOPS_EARLY = {
     "n_iter_no_change": 2,
     "learning_rate": 1,
 }
-
-
-@pytest.fixture(scope="module")
-def whole_fits(tmp_path_factory):
-    """Fits that are not killed, each made once; the system draws the number 1."""
-    fits = {}
-
-    def fit(name, params):
-        if (name, str(params)) not in fits:
-            case = Case(*CASES[name], tmp_path_factory.mktemp("whole"))
-            with pytest.MonkeyPatch.context() as patch:
-                system = SimpleNamespace(randbits=lambda n: 1)
-                patch.setattr("sklearn_gal.federated._estimators.secrets", system)
-                fits[name, str(params)] = case.federated(**params).fit(case.frame, case.y)
-        return fits[name, str(params)]
-
-    return fit
 
 
 def n_saved(whole, n_calls):
