@@ -1,3 +1,10 @@
+import os
+
+# Before OpenMP is loaded: threads that have nothing to do then leave the core to the other
+# process of the tests. They would wait in a busy loop, longer than the many small fits of
+# LightGBM take.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
