@@ -2,7 +2,6 @@
 
 import itertools
 import pickle
-import queue
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor
 
-from _helpers import assert_same_model
+from _helpers import Patient, assert_same_model
 from sklearn_gal import GALClassifier, GALRegressor
 from sklearn_gal.federated import (
     FederatedGALClassifier,
@@ -633,27 +632,12 @@ def test_a_fault_costs_a_round_and_no_more(regression, fault, weights):
     assert errors["round"].tolist() == [1]
 
 
-class Reconnecting(Faulty):
-    """A faulty channel over which the fourth round waits until the organization is back."""
-
-    def __init__(self, *arguments, **params):
-        super().__init__(*arguments, **params)
-        self.preparing = queue.SimpleQueue()
-
-    def call(self, organization, request, timeout):
-        name, fields = decode(request)
-        if name == "prepare" and organization == self.organization and self.n_calls:
-            self.preparing.put(threading.current_thread())
-        if name == "fit_round" and fields["number"] == 3 and organization == "bank":
-            self.preparing.get(timeout=600).join(600)
-        return super().call(organization, request, timeout)
-
-
 def test_it_comes_back(regression):
     federation = regression.federation(
-        lambda channel: Reconnecting(channel, "clinic", FAULTS["dies"], calls={2})
+        lambda channel: Faulty(channel, "clinic", FAULTS["dies"], calls={2})
     )
     model = regression.federated(federation, weights="uniform", max_iter=6)
+    model.organizations = [("hospital", Patient(), regression.parts["hospital"])]
     with pytest.warns(OrganizationWarning):
         model.fit(regression.frame, regression.y)
     assert model.weights_[1, 2] == 0
