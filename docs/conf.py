@@ -21,6 +21,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.extlinks",
+    "accessible",
     "mathml",
     "measured",
     "numpydoc",
@@ -31,6 +32,7 @@ extensions = [
 extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
 autosummary_generate = True
 autodoc_typehints = "none"  # types stand in the docstrings
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 exclude_patterns = [
     *("_build", "templates", "decisions.rst", "defaults_excerpt.rst"),
@@ -102,11 +104,11 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-# these pages have no neighbours that a sidebar could list
+# Pages of which a sidebar would list nothing, or titles longer than it is wide
 html_sidebars = {
     name: []
     for name in (
         *("index", "getting_started", "works_with", "comparison", "glossary"),
-        *("contributing", "changes", "design"),
+        *("contributing", "changes", "design", "benchmarks", "generated/benchmarks/*"),
     )
 }
