@@ -35,7 +35,7 @@ autodoc_typehints = "none"  # types stand in the docstrings
 toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 exclude_patterns = [
-    *("_build", "templates", "decisions.rst", "defaults_excerpt.rst"),
+    *("_build", "templates", "decisions.rst"),
     "**sg_execution_times.rst",  # for developers; as a page it would load scripts from afar
 ]
 templates_path = ["templates"]
