@@ -109,6 +109,13 @@ html_sidebars = {
     name: []
     for name in (
         *("index", "getting_started", "works_with", "comparison", "glossary"),
-        *("contributing", "changes", "design", "benchmarks", "generated/benchmarks/*"),
+        *(
+            "contributing",
+            "changes",
+            "design",
+            "policies",
+            "benchmarks",
+            "generated/benchmarks/*",
+        ),
     )
 }
