@@ -59,9 +59,6 @@ if os.environ.get("INTERSPHINX"):
         "sklearn": ("https://scikit-learn.org/stable/", None),
     }
 
-# The linkcheck builder looks at targets inside the documentation only.
-linkcheck_ignore = [r"https?://.*"]
-
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",

@@ -39,10 +39,13 @@ def _as_mathml(node, tex, as_block):
     # the only command of LaTeX in use that docutils lacks
     tex = tex.replace(r"\dots", r"\ldots")
     try:
-        return tex2mathml(tex, as_block=as_block)
+        formula = tex2mathml(tex, as_block=as_block)
     except MathError as error:
         getLogger(__name__).warning("%s: %s", tex, error, location=node)
         return escape(tex)
+    # a bar of a norm that has an exponent does not grow with the sum inside, so neither does
+    # the other
+    return formula.replace("<mo>‖</mo>", '<mo stretchy="false">‖</mo>')
 
 
 def write_font(app, exception):
