@@ -38,7 +38,9 @@ def main(folder):
         sys.exit(f"None of {', '.join(BROWSERS)} is on the path. Install one of them.")
     n_faults = 0
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        chromium = playwright.chromium.launch(
+            executable_path=browser, args=["--no-sandbox"]
+        )
         for theme, width in [("light", 1300), ("dark", 1300), ("light", 400)]:
             page = chromium.new_page()
             for name in PAGES:
