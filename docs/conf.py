@@ -21,6 +21,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.extlinks",
+    "accessible",
     "mathml",
     "measured",
     "numpydoc",
@@ -31,6 +32,7 @@ extensions = [
 extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
 autosummary_generate = True
 autodoc_typehints = "none"  # types stand in the docstrings
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 exclude_patterns = [
     *("_build", "templates", "decisions.rst"),
@@ -56,9 +58,6 @@ if os.environ.get("INTERSPHINX"):
         "pandas": ("https://pandas.pydata.org/docs/", None),
         "sklearn": ("https://scikit-learn.org/stable/", None),
     }
-
-# The linkcheck builder looks at targets inside the documentation only.
-linkcheck_ignore = [r"https?://.*"]
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
@@ -102,11 +101,18 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-# these pages have no neighbours that a sidebar could list
+# Pages of which a sidebar would list nothing, or titles longer than it is wide
 html_sidebars = {
     name: []
     for name in (
         *("index", "getting_started", "works_with", "comparison", "glossary"),
-        *("contributing", "changes", "design"),
+        *(
+            "contributing",
+            "changes",
+            "design",
+            "policies",
+            "benchmarks",
+            "generated/benchmarks/*",
+        ),
     )
 }
