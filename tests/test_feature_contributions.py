@@ -19,8 +19,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler
 from sklearn.svm import SVR
 
-from sklearn_gal import GALClassifier, GALRegressor
+from sklearn_gal import GALClassifier, GALRegressor, _method
+from sklearn_gal._contract import Bound
 from sklearn_gal._kept_rows import KeptRows
+from sklearn_gal._organizations.local import LocalOrganization
 
 COLUMNS = {"a": [0, 1], "b": [2, 3], "c": [4, 5]}
 
@@ -309,6 +311,69 @@ def test_many_columns_are_estimated_with_errors():
         [("a", estimator, list(range(6)))], max_iter=1, cv=2, random_state=0
     ).fit(X[:150], y[:150])
     assert not few.feature_contributions(X[:1]).errors.any()
+
+
+class Counting:
+    """It counts the rows that it predicts."""
+
+    n_rows = 0
+
+    def predict(self, X):
+        type(self).n_rows += len(X)
+        return super().predict(X)
+
+
+class CountingSVR(Counting, SVR):
+    """Of one output."""
+
+
+class CountingRidge(Counting, Ridge):
+    """Of several outputs."""
+
+
+@pytest.mark.parametrize("share_models", [False, True])
+def test_what_functions_predict_without_columns_is_a_mean(share_models, monkeypatch):
+    X, y = friedman(150)
+    estimator = CountingRidge() if share_models else CountingSVR()
+    model = GALRegressor(
+        organizations(estimator), max_iter=2, cv=2, share_models=share_models
+    )
+    model.set_params(random_state=0).fit(X, y)
+    organization = model._model.participants.organizations[1]
+    bound = Bound(threshold=np.zeros((2, 1, 1)))
+    functions = [(0, None), (0, bound)]
+    background = model._state.kept_rows.table, False
+    monkeypatch.setattr(type(estimator), "n_rows", 0)
+    expected = organization.expect(functions, background)
+    n_models = 2 if share_models else 4  # one of each chain has several outputs
+    assert type(estimator).n_rows == n_models * 100
+    each = organization.predict_each(background[0], [0])[0]
+    means = [each.mean(axis=1), bound(each).mean(axis=1)]
+    np.testing.assert_allclose(expected, means, rtol=0, atol=1e-12)
+
+
+def test_functions_are_expected_once_for_all_rows(monkeypatch):
+    X, y = friedman()
+    X[::3, 2:4] = np.nan
+    model = GALRegressor(
+        organizations(None, Ridge(), None),
+        missing_rows="abstain",
+        max_iter=8,
+        random_state=0,
+    ).fit(X, y)
+    whole = model.feature_contributions(X)
+    asked, expect = [], LocalOrganization.expect
+
+    def recorded(self, functions, background):
+        bounds = (None if bound is None else id(bound) for _, bound in functions)
+        asked.extend((self.name, n, b) for (n, _), b in zip(functions, bounds, strict=True))
+        return expect(self, functions, background)
+
+    monkeypatch.setattr(LocalOrganization, "expect", recorded)
+    monkeypatch.setattr(_method.model, "MAX_BLOCK_BYTES", 20_000)
+    in_blocks = model.feature_contributions(X)
+    assert len(asked) == len(set(asked)) > 0
+    np.testing.assert_allclose(in_blocks.values, whole.values, rtol=0, atol=1e-12)
 
 
 def test_importances_select_columns():
