@@ -385,6 +385,23 @@ def test_importances_select_columns():
     assert model.fit(X, y).feature_importances_.argmax() == 3
 
 
+def test_importances_are_those_of_the_kept_rows_and_computed_once(monkeypatch):
+    X, y = friedman(150)
+    model = GALRegressor(organizations(None), max_iter=3, warm_start=True, random_state=0)
+    model.fit(X, y)
+    rows = model._state.kept_rows.table
+    explained = model.feature_contributions()
+    np.testing.assert_array_equal(explained.data, rows)
+    importances = model.feature_importances_
+    np.testing.assert_allclose(
+        importances, explained.importances / explained.importances.sum()
+    )
+    of_all = model.set_params(max_iter=4).fit(X, y).feature_importances_
+    assert np.abs(of_all - importances).max() > 1e-6  # not those of the fit before
+    monkeypatch.setattr(GALRegressor, "feature_contributions", None)
+    np.testing.assert_array_equal(model.feature_importances_, of_all)
+
+
 def test_column_of_two_organizations_and_of_none():
     X, y = friedman()
     model = GALRegressor([("a", None, [0, 3]), ("b", None, [3, 4])], max_iter=5)
