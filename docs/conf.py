@@ -1,13 +1,16 @@
 """Sphinx configuration."""
 
 import os
+import sys
 import warnings
+from pathlib import Path
 
 import matplotlib
 
 from sklearn_gal import __version__
 
 matplotlib.use("agg")
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "sklearn_gal"
 author = "sklearn_gal developers"
@@ -19,6 +22,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.extlinks",
     "sphinx.ext.mathjax",
+    "measured",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
 ]
