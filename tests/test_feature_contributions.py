@@ -22,6 +22,7 @@ from sklearn.svm import SVR
 from sklearn_gal import GALClassifier, GALRegressor, _method
 from sklearn_gal._contract import Bound
 from sklearn_gal._kept_rows import KeptRows
+from sklearn_gal._method.gates import StumpGate
 from sklearn_gal._organizations.local import LocalOrganization
 
 COLUMNS = {"a": [0, 1], "b": [2, 3], "c": [4, 5]}
@@ -296,6 +297,30 @@ def test_sparse_columns():
         for each in (X, sparse.csr_matrix(X))
     )
     np.testing.assert_allclose(dense.values, csr.values, atol=1e-3)  # SVR stops early
+
+
+@pytest.mark.parametrize("estimator", [None, Ridge()], ids=["trees", "Ridge"])
+def test_sparse_rows_of_a_model_of_dense_rows(estimator):
+    X, y = friedman()
+    X[X < 0.3] = 0
+    model = GALRegressor(organizations(estimator), max_iter=6, cv=2, random_state=0)
+    model.fit(X, y)
+    gates = [c.gate for each in model._model.rounds for c in each.candidates]
+    assert any(isinstance(gate, StumpGate) for gate in gates)
+    for rows in (sparse.csr_matrix(X[:9]), sparse.csc_array(X[:9])):
+        np.testing.assert_allclose(model.predict(rows), model.predict(X[:9]))
+        explained = assert_sums_to_raw(model, rows)
+        expected = model.feature_contributions(X[:9])
+        np.testing.assert_allclose(explained.values, expected.values, atol=1e-9)
+
+
+def test_dense_rows_of_a_model_of_sparse_rows():
+    X, y = friedman(150)
+    X[X < 0.3] = 0
+    model = GALRegressor(organizations(SVR()), max_iter=3, cv=2, random_state=0)
+    explained = assert_sums_to_raw(model.fit(sparse.csr_matrix(X), y), X[:3])
+    expected = model.feature_contributions(sparse.csr_matrix(X[:3]))
+    np.testing.assert_allclose(explained.values, expected.values, atol=1e-9)
 
 
 def test_many_columns_are_estimated_with_errors():

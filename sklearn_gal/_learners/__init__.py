@@ -7,7 +7,7 @@ a subclass of `Learner` and its name in this tuple.
 from .base import IN_SAMPLE, Learner, Split, take_rows, weight_parameter
 from .boosted import BoosterLearner
 from .boosted_parameters import LIGHTGBM_PARAMETERS
-from .composites import rows_of
+from .composites import as_sparse_as, rows_of
 from .default_learner import default_learner, suggest, with_capacity
 from .explained import Background, expect_function, explain_function, explain_sum
 from .explained_each import apart, bounded_function, explain_each
@@ -42,6 +42,7 @@ __all__ = [
     "Split",
     "apart",
     "as_outputs",
+    "as_sparse_as",
     "bounded_function",
     "chains_of",
     "check_readable_by_lightgbm",

@@ -8,6 +8,7 @@ from sklearn.utils import _safe_indexing
 from .._contract import Explained
 from .._learners import (
     Background,
+    as_sparse_as,
     column_major,
     expect_functions,
     explain_functions,
@@ -88,7 +89,8 @@ class ExplainedColumns(OwnColumns):
         functions = [functions[j] for j in known]
         width = len(self.columns) * max(1, factors[known].shape[1] * n_outputs * len(known))
         for block in np.array_split(rows, -(-len(rows) * width // MAX_BLOCK_VALUES)):
-            view = column_major(self._view(_safe_indexing(X, block)))
+            view = self._view(_safe_indexing(X, block))
+            view = column_major(as_sparse_as(others.view, view))
             with self._naming_errors("explaining", view):
                 if involved:
                     values, base, errors = self._explain_sum(involved, view, others)
