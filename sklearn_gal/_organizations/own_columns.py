@@ -48,7 +48,13 @@ class OwnColumns:
     def column(self, X, position):
         """Return one of the organization's columns as floats, (n_samples,)."""
         at = int(self.columns[position])
-        return self._once(at, X, lambda: to_floats(_safe_indexing(X, at, axis=1)))
+
+        def cut():
+            if sparse.issparse(X):
+                return to_floats(_safe_indexing(X, [at], axis=1).toarray()[:, 0])
+            return to_floats(_safe_indexing(X, at, axis=1))
+
+        return self._once(at, X, cut)
 
     def _column_major(self, X):
         """Return the columns as learners predict them."""
