@@ -37,11 +37,6 @@ for label, model in models.items():
     scores[label] = model.fit(X_train, y_train).score(X_test, y_test)
     print(f"{label:18} R² {scores[label]:.3f}")
 
-closed = (scores["interactions"] - scores["additive"]) / (
-    scores["all in one place"] - scores["additive"]
-)
-print(f"share of the gap closed: {closed:.0%}")
-
 # %%
 # The picture shows what the models have learned of the product: the prediction over x0 and
 # x1, with all other columns at 0.5. The additive model is a sum of a function of x0 and a
