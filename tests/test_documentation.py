@@ -62,3 +62,19 @@ def test_numbers_that_a_table_does_not_have(table, text, wrong):
 def test_numbers_of_the_pages(page):
     roles = re.findall(r":measured:`([^`]+)`", page.read_text())
     assert [each for each in map(measured.fault, roles) if each] == []
+
+
+def test_numbers_of_the_paper():
+    paper = DOCS.parent.joinpath("paper", "paper.md").read_text()
+    roles = re.findall(r"(\d[\d.]*)[^\d<]*<!-- (\w+\.txt: [^>]+) -->", paper)
+    assert len(roles) == paper.count(".txt:")
+    assert [each for each in (measured.fault(f"{a} <{b}>") for a, b in roles) if each] == []
+
+
+def test_references_of_the_paper():
+    paper, references = (
+        DOCS.parent.joinpath("paper", name).read_text()
+        for name in ("paper.md", "paper.bib")
+    )
+    cited = set(re.findall(r"@(\w+)", paper))
+    assert cited == set(re.findall(r"^@\w+\{(\w+),", references, flags=re.MULTILINE))
