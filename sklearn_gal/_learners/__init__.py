@@ -24,6 +24,7 @@ from .models import (
     terms_of,
     to_estimator,
 )
+from .packed import pack_models, unpack_models
 from .pipeline import PipelineLearner
 from .seeds import SeededClones
 from .summed import EachPrediction, WeightedSum
@@ -60,10 +61,12 @@ __all__ = [
     "is_number",
     "make_learner",
     "outputs_of",
+    "pack_models",
     "suggest",
     "take_rows",
     "to_estimator",
     "to_floats",
+    "unpack_models",
     "weight_parameter",
     "weighted_sum",
     "with_capacity",

@@ -21,8 +21,10 @@ from .._learners import (
     each_prediction,
     make_learner,
     outputs_of,
+    pack_models,
     take_rows,
     to_estimator,
+    unpack_models,
     weighted_sum,
     with_capacity,
 )
@@ -352,9 +354,20 @@ class LocalOrganization(ExplainedColumns):
             if coefficient != 0 and self.models.get(number) is not None
         ]
 
-    def __getstate__(self):
-        # can be derived from the models, and from rows
+    def __copy__(self):
+        other = object.__new__(type(self))
+        other.__dict__.update(self._without_derived())
+        return other
+
+    def _without_derived(self):
+        """Return the state without what can be derived from the models, and from rows."""
         return {**self.__dict__, "_merged": {}, "_remembered": None}
+
+    def __getstate__(self):
+        return self._without_derived() | {"models": pack_models(self.models)}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state, models=unpack_models(*state["models"]))
 
     def inherit(self, other):
         """Take over the models that the organization had in the fit before."""
