@@ -124,6 +124,17 @@ class Bound:
             return np.clip(values * self.scale, -1.0, 1.0)
         return np.where(values > self.threshold, 1.0, -1.0)
 
+    @classmethod
+    def stacked(cls, bounds):
+        """Return a bound of stacked values, (n_bounds, n_chains, n_samples, n_outputs).
+
+        All bounds have a threshold, or all have a scale.
+        """
+        field = "scale" if bounds[0].threshold is None else "threshold"
+        values = [getattr(bound, field) for bound in bounds]
+        stacked = np.concatenate(values).reshape(len(bounds), *values[0].shape)
+        return cls(**{field: stacked})
+
 
 @dataclass(frozen=True)
 class Explained:

@@ -7,7 +7,7 @@ a subclass of `Learner` and its name in this tuple.
 from .base import IN_SAMPLE, Learner, Split, take_rows, weight_parameter
 from .boosted import BoosterLearner
 from .boosted_parameters import LIGHTGBM_PARAMETERS
-from .default_learner import default_learner, suggest, with_capacity
+from .default_learner import DefaultLearner, default_learner, suggest, with_capacity
 from .explained import Background, explain_function, explain_sum
 from .explained_each import apart, bounded_function, explain_each
 from .lightgbm_guard import check_readable_by_lightgbm, guard
@@ -35,6 +35,7 @@ __all__ = [
     "LIGHTGBM_NAMES",
     "LIGHTGBM_PARAMETERS",
     "Background",
+    "DefaultLearner",
     "FoldRegressors",
     "OutputRegressors",
     "SeededClones",
