@@ -103,6 +103,14 @@ class Request:
     gate: Callable | None = None
 
 
+def mean_of_chains(values):
+    """The mean over chains, the first axis, which are added in their order.
+
+    So the last bits do not depend on the number of rows.
+    """
+    return sum(values) / len(values)
+
+
 @dataclass(frozen=True, eq=False)
 class Bound:
     """Bounds the values of a function by -1 and 1, which makes it a gate.

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from .._contract import Fitted, Query
+from .._contract import Fitted, Query, mean_of_chains
 from .disclosure import times_gates
-from .products import Products, mean_of_chains
+from .products import Products
 from .rows import RawPredictions, Rows, TrainingPredictions
 
 # Functions of single rounds are asked for in blocks of rows of about this size.

@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._contract import mean_of_chains
+
 # Products are computed together as long as their functions have at most this many values.
 MAX_VALUES = 2**14
 
@@ -131,14 +133,6 @@ def _not_together(gates, raw):
 def _by_chain(gate):
     """Whether a gate may have other values for another chain."""
     return getattr(gate, "by_chain", True)
-
-
-def mean_of_chains(values):
-    """The mean over chains, the first axis, which are added in their order.
-
-    So the last bits do not depend on the number of rows.
-    """
-    return sum(values) / len(values)
 
 
 def stacked(arrays):
