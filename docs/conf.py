@@ -1,13 +1,16 @@
 """Sphinx configuration."""
 
 import os
+import sys
 import warnings
+from pathlib import Path
 
 import matplotlib
 
 from sklearn_gal import __version__
 
 matplotlib.use("agg")
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "sklearn_gal"
 author = "sklearn_gal developers"
@@ -18,15 +21,23 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.extlinks",
-    "sphinx.ext.mathjax",
+    "accessible",
+    "mathml",
+    "measured",
     "numpydoc",
+    "sphinx_copybutton",
+    "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
 extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
 autosummary_generate = True
 autodoc_typehints = "none"  # types stand in the docstrings
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
-exclude_patterns = ["_build", "templates", "defaults_excerpt.rst"]
+exclude_patterns = [
+    *("_build", "templates", "decisions.rst"),
+    "**sg_execution_times.rst",  # for developers; as a page it would load scripts from afar
+]
 templates_path = ["templates"]
 
 # Every reference must lead somewhere. Other projects' objects are looked up only where
@@ -48,9 +59,6 @@ if os.environ.get("INTERSPHINX"):
         "sklearn": ("https://scikit-learn.org/stable/", None),
     }
 
-# The linkcheck builder looks at targets inside the documentation only.
-linkcheck_ignore = [r"https?://.*"]
-
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
@@ -68,17 +76,43 @@ sphinx_gallery_conf = {
 # a warning that a reader of the gallery would see is a defect of the example
 warnings.filterwarnings("error", category=UserWarning, module=r"sklearn|lightgbm")
 
+# a copied example has neither prompts nor what they print
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
 html_theme = "pydata_sphinx_theme"
 html_title = "sklearn_gal"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_logo = "_static/logo.svg"
+html_favicon = "_static/favicon.svg"
+html_show_sourcelink = False
 html_theme_options = {
+    "logo": {
+        "text": "sklearn_gal",
+        "alt_text": "sklearn_gal: home",
+        "image_light": "_static/logo.svg",
+        "image_dark": "_static/logo-dark.svg",
+    },
+    "header_links_before_dropdown": 5,
+    "navbar_align": "left",
     "show_toc_level": 2,
-    "header_links_before_dropdown": 6,
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
+    "footer_start": ["copyright"],
+    "footer_end": [],
 }
+# Pages of which a sidebar would list nothing, or titles longer than it is wide
 html_sidebars = {
     name: []
     for name in (
-        *("getting_started", "works_with", "comparison", "glossary"),
-        *("contributing", "changes"),
+        *("index", "getting_started", "works_with", "comparison", "glossary"),
+        *(
+            "contributing",
+            "changes",
+            "design",
+            "policies",
+            "benchmarks",
+            "generated/benchmarks/*",
+        ),
     )
 }

@@ -42,6 +42,9 @@ class GALClassifier(ClassifierMixin, BaseGAL):
     objectives are not shared. The user guide describes what the residuals reveal about the
     labels.
 
+    Begin with `organizations` and the defaults. The parameters under "Other Parameters" are
+    rarely changed. The user guide has a table of situations and settings.
+
     Parameters
     ----------
     organizations : list of tuples (name, estimator, columns) or None, default=None
@@ -62,11 +65,17 @@ class GALClassifier(ClassifierMixin, BaseGAL):
 
         If None, a single organization holds all columns, which is ordinary gradient
         boosting.
+    label_holder : str or None, default=None
+        Name of the organization that holds y. None selects the first one. The label holder
+        holds at least one column, and receives the residual without noise if there is
+        `privacy`, so name it if it is not the first one.
     loss : {"log_loss", "exponential"} or loss object, default="log_loss"
         Overarching loss. "log_loss" is for binary and multiclass targets, and "exponential"
         for binary targets. It can also be an object from :mod:`sklearn_gal.losses` or any
         object with the methods `value`, `pseudo_residual` and `baseline`. Probabilities
         also require the method `inverse_link`.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, which are multiplied by the sample weights.
     max_iter : int or None, default=None
         Maximum number of rounds. None is 100. With cross-fitting, it is 45 from 5,000 rows
         on, 60 from 30,000 rows on, and 90 with more than two classes.
@@ -75,31 +84,6 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         ``line_search=False``, it is the rate of all rounds. "auto" is 0.3. With
         cross-fitting, it is 0.5 from 5,000 rows on; with more than two classes it is 0.4,
         and 0.5 from 10,000 rows on.
-    line_search : bool, default=True
-        Whether to search the rate with the smallest overarching loss in each round. Fitting
-        stops when no step lowers the loss. With cross-fitting, with interactions, or if
-        each round draws a new subsample, it stops after eleven such rounds in a row, with
-        `privacy` after three.
-    weights : {"optimal", "nonnegative", "optimal_absolute", "uniform"} or callable, \
-            default="optimal"
-        Method to choose the assistance weights of the functions that the organizations have
-        fitted in a round.
-
-        - "optimal": without held-out rows, non-negative weights that sum to one and
-          minimise the squared error to the pseudo-residual, as in the paper. With
-          cross-fitting or ``subsample < 1``, the weights of "nonnegative" among the
-          functions that are descent directions. The others get weight 0.
-        - "nonnegative": non-negative least squares without the constraint on the sum. The
-          solution is divided by its sum. The weights are more even if each organization
-          explains another part of the residual.
-        - "optimal_absolute": weights that sum to one and minimise the absolute error. This
-          is a linear programme whose size grows with the number of rows. With held-out rows
-          it is restricted to descent directions.
-        - "uniform": equal weights.
-        - callable ``(residual, fitted, sample_weight) -> weights``: receives arrays of
-          shapes (n_samples, n_outputs), (n_samples, n_functions, n_outputs) and
-          (n_samples,) or None, and returns an array of shape (n_functions,). Without
-          interactions, there is one function per organization.
     cv : "auto", None, int, splitter or iterable, default="auto"
         Cross-fitting strategy for the fitted values, from which weights and rate are
         computed.
@@ -115,9 +99,6 @@ class GALClassifier(ClassifierMixin, BaseGAL):
           exactly one test set.
         - "auto": five folds, or three from 5,000 rows on; two with `privacy`. None if there
           are fewer than 20 rows, or with ``subsample < 1``.
-    subsample : float, default=1.0
-        Fraction of the rows that is drawn at random to fit each round. If it is less than
-        1, weights and rate are chosen on the other rows, and `cv` must be "auto" or None.
     interactions : {"auto", True, False} or list of tuples of two names, default="auto"
         Whether to model products of functions of two organizations. In each round, an
         organization fits the residual, and also the residual multiplied by a gate, a
@@ -130,10 +111,6 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         - "auto": True with cross-fitting, unless `privacy` perturbs the residual.
         - list of pairs of names, e.g. ``[("bank", "shop")]``: gates between these
           organizations only.
-    label_holder : str or None, default=None
-        Name of the organization that holds y. None selects the first one. The label holder
-        holds at least one column, and receives the residual without noise if there is
-        `privacy`, so name it if it is not the first one.
     missing_rows : {"error", "abstain", "pass"}, default="error"
         Treatment of rows in which all columns of an organization are missing (NaN, or
         None, NA and null in dataframes), in `fit` and in predictions.
@@ -151,33 +128,10 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         A single organization is the label holder, to which nothing is sent.
         In production leave `random_state` at None: anyone who knows the seed can reproduce
         the noise and subtract it. The user guide describes what is protected.
-    share_models : bool, default=False
-        Whether each organization keeps a single model instead of one per round ("deep
-        model sharing"). The model is refitted in each round, to the residuals of all rounds
-        so far. Its estimator must support two-dimensional targets.
-    early_stopping : bool or "auto", default="auto"
-        Whether to stop when the validation loss no longer improves. With cross-fitting,
-        this is the loss of out-of-fold predictions of the training rows, see
-        `validation_loss_`. Otherwise, some rows are held out to compute it. "auto" enables
-        early stopping with cross-fitting, and without it from 10,000 rows on.
-    validation_fraction : int or float, default=0.1
-        Number or fraction of rows to hold out for early stopping without cross-fitting.
-    n_iter_no_change : int, default=10
-        Number of rounds without improvement after which early stopping ends the fit.
-    tol : float, default=1e-7
-        Decrease of the validation loss that counts as an improvement, as a fraction of the
-        loss before the first round.
-    class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, which are multiplied by the sample weights.
-    warm_start : bool, default=False
-        If True, `fit` continues the previous fit up to `max_iter` rounds in total. New
-        organizations can be appended, with columns that follow those of the previous fit.
     n_jobs : int or None, default=None
         Number of organizations that fit or predict in parallel threads. None means 1
         unless in a :obj:`joblib.parallel_backend` context, and -1 means all processors.
         The results do not depend on it.
-    verbose : int, default=0
-        If positive, print a line per round.
     random_state : int, RandomState instance or None, default=None
         Seed of folds, subsamples, validation rows and noise, and of the local estimators
         whose own `random_state` is None. Pass an int for reproducible results.
@@ -252,6 +206,58 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns of X. Defined only if all of them are strings.
+
+    Other Parameters
+    ----------------
+    early_stopping : bool or "auto", default="auto"
+        Whether to stop when the validation loss no longer improves. With cross-fitting,
+        this is the loss of out-of-fold predictions of the training rows, see
+        `validation_loss_`. Otherwise, some rows are held out to compute it. "auto" enables
+        early stopping with cross-fitting, and without it from 10,000 rows on.
+    n_iter_no_change : int, default=10
+        Number of rounds without improvement after which early stopping ends the fit.
+    tol : float, default=1e-7
+        Decrease of the validation loss that counts as an improvement, as a fraction of the
+        loss before the first round.
+    validation_fraction : int or float, default=0.1
+        Number or fraction of rows to hold out for early stopping without cross-fitting.
+    weights : {"optimal", "nonnegative", "optimal_absolute", "uniform"} or callable, \
+            default="optimal"
+        Method to choose the assistance weights of the functions that the organizations have
+        fitted in a round.
+
+        - "optimal": without held-out rows, non-negative weights that sum to one and
+          minimise the squared error to the pseudo-residual, as in the paper. With
+          cross-fitting or ``subsample < 1``, the weights of "nonnegative" among the
+          functions that are descent directions. The others get weight 0.
+        - "nonnegative": non-negative least squares without the constraint on the sum. The
+          solution is divided by its sum. The weights are more even if each organization
+          explains another part of the residual.
+        - "optimal_absolute": weights that sum to one and minimise the absolute error. This
+          is a linear programme whose size grows with the number of rows. With held-out rows
+          it is restricted to descent directions.
+        - "uniform": equal weights.
+        - callable ``(residual, fitted, sample_weight) -> weights``: receives arrays of
+          shapes (n_samples, n_outputs), (n_samples, n_functions, n_outputs) and
+          (n_samples,) or None, and returns an array of shape (n_functions,). Without
+          interactions, there is one function per organization.
+    line_search : bool, default=True
+        Whether to search the rate with the smallest overarching loss in each round. Fitting
+        stops when no step lowers the loss. With cross-fitting, with interactions, or if
+        each round draws a new subsample, it stops after eleven such rounds in a row, with
+        `privacy` after three.
+    subsample : float, default=1.0
+        Fraction of the rows that is drawn at random to fit each round. If it is less than
+        1, weights and rate are chosen on the other rows, and `cv` must be "auto" or None.
+    share_models : bool, default=False
+        Whether each organization keeps a single model instead of one per round ("deep
+        model sharing"). The model is refitted in each round, to the residuals of all rounds
+        so far. Its estimator must support two-dimensional targets.
+    warm_start : bool, default=False
+        If True, `fit` continues the previous fit up to `max_iter` rounds in total. New
+        organizations can be appended, with columns that follow those of the previous fit.
+    verbose : int, default=0
+        If positive, print a line per round.
 
     See Also
     --------
@@ -328,50 +334,50 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         self,
         organizations=None,
         *,
+        label_holder=None,
         loss="log_loss",
+        class_weight=None,
         max_iter=None,
         learning_rate="auto",
-        line_search=True,
-        weights="optimal",
         cv="auto",
-        subsample=1.0,
         interactions="auto",
-        label_holder=None,
         missing_rows="error",
         privacy=None,
-        share_models=False,
+        n_jobs=None,
+        random_state=None,
         early_stopping="auto",
-        validation_fraction=0.1,
         n_iter_no_change=10,
         tol=1e-7,
-        class_weight=None,
+        validation_fraction=0.1,
+        weights="optimal",
+        line_search=True,
+        subsample=1.0,
+        share_models=False,
         warm_start=False,
-        n_jobs=None,
         verbose=0,
-        random_state=None,
     ):
         self.organizations = organizations
+        self.label_holder = label_holder
         self.loss = loss
+        self.class_weight = class_weight
         self.max_iter = max_iter
         self.learning_rate = learning_rate
-        self.line_search = line_search
-        self.weights = weights
         self.cv = cv
-        self.subsample = subsample
         self.interactions = interactions
-        self.label_holder = label_holder
         self.missing_rows = missing_rows
         self.privacy = privacy
-        self.share_models = share_models
+        self.n_jobs = n_jobs
+        self.random_state = random_state
         self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
-        self.class_weight = class_weight
+        self.validation_fraction = validation_fraction
+        self.weights = weights
+        self.line_search = line_search
+        self.subsample = subsample
+        self.share_models = share_models
         self.warm_start = warm_start
-        self.n_jobs = n_jobs
         self.verbose = verbose
-        self.random_state = random_state
 
     def _validate_target(self, y):
         y = column_or_1d(y, warn=True)

@@ -260,7 +260,11 @@ def test_the_manifest_says_what_a_fit_depends_on(serve, table, rng, tmp_path):
 
 @pytest.mark.parametrize(
     ("release", "predicts"),
-    [("0.2.1, LightGBM 4.9.0", True), ("0.3.0, LightGBM 4.7.0", False)],
+    [
+        ("1.1.0rc1, LightGBM 4.9.0", True),
+        ("1.2.0, LightGBM 4.7.0", False),
+        ("2.0.0, LightGBM 4.7.0", False),
+    ],
 )
 def test_models_of_the_release_before_predict(
     serve, table, rng, monkeypatch, release, predicts
@@ -284,6 +288,13 @@ def test_which_releases_work_with_each_other():
         "0.4.1, LightGBM 5.0.0",
     ):
         assert not can_work_with(f"sklearn_gal {other}", ours)
+    for other in ("1.0.0rc1", "1.0.0", "1.0.0.post1", "1.1.0.dev0+g1f2e3d", "1.1.0b2"):
+        other = f"sklearn_gal {other}, LightGBM 4.7.0.99"
+        assert can_work_with(other, "sklearn_gal 1.0.0rc1, LightGBM 4.7.0")
+    assert not can_work_with(
+        "sklearn_gal 1.2.0rc1, LightGBM 4.7.0", "sklearn_gal 1.0.0, LightGBM 4.7.0"
+    )
+    assert can_work_with(versions.HANDSHAKE)
     assert not can_work_with("", ours)
     assert not can_work_with(ours + "\n", ours)
 

@@ -7,8 +7,9 @@ a subclass of `Learner` and its name in this tuple.
 from .base import IN_SAMPLE, Learner, Split, take_rows, weight_parameter
 from .boosted import BoosterLearner
 from .boosted_parameters import LIGHTGBM_PARAMETERS
+from .composites import as_sparse_as, rows_of
 from .default_learner import DefaultLearner, default_learner, suggest, with_capacity
-from .explained import Background, explain_function, explain_sum
+from .explained import Background, expect_function, explain_function, explain_sum
 from .explained_each import apart, bounded_function, explain_each
 from .lightgbm_guard import check_readable_by_lightgbm, guard
 from .lightgbm_names import NAMES as LIGHTGBM_NAMES
@@ -42,6 +43,7 @@ __all__ = [
     "Split",
     "apart",
     "as_outputs",
+    "as_sparse_as",
     "bounded_function",
     "chains_of",
     "check_readable_by_lightgbm",
@@ -49,6 +51,7 @@ __all__ = [
     "default_learner",
     "depends_on_memory_layout",
     "each_prediction",
+    "expect_functions",
     "explain_function",
     "explain_functions",
     "explain_models",
@@ -192,3 +195,14 @@ def explain_functions(models, bounds, view, background, check):
     """
     found = explain_each(models, bounds, view, background, LEARNERS, check)
     return apart(found, len(models), len(chains_of(models[0])))
+
+
+def expect_functions(models, bounds, background, check):
+    """The base values of `explain_functions`, (n_models, n_chains, n_outputs).
+
+    A learner that knows a model explains one row; all other functions only predict the
+    background.
+    """
+    row = rows_of(background.view, [0])
+    found = explain_each(models, bounds, row, background, LEARNERS, check, expect_function)
+    return apart(found, len(models), len(chains_of(models[0])))[1]

@@ -87,7 +87,13 @@ class OwnColumns:
         at, matrix = int(self.columns[position]), self._matrix(X)
         if matrix is not None:
             return matrix[:, at]
-        return self._once(at, X, lambda: to_floats(_safe_indexing(X, at, axis=1)))
+
+        def cut():
+            if sparse.issparse(X):
+                return to_floats(_safe_indexing(X, [at], axis=1).toarray()[:, 0])
+            return to_floats(_safe_indexing(X, at, axis=1))
+
+        return self._once(at, X, cut)
 
     def _column_major(self, X):
         """Return the columns as learners predict them."""

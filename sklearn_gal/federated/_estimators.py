@@ -179,6 +179,15 @@ class FederatedGALClassifier(FederatedGAL, GALClassifier):
         target. They come before those of the federation.
     key : str or None, default=None
         Column of X with the row ids, where X is a dataframe of several columns.
+    label_holder : str or None, default=None
+        Name of the organization in `organizations` that holds y. None selects the first.
+    loss, class_weight, max_iter, learning_rate, cv, interactions : optional
+        As in :class:`~sklearn_gal.GALClassifier`.
+    missing_rows : {"error", "abstain"}, default="error"
+        What to do about rows that an organization does not have: raise, or let it abstain
+        there, in the fit and in predictions, as in
+        :class:`~sklearn_gal.GALClassifier`. An organization that does not
+        answer then abstains from all rows of a prediction.
     on_failure : {"continue", "wait", "fail"}, default="continue"
         What to do when an organization cannot be reached for longer than `grace_period`,
         does not answer within the deadline, or answers with an error, NaN or the wrong
@@ -187,44 +196,15 @@ class FederatedGALClassifier(FederatedGAL, GALClassifier):
         without its contribution, with a warning.
     deadline : float, default=600.0
         Seconds that an organization has for each answer.
-    grace_period : float, default=60.0
-        Seconds to wait for an organization that cannot be reached, once for each absence,
-        before `on_failure` says what to do. A fit gives the same as without the absence if
-        the organization is back by then.
-    max_missed_rounds : int or None, default=10
-        Number of rounds of a fit that may go on without an organization. The fit ends
-        before it would miss another one, with ``stop_reason_="missed_rounds"``. If None,
-        there is no such limit. An organization that refuses to take part, for example
-        because of a limit, would refuse again: with ``on_failure="continue"`` a warning
-        says why, and the rest of the fit goes on without it. The fit also ends when no
-        organization on another host is left: with ``stop_reason_="refused"`` if all refuse,
-        else with ``stop_reason_="organizations_away"``. It keeps the rounds before, and
-        continues after them from a checkpoint.
     checkpoint : path-like or None, default=None
         Folder in which the fit is saved after each round. A `fit` with the same data and
         parameters continues after the last saved round and gives what it would have
         given without the interruption. It needs an int as `random_state`, from which the
         noise of `privacy` does not derive: its seed comes from the operating system and is
         in the folder, with residuals and the label holder's models. Keep it private.
-    wire_dtype : {"float64", "float32"}, default="float64"
-        Type of the residuals and fitted values that are sent. ``"float32"`` halves the
-        bytes of a round, and the result is no longer what a fit in one place would give to
-        the last bit. Predictions are always sent as float64.
-    loss, max_iter, learning_rate, line_search, weights, cv, subsample : optional
-        As in :class:`~sklearn_gal.GALClassifier`.
-    interactions, label_holder : optional
-        As in :class:`~sklearn_gal.GALClassifier`; the label holder is one of
-        `organizations`.
-    missing_rows : {"error", "abstain"}, default="error"
-        What to do about rows that an organization does not have: raise, or let it abstain
-        there, in the fit and in predictions, as in
-        :class:`~sklearn_gal.GALClassifier`. An organization that does not
-        answer then abstains from all rows of a prediction.
-    privacy, early_stopping, validation_fraction, n_iter_no_change, tol : optional
-        As in :class:`~sklearn_gal.GALClassifier`.
-    class_weight, warm_start, n_jobs, verbose, random_state : optional
-        As in :class:`~sklearn_gal.GALClassifier`. Organizations on
-        other hosts are always asked at the same time.
+    privacy, n_jobs, random_state : optional
+        As in :class:`~sklearn_gal.GALClassifier`. Organizations on other hosts
+        are always asked at the same time.
 
     Attributes
     ----------
@@ -243,6 +223,30 @@ class FederatedGALClassifier(FederatedGAL, GALClassifier):
         Why the fit ended, as in :class:`~sklearn_gal.GALClassifier`; or
         "organizations_away" (no organization on another host can be reached), "refused"
         (all of them refuse to take part) or "missed_rounds" (see `max_missed_rounds`).
+
+    Other Parameters
+    ----------------
+    grace_period : float, default=60.0
+        Seconds to wait for an organization that cannot be reached, once for each absence,
+        before `on_failure` says what to do. A fit gives the same as without the absence if
+        the organization is back by then.
+    max_missed_rounds : int or None, default=10
+        Number of rounds of a fit that may go on without an organization. The fit ends
+        before it would miss another one, with ``stop_reason_="missed_rounds"``. If None,
+        there is no such limit. An organization that refuses to take part, for example
+        because of a limit, would refuse again: with ``on_failure="continue"`` a warning
+        says why, and the rest of the fit goes on without it. The fit also ends when no
+        organization on another host is left: with ``stop_reason_="refused"`` if all refuse,
+        else with ``stop_reason_="organizations_away"``. It keeps the rounds before, and
+        continues after them from a checkpoint.
+    wire_dtype : {"float64", "float32"}, default="float64"
+        Type of the residuals and fitted values that are sent. ``"float32"`` halves the
+        bytes of a round, and the result is no longer what a fit in one place would give to
+        the last bit. Predictions are always sent as float64.
+    early_stopping, n_iter_no_change, tol, validation_fraction : optional
+        As in :class:`~sklearn_gal.GALClassifier`.
+    weights, line_search, subsample, warm_start, verbose : optional
+        As in :class:`~sklearn_gal.GALClassifier`.
 
     See Also
     --------
@@ -276,63 +280,63 @@ class FederatedGALClassifier(FederatedGAL, GALClassifier):
         organizations=None,
         *,
         key=None,
-        on_failure="continue",
-        deadline=600.0,
-        grace_period=60.0,
-        max_missed_rounds=10,
-        checkpoint=None,
-        wire_dtype="float64",
+        label_holder=None,
         loss="log_loss",
+        class_weight=None,
         max_iter=None,
         learning_rate="auto",
-        line_search=True,
-        weights="optimal",
         cv="auto",
-        subsample=1.0,
         interactions="auto",
-        label_holder=None,
         missing_rows="error",
+        on_failure="continue",
+        deadline=600.0,
+        checkpoint=None,
         privacy=None,
+        n_jobs=None,
+        random_state=None,
+        grace_period=60.0,
+        max_missed_rounds=10,
+        wire_dtype="float64",
         early_stopping="auto",
-        validation_fraction=0.1,
         n_iter_no_change=10,
         tol=1e-7,
-        class_weight=None,
+        validation_fraction=0.1,
+        weights="optimal",
+        line_search=True,
+        subsample=1.0,
         warm_start=False,
-        n_jobs=None,
         verbose=0,
-        random_state=None,
     ):
         super().__init__(
             organizations,
+            label_holder=label_holder,
             loss=loss,
+            class_weight=class_weight,
             max_iter=max_iter,
             learning_rate=learning_rate,
-            line_search=line_search,
-            weights=weights,
             cv=cv,
-            subsample=subsample,
             interactions=interactions,
-            label_holder=label_holder,
             missing_rows=missing_rows,
             privacy=privacy,
+            n_jobs=n_jobs,
+            random_state=random_state,
             early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
             n_iter_no_change=n_iter_no_change,
             tol=tol,
-            class_weight=class_weight,
+            validation_fraction=validation_fraction,
+            weights=weights,
+            line_search=line_search,
+            subsample=subsample,
             warm_start=warm_start,
-            n_jobs=n_jobs,
             verbose=verbose,
-            random_state=random_state,
         )
         self.federation = federation
         self.key = key
         self.on_failure = on_failure
         self.deadline = deadline
+        self.checkpoint = checkpoint
         self.grace_period = grace_period
         self.max_missed_rounds = max_missed_rounds
-        self.checkpoint = checkpoint
         self.wire_dtype = wire_dtype
 
 
@@ -354,6 +358,15 @@ class FederatedGALRegressor(FederatedGAL, GALRegressor):
         target. They come before those of the federation.
     key : str or None, default=None
         Column of X with the row ids, where X is a dataframe of several columns.
+    label_holder : str or None, default=None
+        Name of the organization in `organizations` that holds y. None selects the first.
+    loss, max_iter, learning_rate, cv, interactions : optional
+        As in :class:`~sklearn_gal.GALRegressor`.
+    missing_rows : {"error", "abstain"}, default="error"
+        What to do about rows that an organization does not have: raise, or let it abstain
+        there, in the fit and in predictions, as in
+        :class:`~sklearn_gal.GALRegressor`. An organization that does not
+        answer then abstains from all rows of a prediction.
     on_failure : {"continue", "wait", "fail"}, default="continue"
         What to do when an organization cannot be reached for longer than `grace_period`,
         does not answer within the deadline, or answers with an error, NaN or the wrong
@@ -362,44 +375,15 @@ class FederatedGALRegressor(FederatedGAL, GALRegressor):
         without its contribution, with a warning.
     deadline : float, default=600.0
         Seconds that an organization has for each answer.
-    grace_period : float, default=60.0
-        Seconds to wait for an organization that cannot be reached, once for each absence,
-        before `on_failure` says what to do. A fit gives the same as without the absence if
-        the organization is back by then.
-    max_missed_rounds : int or None, default=10
-        Number of rounds of a fit that may go on without an organization. The fit ends
-        before it would miss another one, with ``stop_reason_="missed_rounds"``. If None,
-        there is no such limit. An organization that refuses to take part, for example
-        because of a limit, would refuse again: with ``on_failure="continue"`` a warning
-        says why, and the rest of the fit goes on without it. The fit also ends when no
-        organization on another host is left: with ``stop_reason_="refused"`` if all refuse,
-        else with ``stop_reason_="organizations_away"``. It keeps the rounds before, and
-        continues after them from a checkpoint.
     checkpoint : path-like or None, default=None
         Folder in which the fit is saved after each round. A `fit` with the same data and
         parameters continues after the last saved round and gives what it would have
         given without the interruption. It needs an int as `random_state`, from which the
         noise of `privacy` does not derive: its seed comes from the operating system and is
         in the folder, with residuals and the label holder's models. Keep it private.
-    wire_dtype : {"float64", "float32"}, default="float64"
-        Type of the residuals and fitted values that are sent. ``"float32"`` halves the
-        bytes of a round, and the result is no longer what a fit in one place would give to
-        the last bit. Predictions are always sent as float64.
-    loss, max_iter, learning_rate, line_search, weights, cv, subsample : optional
-        As in :class:`~sklearn_gal.GALRegressor`.
-    interactions, label_holder : optional
-        As in :class:`~sklearn_gal.GALRegressor`; the label holder is one of
-        `organizations`.
-    missing_rows : {"error", "abstain"}, default="error"
-        What to do about rows that an organization does not have: raise, or let it abstain
-        there, in the fit and in predictions, as in
-        :class:`~sklearn_gal.GALRegressor`. An organization that does not
-        answer then abstains from all rows of a prediction.
-    privacy, early_stopping, validation_fraction, n_iter_no_change, tol : optional
-        As in :class:`~sklearn_gal.GALRegressor`.
-    warm_start, n_jobs, verbose, random_state : optional
-        As in :class:`~sklearn_gal.GALRegressor`. Organizations on
-        other hosts are always asked at the same time.
+    privacy, n_jobs, random_state : optional
+        As in :class:`~sklearn_gal.GALRegressor`. Organizations on other hosts
+        are always asked at the same time.
 
     Attributes
     ----------
@@ -418,6 +402,30 @@ class FederatedGALRegressor(FederatedGAL, GALRegressor):
         Why the fit ended, as in :class:`~sklearn_gal.GALRegressor`; or
         "organizations_away" (no organization on another host can be reached), "refused"
         (all of them refuse to take part) or "missed_rounds" (see `max_missed_rounds`).
+
+    Other Parameters
+    ----------------
+    grace_period : float, default=60.0
+        Seconds to wait for an organization that cannot be reached, once for each absence,
+        before `on_failure` says what to do. A fit gives the same as without the absence if
+        the organization is back by then.
+    max_missed_rounds : int or None, default=10
+        Number of rounds of a fit that may go on without an organization. The fit ends
+        before it would miss another one, with ``stop_reason_="missed_rounds"``. If None,
+        there is no such limit. An organization that refuses to take part, for example
+        because of a limit, would refuse again: with ``on_failure="continue"`` a warning
+        says why, and the rest of the fit goes on without it. The fit also ends when no
+        organization on another host is left: with ``stop_reason_="refused"`` if all refuse,
+        else with ``stop_reason_="organizations_away"``. It keeps the rounds before, and
+        continues after them from a checkpoint.
+    wire_dtype : {"float64", "float32"}, default="float64"
+        Type of the residuals and fitted values that are sent. ``"float32"`` halves the
+        bytes of a round, and the result is no longer what a fit in one place would give to
+        the last bit. Predictions are always sent as float64.
+    early_stopping, n_iter_no_change, tol, validation_fraction : optional
+        As in :class:`~sklearn_gal.GALRegressor`.
+    weights, line_search, subsample, warm_start, verbose : optional
+        As in :class:`~sklearn_gal.GALRegressor`.
 
     See Also
     --------
@@ -451,61 +459,61 @@ class FederatedGALRegressor(FederatedGAL, GALRegressor):
         organizations=None,
         *,
         key=None,
-        on_failure="continue",
-        deadline=600.0,
-        grace_period=60.0,
-        max_missed_rounds=10,
-        checkpoint=None,
-        wire_dtype="float64",
+        label_holder=None,
         loss="squared_error",
         max_iter=None,
         learning_rate="auto",
-        line_search=True,
-        weights="optimal",
         cv="auto",
-        subsample=1.0,
         interactions="auto",
-        label_holder=None,
         missing_rows="error",
+        on_failure="continue",
+        deadline=600.0,
+        checkpoint=None,
         privacy=None,
+        n_jobs=None,
+        random_state=None,
+        grace_period=60.0,
+        max_missed_rounds=10,
+        wire_dtype="float64",
         early_stopping="auto",
-        validation_fraction=0.1,
         n_iter_no_change=10,
         tol=1e-7,
+        validation_fraction=0.1,
+        weights="optimal",
+        line_search=True,
+        subsample=1.0,
         warm_start=False,
-        n_jobs=None,
         verbose=0,
-        random_state=None,
     ):
         super().__init__(
             organizations,
+            label_holder=label_holder,
             loss=loss,
             max_iter=max_iter,
             learning_rate=learning_rate,
-            line_search=line_search,
-            weights=weights,
             cv=cv,
-            subsample=subsample,
             interactions=interactions,
-            label_holder=label_holder,
             missing_rows=missing_rows,
             privacy=privacy,
+            n_jobs=n_jobs,
+            random_state=random_state,
             early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
             n_iter_no_change=n_iter_no_change,
             tol=tol,
+            validation_fraction=validation_fraction,
+            weights=weights,
+            line_search=line_search,
+            subsample=subsample,
             warm_start=warm_start,
-            n_jobs=n_jobs,
             verbose=verbose,
-            random_state=random_state,
         )
         self.federation = federation
         self.key = key
         self.on_failure = on_failure
         self.deadline = deadline
+        self.checkpoint = checkpoint
         self.grace_period = grace_period
         self.max_missed_rounds = max_missed_rounds
-        self.checkpoint = checkpoint
         self.wire_dtype = wire_dtype
 
 

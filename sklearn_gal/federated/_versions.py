@@ -1,8 +1,9 @@
 """Which releases can work with each other.
 
-A release works with the releases whose minor number differs by at most one, such as 0.2
-with 0.1 and 0.3, and with the same major version of LightGBM. Messages name the releases of
-the host that sends them.
+A release works with the releases of the same major number whose minor number differs by at
+most one, such as 1.1 with 1.0 and 1.2, and with the same major version of LightGBM.
+Candidates and development versions count as the release that they precede. Messages name
+the releases of the host that sends them.
 """
 
 import re

@@ -80,8 +80,8 @@ def assistance_report(
     Returns
     -------
     report : AssistanceReport
-        A :class:`~sklearn.utils.Bunch` with `gain`, `gap`, `table`, `scores`, `scoring`
-        and `notes`.
+        A :class:`~sklearn.utils.Bunch` with `gain`, `gap`, `table`, `scores`, `scoring`,
+        `names`, `label_holder` and `notes`.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def assistance_report(
 
     See Also
     --------
-    AssistanceDisplay : Weights, learning rates and losses of a fitted model.
+    AssistanceReportDisplay : Draws the report.
     ContributionDisplay : What each organization contributes to the predictions.
 
     Notes
@@ -192,6 +192,8 @@ def assistance_report(
         table=table,
         scores=scores,
         scoring=name_of_score(model, scoring),
+        names=names,
+        label_holder=label_holder,
         notes=notes,
     )
 
@@ -199,7 +201,8 @@ def assistance_report(
 class AssistanceReport(Bunch):
     """Scores of a model with and without assistance. Notebooks show them as a table.
 
-    See :func:`~sklearn_gal.inspection.assistance_report`, which creates it.
+    See :func:`~sklearn_gal.inspection.assistance_report`, which creates it, and
+    :class:`~sklearn_gal.inspection.AssistanceReportDisplay`, which draws it.
 
     Parameters
     ----------
@@ -230,6 +233,10 @@ class AssistanceReport(Bunch):
         Score of each model on each split.
     scoring : str
         Name of the score. Greater is better.
+    names : list of str
+        Names of the organizations.
+    label_holder : str
+        Name of the organization that holds y.
     notes : list of str
         One note for each model that is left out because the strong learner could not be
         fitted or scored, with the reason.

@@ -1,0 +1,75 @@
+"""The README: its first block, its table, and the figure that it shares with the site."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.rst").read_text()
+NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
+specification = importlib.util.spec_from_file_location(
+    "first_block", ROOT / "docs" / "_ext" / "first_block.py"
+)
+first_block = importlib.util.module_from_spec(specification)
+specification.loader.exec_module(first_block)
+
+
+@pytest.mark.slow
+def test_first_block_prints_what_the_readme_says(tmp_path):
+    printed, said = first_block.run(tmp_path), first_block.output()
+    assert NUMBER.sub("#", printed) == NUMBER.sub("#", said)
+    numbers = [np.array(NUMBER.findall(text), float) for text in (printed, said)]
+    # sums of trees differ between processors in the last digits
+    np.testing.assert_allclose(*numbers, atol=2e-3)
+    assert (tmp_path / "report.png").stat().st_size > 10_000
+
+
+def test_sentence_about_the_first_block_has_its_numbers():
+    score = dict(re.findall(r"^(\w+) +(0\.\d+)", first_block.output(), re.MULTILINE))
+    alone, assisted, joint = (score[name] for name in ("Alone", "Assisted", "Joint"))
+    sentence = " ".join(README.partition("Of the variance among")[2].split())
+    assert f"the clinic alone explains {float(alone):.0%}".replace("%", " %") in sentence
+    assert f"it explains {float(assisted):.0%}".replace("%", " %") in sentence
+    assert f"{float(assisted):.0%}" == f"{float(joint):.0%}"  # "and so does"
+
+
+def table_of_readme():
+    """The cells of each row of the table of results."""
+    section = README.partition("On real tables\n")[2].partition("How it works\n")[0]
+    rows = section.split("==\n")[2].splitlines()
+    return [re.split(r"  +", row.strip()) for row in rows if not row.startswith("==")]
+
+
+@pytest.mark.parametrize(
+    ("name", "n_rows", "score", "alone", "assisted", "joint"), table_of_readme()
+)
+def test_table_has_the_numbers_of_the_benchmark(
+    name, n_rows, score, alone, assisted, joint
+):
+    lines = (ROOT / "benchmarks" / "real.txt").read_text().splitlines()
+    shown = {"best alone": alone, "default": assisted, "joint": joint}
+    for model, value in shown.items():
+        pattern = rf"{name} +{n_rows} +\d+  {model} +{score} +([\d.]+) "
+        (measured,) = [m[1] for m in (re.match(pattern, line) for line in lines) if m]
+        assert float(value) == pytest.approx(float(measured), abs=0.0005 + 1e-9)
+
+
+def test_figure_of_a_round_differs_in_its_colours_only():
+    light, dark = (
+        (ROOT / "docs" / "_static" / name).read_text()
+        for name in ("process.svg", "process-dark.svg")
+    )
+    colours = re.compile(r"  <style>.*?</style>\n", re.DOTALL)
+    assert light != dark
+    assert colours.sub("", light, count=1) == colours.sub("", dark, count=1)
+
+
+def test_files_that_the_readme_shows_and_names_exist():
+    local = re.findall(r"^\.\. image:: (?!https)(\S+)", README, re.MULTILINE)
+    named = re.findall(r"``((?:docs|benchmarks)/\S+|[A-Z]+\.rst)``", README)
+    assert local
+    for path in local + named:
+        assert (ROOT / path).is_file(), path
