@@ -23,8 +23,8 @@ from sklearn_gal.inspection import InteractionDisplay
 X, y = make_friedman1(n_samples=3000, noise=1.0, random_state=0)
 X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 organizations = [  # None: the default local estimator
-    ("holder", None, [0, 2, 5, 6]),
-    ("other half", None, [1]),
+    ("first half", None, [0, 2, 5, 6]),
+    ("second half", None, [1]),
     ("third", None, [3, 4, 7, 8, 9]),
 ]
 models = {
@@ -59,7 +59,7 @@ for ax, (label, surface) in zip(axes, surfaces.items(), strict=True):
     image = ax.pcolormesh(grid, grid, centred.T, vmin=-6, vmax=6, cmap="RdBu_r")
     ax.set_title(label)
     ax.set_xlabel("x0 (label holder)")
-axes[0].set_ylabel("x1 (other half)")
+axes[0].set_ylabel("x1 (second half)")
 axes[0].figure.colorbar(image, ax=axes, label="prediction, centred")
 plt.show()
 
