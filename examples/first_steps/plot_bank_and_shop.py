@@ -81,7 +81,8 @@ together = make_pipeline(
 )
 joint = GALClassifier([("all", together, slice(None))], random_state=0)
 report = assistance_report(model, customers, repaid, joint=joint, scoring="roc_auc")
-AssistanceReportDisplay.from_report(report)
+_, axes = plt.subplots(2, 1, figsize=(6, 4.5), layout="constrained")
+AssistanceReportDisplay.from_report(report, ax=axes)
 plt.show()
 
 # %%

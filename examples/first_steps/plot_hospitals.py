@@ -66,7 +66,8 @@ model
 
 folds = StratifiedKFold(5, shuffle=True, random_state=0)
 report = assistance_report(model, X, y, cv=folds)
-AssistanceReportDisplay.from_report(report)
+_, axes = plt.subplots(2, 1, figsize=(6, 5), layout="constrained")
+AssistanceReportDisplay.from_report(report, ax=axes)
 plt.show()
 
 # %%

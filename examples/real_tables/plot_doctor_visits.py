@@ -60,9 +60,10 @@ report = assistance_report(
     scoring=make_scorer(d2_tweedie_score, power=1),
     params={"groups": family},
 )
-display = AssistanceReportDisplay.from_report(report)
-display.axes_[0].set_xlabel("explained share of the deviance\n(lines: 95 % intervals)")
-display.axes_[1].set_xlabel("lost share of the deviance\n(lines: 95 % intervals)")
+_, axes = plt.subplots(2, 1, figsize=(6, 5), layout="constrained")
+AssistanceReportDisplay.from_report(report, ax=axes)
+axes[0].set_xlabel("explained share of the deviance (lines: 95 % intervals)")
+axes[1].set_xlabel("lost share of the deviance (lines: 95 % intervals)")
 plt.show()
 
 # %%
