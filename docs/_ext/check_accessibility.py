@@ -16,7 +16,7 @@ from playwright.sync_api import sync_playwright
 PAGES = [
     *("index", "getting_started", "user_guide/index", "user_guide/method", "api"),
     *("generated/sklearn_gal.GALClassifier", "auto_examples/index", "federated"),
-    *("operators", "comparison", "benchmarks", "changes"),
+    *("auto_examples/first_steps/plot_hospitals", "operators", "comparison", "benchmarks"),
 ]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
