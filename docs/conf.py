@@ -76,7 +76,7 @@ sphinx_gallery_conf = {
             *("hospitals", "bank_and_shop", "learners", "grid_search", "digits_patches"),
             *("flights", "diamonds", "doctor_visits"),
             *("rejected_loan", "intervals", "who_is_worth_what", "interactions"),
-            *("cross_fitting", "partial_overlap", "privacy"),
+            *("cross_fitting", "partial_overlap", "privacy", "messages"),
         )
     ),
     "abort_on_example_error": True,

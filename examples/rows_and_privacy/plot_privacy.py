@@ -13,6 +13,8 @@ residual for its own fit, its weights and its rate. How much accuracy does this 
 # For two classes the residual of the log loss lies between -1 and 1, and its sign is the
 # label. In the first round it has only two values; after Laplace noise, the two overlap.
 
+# sphinx_gallery_thumbnail_number = 2
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
