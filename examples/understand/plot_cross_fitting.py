@@ -42,7 +42,7 @@ for color, (label, model) in zip(("C1", "C0"), models.items(), strict=True):
     ax.plot(range(1, model.n_iter_ + 1), scores, marker=".", color=color, label=label)
 ax.set_xlabel("assistance round")
 ax.set_ylabel("R² on test rows")
-ax.set_title("Without cross-fitting, the noise is learned by heart", loc="left")
+ax.set_title("Without cross-fitting, the model learns the noise", loc="left")
 ax.legend(frameon=False)
 plt.show()
 
