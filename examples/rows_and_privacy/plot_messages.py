@@ -59,7 +59,8 @@ model.fit(hospital, y)
 # %%
 # In a round, an organization receives the residual, and in another request the residual
 # multiplied by a function of the columns of another organization. The picture shows the
-# size of each message, and how long the organization took to answer.
+# size of each message, and how long the organization took to answer. Both are 0 where an
+# organization is not asked.
 
 CommunicationDisplay.from_estimator(model)
 plt.show()
