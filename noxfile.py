@@ -48,6 +48,14 @@ def docs(session):
 
 
 @nox.session
+def accessibility(session):
+    """The main pages of the built site with axe-core; needs Chromium on the path."""
+    session.install("axe-playwright-python>=0.1.7", "playwright>=1.50")
+    out = Path(session.posargs[0]) if session.posargs else HERE / "docs" / "_build"
+    session.run("python", "docs/_ext/check_accessibility.py", str(out / "html"))
+
+
+@nox.session
 @nox.parametrize("scikit_learn", ["oldest", "1.7", "1.8", "latest"])
 def tests(session, scikit_learn):
     """The tests of the sdist against the wheel made from it, outside the checkout."""

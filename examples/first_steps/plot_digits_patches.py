@@ -66,7 +66,7 @@ for count, (name, quarter) in enumerate(quarters.items()):
     ax.set_title(name if count == 0 else f"+ {name}")
 ax = axes["bars"]
 bars = ax.bar(range(4), accuracies, 0.6)
-ax.bar_label(bars, fmt="{:.0%}")
+ax.bar_label(bars, fmt="{:.0%}", label_type="center", color="w")
 ax.axhline(joint, color="0.4", linestyle="--", label="all pixels in one place")
 ax.set(xticks=range(4), xticklabels=["1", "2", "3", "4"], ylim=(0, 1.25))
 ax.set(xlabel="organizations", ylabel="accuracy on test images")

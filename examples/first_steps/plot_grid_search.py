@@ -76,5 +76,6 @@ plt.show()
 # %%
 # What the laboratory fits matters much more than the penalty of the winery.
 #
-# Organizations on separate hosts cannot be tuned like this, because nobody could try the
-# estimators of all of them. There each organization tunes its estimator on its own columns.
+# Organizations on separate hosts cannot be tuned like this, because none of them can try
+# the estimators of all of them. There each organization tunes its estimator on its own
+# columns.

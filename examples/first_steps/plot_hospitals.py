@@ -29,9 +29,7 @@ from sklearn_gal.inspection import (
     assistance_report,
 )
 
-data = load_breast_cancer(as_frame=True)
-X = data.data
-y = data.target_names[data.target]
+X, y = load_breast_cancer(return_X_y=True, as_frame=True)  # 0 is malignant, 1 benign
 
 # %%
 # An organization is a name, an estimator and columns, as in
@@ -85,10 +83,10 @@ report
 # What do they say about a patient?
 # ---------------------------------
 # The prediction is a sum. Each organization contributes an exact part of the raw
-# prediction, which is the log odds of a malignant tumour. For one patient, from the
-# baseline to the prediction:
+# prediction, which is the log odds of a malignant tumour. For this patient, all three speak
+# against it:
 
 X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
 model.fit(X_train, y_train)
-ContributionDisplay.from_estimator(model, X_test, target="malignant", row=3)
+ContributionDisplay.from_estimator(model, X_test, target=0, row=3)
 plt.show()

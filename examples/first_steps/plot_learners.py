@@ -62,5 +62,5 @@ ax.set_title("Every pair of learners works", loc="left")
 plt.show()
 
 # %%
-# No: every pair works, and the scores differ little. The label holder does not even have to
-# know which learners the others use.
+# No: every pair works, and the best pair has two different learners. The label holder does
+# not even have to know which learners the others use.

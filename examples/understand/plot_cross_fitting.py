@@ -1,15 +1,15 @@
 """
-Overfitting, and what cross-fitting does about it
-=================================================
+Can an organization that memorises its rows spoil the model?
+============================================================
 
-The method as published chooses the weights and the rate of a round on the very rows that
-the local models were fitted to. An organization that memorises its rows then looks as if
-it helped most. With out-of-fold fitted values, the default here, it does not.
+The method as published chooses the weights and the rate of a round on the rows that the
+local models were fitted to. An organization that memorises these rows then seems to help
+most. By default, this package chooses them on rows that the local models have not seen.
 """
 
 # %%
-# One organization knows something and fits a cautious model. The other holds pure noise and
-# a decision tree that memorises it.
+# One organization knows something and fits a cautious model. The other holds only noise,
+# and fits a decision tree that memorises it.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -51,9 +51,9 @@ axes[0].legend(frameon=False)
 plt.show()
 
 # %%
-# In-sample the memoriser soon gets most of the weight, and the test score falls with every
-# round that goes to noise. Cross-fitted, it gets next to none, and the fit ends by itself
-# once the loss of the held-out predictions no longer falls.
+# Without cross-fitting the memoriser soon gets most of the weight, and the test score falls
+# from round to round. With cross-fitting it gets little or none, and the fit ends when the
+# loss of the held-out predictions no longer falls.
 
 for label, model in models.items():
     score = model.score(X_test, y_test)

@@ -1,6 +1,6 @@
 """
-How sure is it when the imaging centre is offline
-=================================================
+How sure is the model when the imaging centre is offline?
+=========================================================
 
 A clinic predicts how long its patients stay, together with a laboratory and an imaging
 centre. One night the centre is offline. The model still predicts, because it was fitted

@@ -8,7 +8,7 @@ from .base import IN_SAMPLE, Learner, Split, take_rows, weight_parameter
 from .boosted import BoosterLearner
 from .boosted_parameters import LIGHTGBM_PARAMETERS
 from .composites import as_sparse_as, rows_of
-from .default_learner import default_learner, suggest, with_capacity
+from .default_learner import DefaultLearner, default_learner, suggest, with_capacity
 from .explained import Background, expect_function, explain_function, explain_sum
 from .explained_each import apart, bounded_function, explain_each
 from .lightgbm_guard import check_readable_by_lightgbm, guard
@@ -37,6 +37,7 @@ __all__ = [
     "LIGHTGBM_NAMES",
     "LIGHTGBM_PARAMETERS",
     "Background",
+    "DefaultLearner",
     "FoldRegressors",
     "OutputRegressors",
     "SeededClones",

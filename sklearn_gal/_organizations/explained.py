@@ -129,14 +129,13 @@ class ExplainedColumns(OwnColumns):
         The values (n_samples, n_columns, n_functions, n_chains, n_outputs), the base values
         (n_functions, n_chains, n_outputs), and the errors of the values.
         """
-        some = self._models_and_bounds(functions)
-        return explain_functions(*some, view, background, self._checked)
+        models, bounds = self._models_and_bounds(functions)
+        return explain_functions(models, bounds, view, background, self._checked)
 
     def _expect_each(self, functions, background):
         """Return the base values of `_explain_each`."""
-        return expect_functions(
-            *self._models_and_bounds(functions), background, self._checked
-        )
+        models, bounds = self._models_and_bounds(functions)
+        return expect_functions(models, bounds, background, self._checked)
 
     def _models_and_bounds(self, functions):
         """Return the models of functions, and what bounds them."""
