@@ -1,5 +1,6 @@
 """Estimators, organizations and comparisons that several test modules use."""
 
+import itertools
 import time
 from typing import Any, ClassVar, NamedTuple
 
@@ -72,6 +73,23 @@ def equal_parts(n_columns, *estimators):
     return [
         (chr(ord("a") + m), estimator, part.tolist())
         for m, (estimator, part) in enumerate(zip(estimators, parts, strict=True))
+    ]
+
+
+def covering(crossed, others):
+    """Cases of all levels of the crossed factors, each with one combination of the others.
+
+    The combinations rotate along every crossed factor, so that each of its levels meets all
+    of them if it has enough cases. A full cross repeats the same code for each of them.
+    """
+    combinations = list(itertools.product(*others))
+    levels = [list(enumerate(factor)) for factor in crossed]
+    return [
+        (
+            *(level for _, level in case),
+            *combinations[sum(place for place, _ in case) % len(combinations)],
+        )
+        for case in itertools.product(*levels)
     ]
 
 

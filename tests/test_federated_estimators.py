@@ -2,11 +2,12 @@
 
 import itertools
 import pickle
+import queue
 import threading
-import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
+from typing import ClassVar
 
 import joblib
 import numpy as np
@@ -25,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor
 
-from _helpers import Slow, assert_same_model
+from _helpers import assert_same_model
 from sklearn_gal import GALClassifier, GALRegressor
 from sklearn_gal.federated import (
     FederatedGALClassifier,
@@ -36,6 +37,7 @@ from sklearn_gal.federated import (
     OrganizationError,
     OrganizationService,
     OrganizationWarning,
+    _federation,
     _remote,
     _slots,
 )
@@ -46,13 +48,13 @@ from sklearn_gal.privacy import LaplaceMechanism
 SECRET = "0123456789abcdef"
 N_ROWS = 150
 # without interactions a request is a round
-SETTINGS = {"max_iter": 5, "random_state": 0, "interactions": False}
+SETTINGS = {"max_iter": 5, "cv": 2, "random_state": 0, "interactions": False}
 # the label holder's own organization, and those elsewhere
 HOSPITAL = Ridge(alpha=0.5)
 ELSEWHERE = {
     "bank": LGBMRegressor(n_estimators=3, min_child_samples=5, verbosity=-1),
     "clinic": make_pipeline(StandardScaler(), SVR()),
-    "shop": RandomForestRegressor(n_estimators=5, max_depth=3),
+    "shop": RandomForestRegressor(n_estimators=2, max_depth=3),
 }
 
 
@@ -117,6 +119,23 @@ def regression(tmp_path):
     return Case(*CASES["regressor"], tmp_path)
 
 
+@pytest.fixture(scope="module")
+def whole_fits(tmp_path_factory):
+    """Fits that are not killed, each made once; the system draws the number 1."""
+    fits = {}
+
+    def fit(name, params):
+        if (name, str(params)) not in fits:
+            case = Case(*CASES[name], tmp_path_factory.mktemp("whole"))
+            with pytest.MonkeyPatch.context() as patch:
+                system = SimpleNamespace(randbits=lambda n: 1)
+                patch.setattr("sklearn_gal.federated._estimators.secrets", system)
+                fits[name, str(params)] = case.federated(**params).fit(case.frame, case.y)
+        return fits[name, str(params)]
+
+    return fit
+
+
 def assert_same(one, other, X, frame):
     assert_same_model(one, other, X, frame)
     stages = zip(one.staged_predict(X), other.staged_predict(frame), strict=True)
@@ -127,6 +146,7 @@ def assert_same(one, other, X, frame):
 @pytest.mark.parametrize(
     "params",
     [
+        {"cv": "auto", "max_iter": 3},
         {"cv": None},
         {"cv": KFold(3)},
         {"subsample": 0.7},
@@ -168,7 +188,16 @@ def test_weights_of_rows(case, tmp_path):
     assert_same(one, other, case.X, case.frame)
 
 
-@pytest.mark.parametrize("as_ids", [np.asarray, list, pd.Series, pd.Index])
+@pytest.mark.parametrize(
+    ("case", "as_ids"),
+    [
+        ("regressor", np.asarray),
+        ("classifier", list),
+        ("regressor", pd.Series),
+        ("regressor", pd.Index),
+    ],
+    indirect=["case"],
+)
 def test_a_label_holder_without_columns(case, as_ids):
     one = case.joint(ELSEWHERE).fit(case.X, case.y)
     ids = as_ids(case.ids)
@@ -312,7 +341,8 @@ def test_without_own_columns_all_get_the_perturbed_residual(regression):
 
 
 def test_what_it_reports(regression):
-    model = regression.federated(weights="uniform").fit(regression.frame, regression.y)
+    model = regression.federated(weights="uniform", cv="auto")
+    model.fit(regression.frame, regression.y)
     assert model.label_holder_ == "hospital"
     for own, *others in model.estimators_:
         assert hasattr(own, "predict")
@@ -478,7 +508,8 @@ class Leaving(Recording):
 @pytest.mark.parametrize("interactions", [False, True])
 def test_no_message_holds_a_column_or_the_target_or_a_model(case, interactions):
     federation = case.federation(Recording)
-    model = case.federated(federation, early_stopping=True, interactions=interactions)
+    params = {"early_stopping": True, "max_iter": 3, "interactions": interactions}
+    model = case.federated(federation, **params)
     model.fit(case.frame, case.y)
     model.predict(case.frame)
     list(model.staged_predict(case.frame))
@@ -554,8 +585,7 @@ def _raises(reply):
 
 
 def _hangs(reply):
-    time.sleep(0.2)
-    raise TimeoutError
+    raise TimeoutError  # what a channel does at the end of the time
 
 
 def _changes(change):
@@ -577,13 +607,15 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("weights", ["optimal", "uniform"])
+@pytest.mark.parametrize(
+    ("fault", "weights"),
+    [*((fault, "uniform") for fault in FAULTS), ("dies", "optimal"), ("NaN", "optimal")],
+)
 def test_a_fault_costs_a_round_and_no_more(regression, fault, weights):
     federation = regression.federation(
         lambda channel: Faulty(channel, "clinic", FAULTS[fault], calls={2})
     )
-    model = regression.federated(federation, weights=weights, max_iter=8)
+    model = regression.federated(federation, weights=weights, max_iter=4)
     with pytest.warns(OrganizationWarning, match="'clinic' did not answer"):
         model.fit(regression.frame, regression.y)
     weight = model.weights_[:, 2]
@@ -600,12 +632,27 @@ def test_a_fault_costs_a_round_and_no_more(regression, fault, weights):
     assert errors["round"].tolist() == [1]
 
 
+class Reconnecting(Faulty):
+    """A faulty channel over which the fourth round waits until the organization is back."""
+
+    def __init__(self, *arguments, **params):
+        super().__init__(*arguments, **params)
+        self.preparing = queue.SimpleQueue()
+
+    def call(self, organization, request, timeout):
+        name, fields = decode(request)
+        if name == "prepare" and organization == self.organization and self.n_calls:
+            self.preparing.put(threading.current_thread())
+        if name == "fit_round" and fields["number"] == 3 and organization == "bank":
+            self.preparing.get(timeout=600).join(600)
+        return super().call(organization, request, timeout)
+
+
 def test_it_comes_back(regression):
     federation = regression.federation(
-        lambda channel: Faulty(channel, "clinic", FAULTS["dies"], calls={2})
+        lambda channel: Reconnecting(channel, "clinic", FAULTS["dies"], calls={2})
     )
     model = regression.federated(federation, weights="uniform", max_iter=6)
-    model.organizations = [("hospital", Slow(), regression.parts["hospital"])]
     with pytest.warns(OrganizationWarning):
         model.fit(regression.frame, regression.y)
     assert model.weights_[1, 2] == 0
@@ -634,8 +681,9 @@ def test_policy_fail(regression):
     assert not hasattr(model, "weights_")
 
 
-def test_policy_wait(regression):
-    whole = regression.federated().fit(regression.frame, regression.y)
+def test_policy_wait(regression, whole_fits, monkeypatch):
+    monkeypatch.setattr(_remote, "_RETRY_AFTER", 0.01)
+    whole = whole_fits("regressor", {})
     federation = regression.federation(
         lambda channel: Faulty(channel, "clinic", FAULTS["dies"], calls={2})
     )
@@ -660,8 +708,8 @@ class Restarting(Recording):
         return super().call(organization, request, timeout)
 
 
-def test_a_restarted_organization_takes_part_at_once(regression):
-    whole = regression.federated().fit(regression.frame, regression.y)
+def test_a_restarted_organization_takes_part_at_once(regression, whole_fits):
+    whole = whole_fits("regressor", {})
     federation = Federation(Restarting(regression, calls={3}), SECRET)
     model = regression.federated(federation, on_failure="fail", n_jobs=1)
     model.fit(regression.frame, regression.y)
@@ -669,21 +717,24 @@ def test_a_restarted_organization_takes_part_at_once(regression):
 
 
 def test_a_hanging_organization_costs_its_deadline(regression):
-    hang = threading.Event()
-
     class Hanging(Recording):
+        """A channel over which the time of an organization passes at once."""
+
+        waited: ClassVar[list[float]] = []
+
         def call(self, organization, request, timeout):
             if organization == "bank" and decode(request)[0] == "fit_round":
-                hang.wait(timeout)
+                self.waited.append(timeout)
                 raise TimeoutError
             return super().call(organization, request, timeout)
 
     federation = regression.federation(Hanging)
-    model = regression.federated(federation, deadline=0.5, max_iter=4)
-    begin = time.perf_counter()
-    with pytest.warns(OrganizationWarning):
+    model = regression.federated(federation, deadline=500.0, max_iter=4)
+    with pytest.warns(OrganizationWarning, match="'bank' did not answer"):
         model.fit(regression.frame, regression.y)
-    assert time.perf_counter() - begin < 30
+    # it is asked in a round at most once, and not for longer than the deadline
+    assert 1 <= len(federation.channel.waited) <= 4
+    assert set(federation.channel.waited) == {500.0}
     np.testing.assert_array_equal(model.weights_[:, 1], 0)
 
 
@@ -723,11 +774,14 @@ class Away(Recording):
 
 
 @pytest.mark.parametrize("on_failure", ["continue", "fail"])
-def test_an_organization_that_is_back_in_time_misses_nothing(regression, on_failure):
-    whole = regression.federated().fit(regression.frame, regression.y)
+def test_an_organization_that_is_back_in_time_misses_nothing(
+    regression, whole_fits, on_failure, monkeypatch
+):
+    monkeypatch.setattr(_remote, "_RETRY_AFTER", 0.01)
+    whole = whole_fits("regressor", {})
     federation = regression.federation(lambda channel: Away(channel, ["clinic"], 2, 2))
-    model = regression.federated(federation, on_failure=on_failure, grace_period=60)
-    with pytest.warns(OrganizationWarning, match="waiting for it for at most 60 seconds"):
+    model = regression.federated(federation, on_failure=on_failure, grace_period=600)
+    with pytest.warns(OrganizationWarning, match="waiting for it for at most 600 seconds"):
         model.fit(regression.frame, regression.y)
     assert_same(whole, model, regression.frame, regression.frame)
     # in predictions too
@@ -791,28 +845,38 @@ def test_a_fit_ends_when_all_are_away_and_continues_later(regression, own, tmp_p
     assert_same(whole, model, rows, rows)
 
 
-def test_an_organization_may_forget_the_rows_again_and_again(regression):
+def test_an_organization_may_forget_the_rows_again_and_again(
+    regression, whole_fits, monkeypatch
+):
     class Forgetful(Recording):
-        """A channel over which the rows are released before each of the first requests."""
+        """A channel over which the rows are released before each of the first requests.
 
-        n_times = 4
+        Each of these requests takes a hundred seconds by its clock.
+        """
+
+        n_times, seconds = 4, 0.0
 
         def call(self, organization, request, timeout):
             call, fields = decode(request)
             if (organization, call) == ("bank", "fit_round") and self.n_times:
                 self.n_times -= 1
+                self.seconds += 100
                 fields = {"fit_id": fields["fit_id"], "n_requests": fields["number"]}
                 super().call(organization, encode("release", fields), timeout)
             return super().call(organization, request, timeout)
 
-    whole = regression.federated().fit(regression.frame, regression.y)
+    whole = whole_fits("regressor", {})
     federation = regression.federation(Forgetful)
     model = regression.federated(federation).fit(regression.frame, regression.y)
     assert_same(whole, model, regression.frame, regression.frame)
-    federation.channel.n_times = 10**6
-    model.set_params(deadline=0.5)
+    channel = federation.channel
+    channel.n_times = 10**6
+    clock = SimpleNamespace(monotonic=lambda: channel.seconds, sleep=lambda seconds: None)
+    monkeypatch.setattr(_remote, "time", clock)
+    model.set_params(deadline=450.0, max_iter=1)
     with pytest.warns(OrganizationWarning, match=r"did not answer \(NotPrepared\)"):
         model.fit(regression.frame, regression.y)
+    assert 10**6 - channel.n_times == 5  # the fifth request ends after the deadline
 
 
 @pytest.mark.slow
@@ -823,8 +887,8 @@ def test_concurrent_fits_wait_and_equal_their_twins(regression, max_fits, monkey
     monkeypatch.setattr(_remote, "_MAX_PAUSE", 0.1)
     frame, y = regression.frame, regression.y
     rng = np.random.default_rng(0)
-    targets = [y + rng.normal(scale=20, size=len(y)) for _ in range(6)]
-    twins = [regression.federated(max_iter=3).fit(frame, target) for target in targets]
+    targets = [y + rng.normal(scale=20, size=len(y)) for _ in range(5)]
+    twins = [regression.federated(max_iter=2).fit(frame, target) for target in targets]
     changed = {name: {"max_fits": max_fits} for name in ELSEWHERE}
     channel = LocalChannel(regression.services(**changed))
     stop = threading.Event()
@@ -832,13 +896,13 @@ def test_concurrent_fits_wait_and_equal_their_twins(regression, max_fits, monkey
     def fit(target):
         # every fit has a federation of its own, as different label holders have
         federation = Federation(channel, SECRET)
-        model = regression.federated(federation, max_missed_rounds=0, max_iter=3)
+        model = regression.federated(federation, max_missed_rounds=0, max_iter=2)
         model.fit(frame, target)
         federation.overlap(regression.ids)
         return model
 
     def disturb():
-        while not stop.is_set():
+        while not stop.wait(0.01):
             Federation(channel, SECRET).overlap(regression.ids[:9])
 
     with warnings.catch_warnings(), ThreadPoolExecutor(7) as pool:
@@ -856,20 +920,37 @@ def test_concurrent_fits_wait_and_equal_their_twins(regression, max_fits, monkey
 class Counting(Ridge):
     """A ridge that counts its fits, the second of which takes until it is told to end."""
 
-    n_fits, ended = 0, threading.Event()
+    n_fits, begun, ended = 0, threading.Event(), threading.Event()
 
     def fit(self, X, y, sample_weight=None):
         Counting.n_fits += 1
         if Counting.n_fits == 2:
-            Counting.ended.wait(60)
+            Counting.begun.set()
+            Counting.ended.wait(600)
         return super().fit(X, y, sample_weight)
 
 
-def test_work_ends_when_the_caller_is_gone(regression):
-    Counting.n_fits, Counting.ended = 0, threading.Event()
+class Impatient(ThreadPoolExecutor):
+    """Threads whose callers wait for a round only until the second fit has begun."""
+
+    def submit(self, answer, request, is_gone):
+        future = super().submit(answer, request, is_gone)
+        if decode(request)[0] in ("fit_round", "release"):
+            future.result = self._give_up
+        return future
+
+    def _give_up(self, timeout):
+        assert Counting.begun.wait(600)
+        raise TimeoutError
+
+
+def test_work_ends_when_the_caller_is_gone(regression, monkeypatch):
+    Counting.n_fits = 0
+    Counting.begun, Counting.ended = threading.Event(), threading.Event()
+    monkeypatch.setattr(_federation, "ThreadPoolExecutor", Impatient)
     channel = LocalChannel(regression.services(bank={"estimator": Counting()}))
     federation = Federation(channel, SECRET).without("clinic").without("shop")
-    model = regression.federated(federation, deadline=0.5, on_failure="fail")
+    model = regression.federated(federation, cv="auto", on_failure="fail")
     with (
         pytest.warns(OrganizationWarning, match="when the fit ended"),
         pytest.raises(OrganizationError, match=r"'bank' did not answer \(TimeoutError"),
@@ -938,7 +1019,7 @@ def test_no_thread_goes_on_waiting_when_the_fit_has_ended(regression, monkeypatc
                 self.tries.release()
                 raise ConnectionRefusedError
             if decode(request)[0] == "fit_round" and organization == "clinic":
-                assert self.tries.acquire(timeout=60)
+                assert self.tries.acquire(timeout=600)
                 raise Killed
             return super().call(organization, request, timeout)
 
@@ -951,16 +1032,17 @@ def test_no_thread_goes_on_waiting_when_the_fit_has_ended(regression, monkeypatc
             regression.frame, regression.y
         )
     (waiting,) = federation.channel.threads
-    waiting.join(60)
+    waiting.join(600)
     assert not waiting.is_alive()
 
 
-PARAMS = [
-    {},
-    {"cv": None, "early_stopping": True},
-    {"privacy": LaplaceMechanism(5.0, bounds=(-100, 100)), "cv": None},
-    {"max_iter": 30, "early_stopping": True, "n_iter_no_change": 2, "learning_rate": 1},
-]
+LAPLACE = LaplaceMechanism(5.0, bounds=(-100, 100))
+STOPS_EARLY = {
+    "max_iter": 30,
+    "early_stopping": True,
+    "n_iter_no_change": 2,
+    "learning_rate": 1,
+}
 
 
 def n_saved(whole, n_calls):
@@ -973,24 +1055,35 @@ def n_saved(whole, n_calls):
     return kept[-1] + 1 if len(kept) else 0
 
 
+def killed(name, *n_calls, **params):
+    """Fits that are killed in these calls, with the fit that is not killed."""
+    return [(name, params, n) for n in n_calls]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("params", "n_calls"),
+    ("name", "params", "n_calls"),
     [
-        *((params, n_calls) for params in PARAMS for n_calls in (1, 7, 11)),
-        ({"interactions": True}, 7),
-        ({"interactions": True}, 25),
+        *killed("regressor", 1, 7, 11),
+        *killed("regressor", 1, 7, 11, cv=None, early_stopping=True),
+        *killed("regressor", 1, 7, privacy=LAPLACE, cv=None),
+        *killed("regressor", 7, 11, **STOPS_EARLY),
+        *killed("regressor", 7, 25, interactions=True),
+        *killed("classifier", 7),
+        *killed("classifier", 11, privacy=LAPLACE, cv=None),
+        *killed("classifier", 11, **STOPS_EARLY),
+        *killed("classifier", 7, interactions=True),
     ],
     ids=str,
 )
 def test_resumed_after_a_kill_it_gives_the_same(
-    case, params, n_calls, tmp_path, monkeypatch
+    whole_fits, name, params, n_calls, tmp_path, monkeypatch
 ):
     # a resumed fit has the noise of the fit that was interrupted, not what it draws itself
-    drawn = itertools.chain([1, 1], itertools.count(2))
+    drawn = itertools.count(1)
     system = SimpleNamespace(randbits=lambda n: next(drawn))
     monkeypatch.setattr("sklearn_gal.federated._estimators.secrets", system)
-    whole = case.federated(**params).fit(case.frame, case.y)
+    case, whole = Case(*CASES[name], tmp_path), whole_fits(name, params)
     checkpoint = tmp_path / "checkpoint"
     federation = case.federation(lambda channel: Killing(channel, n_calls))
     with pytest.raises(Killed):

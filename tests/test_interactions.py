@@ -13,7 +13,7 @@ from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import SplineTransformer, StandardScaler
 
-from _helpers import raw_prediction
+from _helpers import covering, raw_prediction
 from sklearn_gal import GALClassifier, GALRegressor
 from sklearn_gal._method.gates import FunctionGate, StumpGate
 from sklearn_gal.federated import (
@@ -75,8 +75,8 @@ def checkerboard(x, z):
 def test_no_column_tells_anything_by_itself(rng, target):
     X = rng.uniform(-1, 1, size=(4000, 6))
     y = target(X).astype(int)
-    plain = fitted(GALClassifier, X[:3000], y[:3000], interactions=False, max_iter=100)
-    model = fitted(GALClassifier, X[:3000], y[:3000], max_iter=100, interactions="auto")
+    plain = fitted(GALClassifier, X[:3000], y[:3000], interactions=False, max_iter=40)
+    model = fitted(GALClassifier, X[:3000], y[:3000], max_iter=40, interactions="auto")
     assert plain.score(X[3000:], y[3000:]) < 0.6
     assert model.score(X[3000:], y[3000:]) > 0.97
 
@@ -91,13 +91,14 @@ def test_no_column_tells_anything_by_itself(rng, target):
     ids=["trees", "ridge", "splines"],
 )
 def test_any_learner_gains(estimator, least):
-    X, y = task(GALRegressor, 4000)
-    model = fitted(GALRegressor, X[:3000], y[:3000], held([estimator] * 3), max_iter=100)
+    X, y = task(GALRegressor, 2500)
+    X_test, y_test = X[2000:], y[2000:]
+    model = fitted(GALRegressor, X[:2000], y[:2000], held([estimator] * 3), max_iter=60)
     plain = fitted(
-        GALRegressor, X[:3000], y[:3000], held([estimator] * 3), interactions=False
+        GALRegressor, X[:2000], y[:2000], held([estimator] * 3), interactions=False
     )
-    assert plain.score(X[3000:], y[3000:]) < 0.4
-    assert model.score(X[3000:], y[3000:]) > least
+    assert plain.score(X_test, y_test) < 0.4
+    assert model.score(X_test, y_test) > least
 
 
 # --- consistency --------------------------------------------------------------------------
@@ -118,8 +119,8 @@ SETTINGS = {
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 @pytest.mark.parametrize("gal", [GALRegressor, GALClassifier])
 def test_predictions_agree(gal, settings):
-    X, y = task(gal)
-    model = fitted(gal, X, y, **settings)
+    X, y = task(gal, 400)
+    model = fitted(gal, X, y, **{"max_iter": 6} | settings)
     assert any(any(each.gates) for each in model._model.rounds)
     whole = raw(model, X)
     staged = model.staged_predict if gal is GALRegressor else model.staged_decision_function
@@ -154,8 +155,8 @@ def test_several_outputs_and_weights(rng):
 
 def test_threads_and_blocks_change_nothing(monkeypatch):
     X, y = task(GALRegressor)
-    model = fitted(GALRegressor, X, y)
-    threads = fitted(GALRegressor, X, y, n_jobs=2)
+    model = fitted(GALRegressor, X, y, max_iter=6)
+    threads = fitted(GALRegressor, X, y, max_iter=6, n_jobs=2)
     assert_array_equal(model.predict(X), threads.predict(X))
     monkeypatch.setattr("sklearn_gal._method.model.MAX_BLOCK_BYTES", 10_000)
     assert_allclose(model.predict(X), threads.predict(X), atol=1e-12)
@@ -216,10 +217,10 @@ def test_what_a_pattern_needs_is_collected_once(monkeypatch):
 
 @pytest.mark.parametrize("gal", [GALRegressor, GALClassifier])
 def test_warm_start_is_one_longer_fit(gal):
-    X, y = task(gal)
-    whole = fitted(gal, X, y, max_iter=9)
-    parts = fitted(gal, X, y, max_iter=4, warm_start=True)
-    parts.set_params(max_iter=9).fit(X, y)
+    X, y = task(gal, 300)
+    whole = fitted(gal, X, y, max_iter=6)
+    parts = fitted(gal, X, y, max_iter=3, warm_start=True)
+    parts.set_params(max_iter=6).fit(X, y)
     assert_array_equal(raw(whole, X), raw(parts, X))
 
 
@@ -247,7 +248,7 @@ def test_who_leaves_takes_its_gates_along():
 def test_where_rows_are_absent_gates_are_0(rng):
     X, y = task(GALRegressor, 1200)
     X[rng.random(1200) < 0.3, 4:] = np.nan
-    model = fitted(GALRegressor, X, y, missing_rows="abstain", max_iter=40)
+    model = fitted(GALRegressor, X, y, missing_rows="abstain", max_iter=20)
     assert_allclose(list(model.staged_predict(X))[-1], model.predict(X), atol=1e-11)
     pairs = model.interaction_contributions(X)
     absent = np.isnan(X[:, 4])
@@ -379,7 +380,7 @@ def test_with_privacy_every_draw_counts():
 
 @pytest.mark.parametrize("kind", ["pandas", "polars", "sparse", "category"])
 def test_kinds_of_columns(kind):
-    X, y = task(GALRegressor, 1500)
+    X, y = task(GALRegressor, 900)
     names = list("abcdef")
     frame = pd.DataFrame(X, columns=names)
     organizations = held()
@@ -392,15 +393,15 @@ def test_kinds_of_columns(kind):
         data = sparse.csr_matrix(X)
     else:
         data = frame.assign(b=pd.Categorical(np.where(X[:, 1] > 0, "x", "y")))
-    model = fitted(GALRegressor, data, y, organizations, max_iter=40)
+    model = fitted(GALRegressor, data, y, organizations, max_iter=25)
     assert_allclose(list(model.staged_predict(data))[-1], model.predict(data), atol=1e-11)
     assert model.score(data, y) > 0.5
 
 
 def test_forests_of_several_outputs():
     X, y = task(GALClassifier)
-    forest = RandomForestRegressor(5, max_depth=4, random_state=0)
-    model = fitted(GALClassifier, X, y, held([forest] * 3), max_iter=3)
+    forest = RandomForestRegressor(2, max_depth=4, random_state=0)
+    model = fitted(GALClassifier, X, y, held([forest] * 3), max_iter=3, cv=2)
     staged = list(model.staged_decision_function(X))
     assert_allclose(staged[-1], model.decision_function(X), atol=1e-11)
 
@@ -436,16 +437,16 @@ def test_who_joins_between_hosts(tmp_path, interactions):
     )
     settings = {"interactions": interactions, "warm_start": True, "random_state": 0}
     model = FederatedGALRegressor(few, None, key="id", **settings)
-    model.set_params(organizations=[("holder", None, ["a", "b"])], max_iter=5).fit(own, y)
-    local = GALRegressor(held()[:2], max_iter=5, **settings).fit(X[:, :4], y)
-    model.set_params(federation=all_of_them, max_iter=12).fit(own, y)
-    local.set_params(organizations=held(), max_iter=12).fit(X, y)
+    model.set_params(organizations=[("holder", None, ["a", "b"])], max_iter=3).fit(own, y)
+    local = GALRegressor(held()[:2], max_iter=3, **settings).fit(X[:, :4], y)
+    model.set_params(federation=all_of_them, max_iter=7).fit(own, y)
+    local.set_params(organizations=held(), max_iter=7).fit(X, y)
     assert_array_equal(model.weights_, local.weights_)
     assert_allclose(model.predict(own), local.predict(X), atol=1e-11)
     stages = list(model.staged_predict(own)), list(local.staged_predict(X))
     assert_allclose(*stages, atol=1e-11)
-    model.set_params(max_iter=14).fit(own[:200], y[:200])  # walks the rounds
-    local.set_params(max_iter=14).fit(X[:200], y[:200])
+    model.set_params(max_iter=8).fit(own[:200], y[:200])  # walks the rounds
+    local.set_params(max_iter=8).fit(X[:200], y[:200])
     assert_array_equal(model.weights_, local.weights_)
     assert_array_equal(model.train_loss_, local.train_loss_)
 
@@ -462,18 +463,18 @@ def test_the_only_other_host_cannot_leave(tmp_path):
         model.drop_organization("bank", own, y)
 
 
-@pytest.mark.parametrize("linear", [False, True])
+BETWEEN_HOSTS = [
+    {},
+    {"cv": None, "early_stopping": True},
+    {"subsample": 0.6},
+    {"missing_rows": "abstain"},
+]
+
+
 @pytest.mark.parametrize(
-    "settings",
-    [
-        {},
-        {"cv": None, "early_stopping": True},
-        {"subsample": 0.6},
-        {"missing_rows": "abstain"},
-    ],
-    ids=str,
+    ("settings", "linear", "gal"),
+    covering([BETWEEN_HOSTS, [False, True]], [[GALRegressor, GALClassifier]]),
 )
-@pytest.mark.parametrize("gal", [GALRegressor, GALClassifier])
 def test_between_hosts_to_the_last_bit(rng, gal, settings, linear, tmp_path):
     X, y = task(gal, 300)
     estimator = make_pipeline(StandardScaler(), Ridge()) if linear else None
@@ -483,7 +484,7 @@ def test_between_hosts_to_the_last_bit(rng, gal, settings, linear, tmp_path):
         services[1]._table[["e", "f"]] = X[:, 4:]
     federation = Federation(LocalChannel(services), "s" * 16)
     federated = FederatedGALRegressor if gal is GALRegressor else FederatedGALClassifier
-    settings = {"interactions": True, "max_iter": 6, "random_state": 0, **settings}
+    settings = {"interactions": True, "max_iter": 4, "random_state": 0, **settings}
     model = federated(
         federation, [("holder", estimator, ["a", "b"])], key="id", **settings
     ).fit(own, y)

@@ -10,6 +10,7 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
 
+from _helpers import covering
 from sklearn_gal import GALRegressor
 from sklearn_gal._learners import (
     IN_SAMPLE,
@@ -156,10 +157,11 @@ def single_tree(**settings):
     return LGBMRegressor(n_estimators=1, boost_from_average=False, verbosity=-1, **settings)
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=str)
-@pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("n_estimators", [1, 3])
+@pytest.mark.parametrize(
+    ("settings", "split", "weighted", "n_estimators"),
+    covering([SETTINGS, SPLITS], [[False, True], [1, 3]]),
+    ids=str,
+)
 def test_settings(rng, settings, split, weighted, n_estimators):
     view = views(rng)["missing"]
     residual = np.nan_to_num(view[:, :2]) @ [[1.0], [2.0]] + rng.normal(size=(N, 1))
@@ -172,10 +174,11 @@ def test_settings(rng, settings, split, weighted, n_estimators):
     assert_same(learner, estimator, view, residual, SPLITS[split], params)
 
 
-@pytest.mark.parametrize("kind", views(np.random.default_rng(0)))
-@pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("n_outputs", [1, 3])
+@pytest.mark.parametrize(
+    ("kind", "split", "weighted", "n_outputs"),
+    covering([views(np.random.default_rng(0)), SPLITS], [[False, True], [1, 3]]),
+    ids=str,
+)
 def test_data_kinds(rng, kind, split, weighted, n_outputs):
     view = views(rng)[kind]
     residual = rng.normal(size=(N, n_outputs))
@@ -397,11 +400,14 @@ SINGLE_TREES = [
 ]
 
 
-@pytest.mark.parametrize("settings", SINGLE_TREES, ids=str)
-@pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize("kind", ["missing", "one-hot", "categories", "sparse"])
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("n_outputs", [1, 3, 11])
+@pytest.mark.parametrize(
+    ("settings", "split", "kind", "weighted", "n_outputs"),
+    covering(
+        [SINGLE_TREES, SPLITS, ["missing", "one-hot", "categories", "sparse"]],
+        [[False, True], [1, 3, 11]],
+    ),
+    ids=str,
+)
 def test_single_trees_of_all_outputs(rng, settings, split, kind, weighted, n_outputs):
     view, split = views(rng)[kind], SPLITS[split]
     residual = rng.normal(size=(N, n_outputs))
@@ -483,9 +489,14 @@ class TestManyRows:
     def few_are_many(self, monkeypatch):
         monkeypatch.setattr(boosted, "MIN_ROWS_SHARED_BINS", N)
 
-    @pytest.mark.parametrize("weighted", [False, True])
-    @pytest.mark.parametrize("split", ["fold", "overlapping", "chain"])
-    @pytest.mark.parametrize("kind", views(np.random.default_rng(0)))
+    @pytest.mark.parametrize(
+        ("kind", "split", "weighted"),
+        covering(
+            [views(np.random.default_rng(0)), ["fold", "overlapping", "chain"]],
+            [[False, True]],
+        ),
+        ids=str,
+    )
     def test_bins_are_those_of_all_rows(self, rng, kind, split, weighted):
         view, split, residual = views(rng)[kind], SPLITS[split], rng.normal(size=(N, 1))
         weight = rng.gamma(1, size=N) if weighted else None
