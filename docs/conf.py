@@ -85,7 +85,6 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("sklearn_gal",),
-    "reference_url": {"sklearn_gal": None},
 }
 # a warning that a reader of the gallery would see is a defect of the example
 warnings.filterwarnings("error", category=UserWarning, module=r"sklearn|lightgbm")
