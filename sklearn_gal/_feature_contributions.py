@@ -106,7 +106,7 @@ class FeatureContributionsMixin:
     n_features_in_: int
     n_jobs: Any
 
-    def feature_contributions(self, X, *, background=None) -> FeatureContributions:
+    def feature_contributions(self, X=None, *, background=None) -> FeatureContributions:
         """Explain predictions by the contributions of single columns.
 
         The contributions are Owen values, with the organizations as unions. Without
@@ -127,8 +127,10 @@ class FeatureContributionsMixin:
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
-            Rows to explain.
+        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features), \
+                default=None
+            Rows to explain. None: the training rows that a fitted estimator keeps, whose
+            importances are those of `feature_importances_`.
         background : {array-like, sparse matrix, dataframe} of shape (n_rows, n_features), \
                 default=None
             Rows that provide the unknown columns, to trees as well. Rows of different
@@ -185,8 +187,9 @@ class FeatureContributionsMixin:
         True
         """
         check_is_fitted(self)
-        X = self._validate_X(X, reset=False)
-        rows = self._state.kept_rows.table, False
+        kept, explains_kept = self._state.kept_rows, X is None
+        X = self._validate_X(kept.table if explains_kept else X, reset=False)
+        rows = kept.table, False
         if background is not None:
             rows = self._validate_X(background, reset=False), True
             _check_background(rows[0], self._model.participants)
@@ -194,20 +197,34 @@ class FeatureContributionsMixin:
         names = getattr(self, "feature_names_in_", None)
         if names is None:
             names = [f"x{j}" for j in range(self.n_features_in_)]
-        return FeatureContributions(
+        explained = FeatureContributions(
             **_entries(shares, self._model.participants, names), data=X
         )
+        if explains_kept and background is None:
+            kept.importances = explained.importances / (explained.importances.sum() or 1.0)
+        return explained
 
     @property
     def feature_importances_(self) -> np.ndarray:
         """Mean absolute contribution of each column of X, with the sum 1.
 
         The mean is over the training rows that a fitted estimator keeps, see
-        `feature_contributions`. Between hosts there is a value for each of its features.
+        `feature_contributions`. It is computed once. Between hosts there is a value for
+        each feature of `feature_contributions`. To read this attribute there sends no
+        message: it exists after ``feature_contributions()``, without rows.
         """
         check_is_fitted(self)
-        importances = self.feature_contributions(self._state.kept_rows.table).importances
-        return importances / (importances.sum() or 1.0)
+        kept = self._state.kept_rows
+        if kept.importances is None:
+            if not all(each.is_here for each in self._model.participants.organizations):
+                raise AttributeError(
+                    "feature_importances_ has not been computed, because organizations on "
+                    "other hosts must be asked to explain training rows. Call "
+                    "feature_contributions() without rows, which asks them, and read it "
+                    "again."
+                )
+            self.feature_contributions()
+        return kept.importances.copy()
 
 
 def _check_background(background, participants):

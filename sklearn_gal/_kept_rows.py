@@ -16,10 +16,16 @@ class KeptRows:
     ----------
     table : {array, sparse matrix, dataframe} of shape (n_rows, n_features)
         The rows.
+
+    Attributes
+    ----------
+    importances : ndarray of shape (n_features,) or None
+        The values of ``feature_importances_``, if they have been computed.
     """
 
     def __init__(self, table):
         self.table = table
+        self.importances = None
 
     @classmethod
     def of(cls, X, present, seed):
@@ -44,11 +50,16 @@ class KeptRows:
     def __getstate__(self):
         table = self.table
         if not (hasattr(table, "iloc") and hasattr(table, "columns")):
-            return {"table": table}
+            return {"table": table, "importances": self.importances}
         columns = [_plain(table.iloc[:, j]) for j in range(table.shape[1])]
-        return {"names": list(table.columns), "columns": columns}
+        return {
+            "names": list(table.columns),
+            "columns": columns,
+            "importances": self.importances,
+        }
 
     def __setstate__(self, state):
+        self.importances = state["importances"]
         if "table" in state:
             self.table = state["table"]
             return

@@ -1,6 +1,7 @@
 """Parameters, tags and metadata routing of an estimator with local estimators."""
 
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, Self
 
 from lightgbm import LGBMModel
@@ -153,10 +154,12 @@ class OrganizationsEstimator(BaseEstimator):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
-        local = []
-        for estimator in self._local_estimators().values():
-            if isinstance(estimator, BaseEstimator):
-                local.append(get_tags(estimator).input_tags)
+        named = self._named_estimators() or {SOLE_ORGANIZATION: None}
+        local = [
+            _default_input_tags() if estimator is None else get_tags(estimator).input_tags
+            for estimator in named.values()
+            if estimator is None or isinstance(estimator, BaseEstimator)
+        ]
         tags.input_tags.sparse = all(each.sparse for each in local)
         tags.input_tags.allow_nan = all(each.allow_nan for each in local)
         return tags
@@ -214,6 +217,12 @@ class OrganizationsEstimator(BaseEstimator):
                 errors[organization.name] = error
         raise_together(errors)
         return [{name: sample_weight} for name in names], params
+
+
+@cache
+def _default_input_tags():
+    """The tags of the default learner, which a prediction looks up several times."""
+    return get_tags(default_learner()).input_tags
 
 
 def _requesting_learner(**settings):

@@ -62,8 +62,8 @@ def test_units_run_the_command_with_settings_from_the_environment(command, monke
     assert options.log_format == "json"
     assert options.health_port is None  # off unless an operator wants it
     assert service["StateDirectory"] == ["sklearn-gal"]
-    # main() returns 2 where starting again would not help
-    assert service["RestartPreventExitStatus"] == ["2"]
+    # main() returns these where starting again would not help
+    assert service["RestartPreventExitStatus"] == ["2 78"]
 
 
 @pytest.mark.parametrize("command", UNITS)

@@ -19,8 +19,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler
 from sklearn.svm import SVR
 
-from sklearn_gal import GALClassifier, GALRegressor
+from sklearn_gal import GALClassifier, GALRegressor, _method
+from sklearn_gal._contract import Bound
 from sklearn_gal._kept_rows import KeptRows
+from sklearn_gal._method.gates import StumpGate
+from sklearn_gal._organizations.local import LocalOrganization
 
 COLUMNS = {"a": [0, 1], "b": [2, 3], "c": [4, 5]}
 
@@ -296,6 +299,30 @@ def test_sparse_columns():
     np.testing.assert_allclose(dense.values, csr.values, atol=1e-3)  # SVR stops early
 
 
+@pytest.mark.parametrize("estimator", [None, Ridge()], ids=["trees", "Ridge"])
+def test_sparse_rows_of_a_model_of_dense_rows(estimator):
+    X, y = friedman()
+    X[X < 0.3] = 0
+    model = GALRegressor(organizations(estimator), max_iter=6, cv=2, random_state=0)
+    model.fit(X, y)
+    gates = [c.gate for each in model._model.rounds for c in each.candidates]
+    assert any(isinstance(gate, StumpGate) for gate in gates)
+    for rows in (sparse.csr_matrix(X[:9]), sparse.csc_array(X[:9])):
+        np.testing.assert_allclose(model.predict(rows), model.predict(X[:9]))
+        explained = assert_sums_to_raw(model, rows)
+        expected = model.feature_contributions(X[:9])
+        np.testing.assert_allclose(explained.values, expected.values, atol=1e-9)
+
+
+def test_dense_rows_of_a_model_of_sparse_rows():
+    X, y = friedman(150)
+    X[X < 0.3] = 0
+    model = GALRegressor(organizations(SVR()), max_iter=3, cv=2, random_state=0)
+    explained = assert_sums_to_raw(model.fit(sparse.csr_matrix(X), y), X[:3])
+    expected = model.feature_contributions(sparse.csr_matrix(X[:3]))
+    np.testing.assert_allclose(explained.values, expected.values, atol=1e-9)
+
+
 def test_many_columns_are_estimated_with_errors():
     X, y = load_diabetes(return_X_y=True)
     estimator = make_pipeline(StandardScaler(), SVR(C=100))
@@ -311,6 +338,69 @@ def test_many_columns_are_estimated_with_errors():
     assert not few.feature_contributions(X[:1]).errors.any()
 
 
+class Counting:
+    """It counts the rows that it predicts."""
+
+    n_rows = 0
+
+    def predict(self, X):
+        type(self).n_rows += len(X)
+        return super().predict(X)
+
+
+class CountingSVR(Counting, SVR):
+    """Of one output."""
+
+
+class CountingRidge(Counting, Ridge):
+    """Of several outputs."""
+
+
+@pytest.mark.parametrize("share_models", [False, True])
+def test_what_functions_predict_without_columns_is_a_mean(share_models, monkeypatch):
+    X, y = friedman(150)
+    estimator = CountingRidge() if share_models else CountingSVR()
+    model = GALRegressor(
+        organizations(estimator), max_iter=2, cv=2, share_models=share_models
+    )
+    model.set_params(random_state=0).fit(X, y)
+    organization = model._model.participants.organizations[1]
+    bound = Bound(threshold=np.zeros((2, 1, 1)))
+    functions = [(0, None), (0, bound)]
+    background = model._state.kept_rows.table, False
+    monkeypatch.setattr(type(estimator), "n_rows", 0)
+    expected = organization.expect(functions, background)
+    n_models = 2 if share_models else 4  # one of each chain has several outputs
+    assert type(estimator).n_rows == n_models * 100
+    each = organization.predict_each(background[0], [0])[0]
+    means = [each.mean(axis=1), bound(each).mean(axis=1)]
+    np.testing.assert_allclose(expected, means, rtol=0, atol=1e-12)
+
+
+def test_functions_are_expected_once_for_all_rows(monkeypatch):
+    X, y = friedman()
+    X[::3, 2:4] = np.nan
+    model = GALRegressor(
+        organizations(None, Ridge(), None),
+        missing_rows="abstain",
+        max_iter=8,
+        random_state=0,
+    ).fit(X, y)
+    whole = model.feature_contributions(X)
+    asked, expect = [], LocalOrganization.expect
+
+    def recorded(self, functions, background):
+        bounds = (None if bound is None else id(bound) for _, bound in functions)
+        asked.extend((self.name, n, b) for (n, _), b in zip(functions, bounds, strict=True))
+        return expect(self, functions, background)
+
+    monkeypatch.setattr(LocalOrganization, "expect", recorded)
+    monkeypatch.setattr(_method.model, "MAX_BLOCK_BYTES", 20_000)
+    in_blocks = model.feature_contributions(X)
+    assert len(asked) == len(set(asked)) > 0
+    np.testing.assert_allclose(in_blocks.values, whole.values, rtol=0, atol=1e-12)
+
+
 def test_importances_select_columns():
     X, y = friedman()
     model = GALRegressor(organizations(None), max_iter=10, random_state=0)
@@ -318,6 +408,23 @@ def test_importances_select_columns():
     assert chosen[3]
     assert not chosen[5]
     assert model.fit(X, y).feature_importances_.argmax() == 3
+
+
+def test_importances_are_those_of_the_kept_rows_and_computed_once(monkeypatch):
+    X, y = friedman(150)
+    model = GALRegressor(organizations(None), max_iter=3, warm_start=True, random_state=0)
+    model.fit(X, y)
+    rows = model._state.kept_rows.table
+    explained = model.feature_contributions()
+    np.testing.assert_array_equal(explained.data, rows)
+    importances = model.feature_importances_
+    np.testing.assert_allclose(
+        importances, explained.importances / explained.importances.sum()
+    )
+    of_all = model.set_params(max_iter=4).fit(X, y).feature_importances_
+    assert np.abs(of_all - importances).max() > 1e-6  # not those of the fit before
+    monkeypatch.setattr(GALRegressor, "feature_contributions", None)
+    np.testing.assert_array_equal(model.feature_importances_, of_all)
 
 
 def test_column_of_two_organizations_and_of_none():

@@ -11,6 +11,8 @@ from sklearn.utils import Bunch
 
 from sklearn_gal import GALClassifier, GALRegressor, make_organizations
 from sklearn_gal.inspection import FeatureContributionDisplay, FeatureImportanceDisplay
+from sklearn_gal.inspection._entries import entries_of
+from sklearn_gal.inspection._links import ExplainedOutput
 from sklearn_gal.losses import ExponentialLoss, Loss, SquaredError
 
 matplotlib.use("agg")
@@ -33,11 +35,14 @@ def close_figures():
     plt.close("all")
 
 
-def explained(values, base=-1.0, data=None, names=NAMES, owners=OWNERS):
+def explained(values, base=-1.0, data=None, names=NAMES, owners=OWNERS, errors=None):
     """What `feature_contributions` returns, for values of shape (rows, entries)."""
     values = np.atleast_2d(values)[:, :, None]
     return Bunch(
         values=values,
+        errors=np.zeros_like(values)
+        if errors is None
+        else np.reshape(errors, values.shape),
         base_values=np.full((len(values), 1), base),
         feature_names=np.array(names, dtype=object),
         organization_names=np.array(owners, dtype=object),
@@ -46,9 +51,18 @@ def explained(values, base=-1.0, data=None, names=NAMES, owners=OWNERS):
     )
 
 
-def waterfall(values=CHANGES, base=-1.0, data=None, **params):
-    contributions = explained(values, base, data)
+def waterfall(values=CHANGES, base=-1.0, data=None, errors=None, **params):
+    contributions = explained(values, base, data, errors=errors)
     return FeatureContributionDisplay.from_contributions(contributions, **params)
+
+
+def whiskers(display):
+    """Ends of each whisker by the label of its line."""
+    found = {}
+    for lines in display.ax_.collections:
+        for (low, position), (high, _) in getattr(lines, "get_segments", list)():
+            found[line_labels(display)[round(position)]] = (low, high)
+    return found
 
 
 def line_labels(display):
@@ -114,6 +128,45 @@ def test_bars_lead_from_the_base_value_to_the_prediction():
     assert positions == [(-1.0, 0), (pytest.approx(-1 + CHANGES.sum()), 11)]
     assert display.prediction == pytest.approx(-1 + CHANGES.sum())
     assert display.subtotals == {BANK: -0.1875, TELECOM: 1.0, TAX: 1.75}
+
+
+def test_sampled_contributions_have_whiskers_of_one_standard_error():
+    errors = np.array([0.125, 0, 0.25, 0, 0, 0.5, 0.25, 0.125])
+    display = waterfall(errors=errors, max_features=5)
+    drawn, found = bars(display), whiskers(display)
+    # exact contributions have none, nor has a sum of several columns
+    assert found.keys() == {"income", "debt", "children", "undisclosed"}
+    for label, (low, high) in found.items():
+        end = sum(drawn[label][:2])
+        error = errors[NAMES.index(label)]
+        assert (low, high) == (pytest.approx(end - error), pytest.approx(end + error))
+    assert "Whiskers: one standard error" in display.ax_.get_xlabel()
+    (text,) = (each for each in display.ax_.texts if each.xy[1] == 2)
+    assert text.xy[0] == pytest.approx(found["debt"][1])  # to the right of the whisker
+    np.testing.assert_array_equal(display.errors, errors)
+    display = waterfall()
+    assert not whiskers(display)
+    assert "Whiskers" not in display.ax_.get_xlabel()
+
+
+def test_whiskers_are_inside_the_axes():
+    display = waterfall(errors=np.full(8, 20.0))
+    low, high = display.ax_.get_xlim()
+    ends = np.array(list(whiskers(display).values()))
+    assert low < ends.min() < ends.max() < high
+
+
+def test_whiskers_have_the_scale_of_the_contributions(fitted_cancer, cancer):
+    X, _ = cancer
+    explained = fitted_cancer.feature_contributions(X[:1])
+    errors = explained.errors[0, :, 0]
+    assert errors.max() > 0  # products of functions of ten columns
+    for scale in (-1.0, 2.0):
+        entries = entries_of(explained, ExplainedOutput(0, scale, "logit", "probability"))
+        np.testing.assert_array_equal(entries["errors"], [abs(scale) * errors])
+    display = FeatureContributionDisplay.from_estimator(fitted_cancer, X[:1])
+    np.testing.assert_array_equal(display.errors, errors)
+    assert whiskers(display)
 
 
 def test_each_organization_has_a_band_and_a_heading():
@@ -344,8 +397,8 @@ def many(rng):
     return rng.normal(size=(1500, 8)) * CHANGES
 
 
-def importance(values, data=None, **params):
-    contributions = explained(values, data=data)
+def importance(values, data=None, errors=None, **params):
+    contributions = explained(values, data=data, errors=errors)
     return FeatureImportanceDisplay.from_contributions(contributions, **params)
 
 
@@ -365,6 +418,19 @@ def test_bars_are_mean_absolute_contributions(many):
     title = display.ax_.get_title(loc="left")
     assert title == "Which columns change the prediction most"
     assert display.ax_.get_xlabel() == "mean change of the prediction, up or down"
+
+
+def test_whiskers_of_bars_are_mean_standard_errors(many, rng):
+    errors = rng.uniform(size=many.shape) * [0, 1, 0, 0, 0, 1, 0, 0]
+    display = importance(many, errors=errors)
+    found = whiskers(display)
+    assert found.keys() == {"balance", "debt"}
+    size, error = display.importances[5], errors[:, 5].mean()
+    assert found["debt"] == (pytest.approx(size - error), pytest.approx(size + error))
+    assert display.ax_.get_xlabel().startswith("mean change of the prediction, up or down")
+    assert display.ax_.get_xlabel().count("Whiskers: one standard error") == 1
+    display.plot(kind="points")
+    assert not whiskers(display)
 
 
 def test_other_columns_share_a_bar_of_their_sum(many):
@@ -456,6 +522,7 @@ def divided_evenly(model, X):
     names = getattr(model, "feature_names_in_", [f"x{j}" for j in range(X.shape[1])])
     return Bunch(
         values=by_organization[:, owners] / sizes[None, :, None],
+        errors=np.zeros((len(by_organization), len(owners), by_organization.shape[2])),
         base_values=np.tile(model.baseline_prediction_, (len(by_organization), 1)),
         feature_names=np.array(names, dtype=object)[np.concatenate(model.columns_)],
         organization_names=np.array(model.organization_names_, dtype=object)[owners],

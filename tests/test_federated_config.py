@@ -5,6 +5,7 @@ import sqlite3
 from dataclasses import fields
 from itertools import takewhile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from sklearn_gal.federated._config import (
     read_federation,
     service_from_config,
 )
+from sklearn_gal.federated._database import is_refusal
 from sklearn_gal.federated._limits import Limits
 from sklearn_gal.federated._rules import Rules
 
@@ -97,7 +99,7 @@ def claims():
         yield f"postgresql+psycopg://gal_reader@{address}"
 
 
-def test_a_table_from_postgresql(folder, claims, monkeypatch):
+def test_a_table_from_postgresql(folder, claims, monkeypatch, capsys):
     query = "SELECT patient, cost::float8, visits FROM claims"
     table = f'[table]\nurl = "{claims}"\nquery = "{query}"\n'
     settings = SETTINGS.replace('"id"', '"patient"')
@@ -113,6 +115,11 @@ def test_a_table_from_postgresql(folder, claims, monkeypatch):
     with pytest.raises(OSError, match="password authentication failed") as caught:
         service_from_config(write(folder, settings + table))
     assert "another" not in str(caught.value)
+    path = str(write(folder, settings + table))
+    assert main(["organization", "--config", path, "--check"]) == 78
+    error = capsys.readouterr().err
+    assert "refuses the user or the password" in error
+    assert "another" not in error
     unknown = table.replace("FROM claims", "FROM bills")
     with pytest.raises(OSError, match='cannot be read: relation "bills" does not exist'):
         service_from_config(
@@ -144,6 +151,39 @@ def test_a_database_that_cannot_be_read_is_one_clear_error(
     error = capsys.readouterr().err
     assert re.search(message, error)
     assert "hidden" not in error
+
+
+def test_a_refused_password_is_an_error_of_the_configuration():
+    of_password = SimpleNamespace(sqlstate="28P01")
+    assert is_refusal(of_password)
+    assert is_refusal(OSError("FATAL: password authentication failed for user 'me'"))
+    assert not is_refusal(SimpleNamespace(sqlstate="57P03"))  # the server starts up
+    assert not is_refusal(OSError("connection failed: Connection refused"))
+
+
+@pytest.mark.parametrize("name", ["csv", "parquet", "secret_file", "password_file"])
+def test_a_file_that_is_missing_is_told_with_its_setting(folder, capsys, name):
+    text = SETTINGS + "[table]\nurl = 'sqlite:///bank.db'\nquery = 'SELECT 1'\n"
+    if name == "secret_file":
+        text = text.replace('"secret"', '"none"')
+    elif name == "password_file":
+        text += "password_file = 'none'\n"
+    else:
+        text = f"{SETTINGS}[table]\n{name} = 'none'\n"
+    path = write(folder, text)
+    assert main(["organization", "--config", str(path), "--check"]) == 2
+    error = capsys.readouterr().err
+    assert f"Organization 'bank' needs the file {folder / 'none'}, which {name}" in error
+    assert f"in {path} names, but there is none. Make the file, or correct" in error
+
+
+@pytest.mark.parametrize(("name", "content"), [("csv", b""), ("parquet", b"no Parquet")])
+def test_a_file_that_is_no_table_is_told_with_its_setting(folder, name, content):
+    folder.joinpath("broken").write_bytes(content)
+    path = write(folder, f"{SETTINGS}[table]\n{name} = 'broken'\n")
+    expected = f"organization 'bank' cannot be read from .*broken, which {name} of .table."
+    with pytest.raises(ValueError, match=expected):
+        service_from_config(path)
 
 
 def test_ids_in_a_file_keep_their_zeros(folder):

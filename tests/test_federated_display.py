@@ -32,6 +32,12 @@ def test_totals_per_round(account):
     }
 
 
+def test_the_order_of_the_answers_does_not_change_the_colors(account):
+    reverse = {name: entries[::-1] for name, entries in account.items()}
+    display = CommunicationDisplay(communication=reverse)
+    assert list(display.per_round("seconds")) == ["bank", "shop"]
+
+
 def test_the_picture_shows_the_account(account):
     display = CommunicationDisplay(communication=account).plot()
     upper, lower = display.axes_

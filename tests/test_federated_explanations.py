@@ -3,6 +3,8 @@
 import json
 import pickle
 import tempfile
+from copy import copy
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -179,8 +181,29 @@ def test_row_ids_alone_and_a_copy_from_a_pickle(table):
     assert copy.feature_names[0] == "clinic: bmi"
     assert copy.values.shape == (N_ROWS, 6, 1)
     assert_sums_to_raw(model, table["id"].to_numpy(), copy)
+    model.feature_contributions()
     assert model.feature_importances_.sum() == pytest.approx(1.0)
     assert model.feature_importances_.shape == (6,)
+
+
+def test_importances_are_read_without_messages(table, fitted):
+    model = copy(fitted["sum"][0])
+    model._state = replace(model._state, kept_rows=copy(model._state.kept_rows))
+    n_calls = len(model.communication_.seconds)
+    assert not hasattr(model, "feature_importances_")
+    with pytest.raises(
+        AttributeError, match=r"Call feature_contributions\(\) without rows"
+    ):
+        _ = model.feature_importances_
+    assert "feature_importances_" not in model._repr_html_()  # it reads all attributes
+    assert len(model.communication_.seconds) == n_calls
+    explained = model.feature_contributions()
+    n_calls = len(model.communication_.seconds)
+    expected = explained.importances / explained.importances.sum()
+    np.testing.assert_array_equal(model.feature_importances_, expected)
+    assert len(model.communication_.seconds) == n_calls
+    loaded = pickle.loads(pickle.dumps(model._state.kept_rows))
+    np.testing.assert_array_equal(loaded.importances, expected)
 
 
 # --- what is revealed -------------------------------------------------------------------

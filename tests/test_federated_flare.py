@@ -204,18 +204,44 @@ def federated(name, federation, **params):
     return TASKS[name][2](federation, own, key="key", random_state=0, **params)
 
 
-@pytest.mark.parametrize("name", TASKS)
-def test_the_same_model_to_the_last_bit(federation, name):
+@pytest.fixture(scope="module", params=TASKS)
+def fitted(request, federation):
+    """A model of one place and the same between hosts, with rows for each."""
+    name = request.param
     X, y, ids = task(name)
     frame = X[columns("hospital")].assign(key=ids)
     train = np.arange(len(y)) % 5 > 0
     params = {"max_iter": 4, "cv": 2}
     one = joint(name, **params).fit(X[train], y[train])
     other = federated(name, federation, **params).fit(frame[train], y[train])
+    return one, other, X, frame
+
+
+def test_the_same_model_to_the_last_bit(fitted):
+    one, other, X, frame = fitted
     assert_same_model(one, other, X, frame)
-    if name == "classifier":
+    if hasattr(one, "predict_proba"):
         np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(frame))
     assert (other.communication_["error"] == "").all()
+
+
+def test_the_same_explanations(fitted):
+    one, other, X, frame = fitted
+    assert not hasattr(other, "feature_importances_")
+    expected = one.feature_contributions(X[:20])
+    explained = other.feature_contributions(frame[:20])
+    assert explained.feature_names.tolist()[2:] == [
+        f"{name}: all columns" for name in ("bank", "clinic", "shop")
+    ]
+    assert explained.is_sum.tolist() == [False, False, True, True, True]
+    np.testing.assert_allclose(
+        explained.values[:, :2], expected.values[:, :2], rtol=0, atol=1e-12
+    )
+    sums = expected.values[:, 2:].reshape(20, 3, 2, -1).sum(axis=2)
+    np.testing.assert_allclose(explained.values[:, 2:], sums, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(explained.base_values, expected.base_values, atol=1e-9)
+    asked = other.communication_["call"]
+    assert {"expect", "explain"} <= set(asked)
 
 
 def test_an_organization_logs_who_asks(hosts, federation):

@@ -596,9 +596,12 @@ def test_the_command_lists_and_forgets_fits(serve, table, rng, config, capsys):
         fit(service, table, rng, fit_id)
     age(service, OTHER, 100)
     assert main(["fits", "--config", config]) == 0
-    first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith(f"{FIT} approved Ada 60 rows 2 rounds ")
-    assert f" {service._ledger.size(OTHER)} bytes " in second
+    title, first, second = capsys.readouterr().out.splitlines()
+    names = ["fit", "state", "label holder", "rows", "rounds", "bytes", "last used"]
+    assert re.split("  +", title) == names
+    assert first.split()[:5] == [FIT, "approved", "Ada", "60", "2"]
+    size = str(service._ledger.size(OTHER))
+    assert second.index(f" {size} ") + 1 == title.index("bytes")
     assert main(["status", "--config", config]) == 0
     status = capsys.readouterr().out
     assert status.startswith(f"2 fits, {service._ledger.size()} bytes\n")

@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from sklearn.preprocessing import SplineTransformer, StandardScaler
 
 from _helpers import covering, raw_prediction
 from sklearn_gal import GALClassifier, GALRegressor
+from sklearn_gal._method.gates import FunctionGate, StumpGate
 from sklearn_gal.federated import (
     FederatedGALClassifier,
     FederatedGALRegressor,
@@ -158,6 +160,59 @@ def test_threads_and_blocks_change_nothing(monkeypatch):
     assert_array_equal(model.predict(X), threads.predict(X))
     monkeypatch.setattr("sklearn_gal._method.model.MAX_BLOCK_BYTES", 10_000)
     assert_allclose(model.predict(X), threads.predict(X), atol=1e-12)
+
+
+def one_by_one(monkeypatch):
+    """Compute each product by itself."""
+    for gate in (FunctionGate, StumpGate):
+        monkeypatch.setattr(gate, "together", lambda gates, raw: None)
+    monkeypatch.setattr("sklearn_gal._method.products.MAX_VALUES", 1)
+
+
+@pytest.mark.parametrize("gal", [GALRegressor, GALClassifier])
+@pytest.mark.parametrize("missing_rows", ["error", "abstain"])
+def test_products_together_are_those_one_by_one(rng, monkeypatch, gal, missing_rows):
+    X, y = task(gal)
+    if missing_rows == "abstain":
+        X[rng.random(len(X)) < 0.3, 4:] = np.nan
+    model = fitted(gal, X, y, missing_rows=missing_rows)
+    gates = [each.gate for each, _ in model._model.terms(0)[1]]
+    kinds = {getattr(gate, "kind", type(gate)) for gate in gates}
+    assert len(kinds) == (3 if gal is GALRegressor else 2)  # signs, clipped ones, stumps
+    expected = raw(model, X)
+    pairs = model.interaction_contributions(X)
+    one_by_one(monkeypatch)
+    assert_array_equal(raw(model, X), expected)
+    assert_array_equal(model.interaction_contributions(X), pairs)
+
+
+@pytest.mark.parametrize("gal", [GALRegressor, GALClassifier])
+def test_a_row_is_predicted_alone_as_among_others(rng, gal):
+    # sums over nine chains would be added in another order if numpy.mean added them
+    X, y = task(gal)
+    X[rng.random(len(X)) < 0.3, 4:] = np.nan
+    model = fitted(gal, X, y, missing_rows="abstain", cv=9, max_iter=6)
+    some = raw(model, X[:30])
+    for row in range(30):
+        assert_array_equal(raw(model, X[row : row + 1])[0], some[row])
+
+
+def test_what_a_pattern_needs_is_collected_once(monkeypatch):
+    X, y = task(GALRegressor)
+    model = fitted(GALRegressor, X, y, max_iter=4, warm_start=True)
+    terms, expected = model._model.terms(0), model.predict(X)
+    assert model._model.terms(0) is terms
+    same = pickle.loads(pickle.dumps(model))
+    assert same._model._terms == {}
+    assert_array_equal(same.predict(X), expected)
+    gone = model.drop_organization("shop", X, y)
+    assert all(each.participant < 2 for each, _ in gone._model.terms(0)[1])
+    model.set_params(max_iter=9).fit(X, y)
+    assert len(model._model.terms(0)[1]) > len(terms[1])
+    last = model._model.rounds.pop()  # as many rounds, but other ones
+    model._model.rounds.append(replace(last, rates=2 * last.rates))
+    assert not np.array_equal(model.predict(X), expected)
+    assert_allclose(list(model.staged_predict(X))[-1], model.predict(X), atol=1e-11)
 
 
 @pytest.mark.parametrize("gal", [GALRegressor, GALClassifier])
@@ -451,6 +506,20 @@ def test_between_hosts_to_the_last_bit(rng, gal, settings, linear, tmp_path):
         for stage, same_stage in stages:
             assert_array_equal(stage, same_stage)
     assert (model.communication_["error"] == "").all()
+
+
+def test_a_row_between_hosts_to_the_last_bit(tmp_path):
+    X, y = task(GALRegressor, 300)
+    own, services = services_of(X, tmp_path)
+    federation = Federation(LocalChannel(services), "s" * 16)
+    settings = {"interactions": True, "max_iter": 10, "cv": 9, "random_state": 0}
+    parts = [("holder", None, ["a", "b"])]
+    model = FederatedGALRegressor(federation, parts, key="id", **settings).fit(own, y)
+    local = fitted(GALRegressor, X, y, **settings)
+    assert any(query.means for query in local._model.terms(0)[0])
+    for row in range(5):
+        here, there = X[row : row + 1], own.iloc[row : row + 1]
+        assert_array_equal(model.predict(there), local.predict(here))
 
 
 class Refusing:

@@ -417,7 +417,7 @@ def test_columns_are_cut_out_once_for_a_prediction(rng, monkeypatch, max_rows, t
     X = pd.DataFrame(rng.normal(size=(N, 3)), columns=list("abc"))
     organizations = [("one", Ridge(), ["a", "b"]), ("two", Ridge(), ["c"])]
     model = GALRegressor(organizations, interactions=True, max_iter=3, random_state=0)
-    model.fit(X, X["a"] * X["c"])
+    model.fit(X, X["a"] * X["c"] + X["c"])
     expected, cut_out = model.predict(X), []
     select = OwnColumns._select
 
@@ -431,3 +431,31 @@ def test_columns_are_cut_out_once_for_a_prediction(rng, monkeypatch, max_rows, t
     assert cut_out.count("two") == times
     for each in model._model.participants.organizations:
         assert each._remembered is None
+
+
+@pytest.mark.parametrize("missing_rows", ["error", "abstain"])
+def test_a_dataframe_of_numbers_is_read_as_one_matrix(rng, monkeypatch, missing_rows):
+    X = pd.DataFrame(rng.normal(size=(N, 5)), columns=list("abcde"))
+    X["b"], X["c"] = (10 * X["b"]).astype(int), X["c"] > 0
+    X["d"], y = X["d"].astype(np.float32), X["a"] * X["d"] + X["b"]
+    if missing_rows == "abstain":
+        X.loc[: N // 4, ["d", "e"]] = np.nan
+    organizations = [("one", None, list("abc")), ("two", None, ["d", "e"])]
+    settings = {"interactions": True, "missing_rows": missing_rows, "max_iter": 8}
+    model = GALRegressor(organizations, random_state=0, **settings).fit(X, y)
+    monkeypatch.setattr(own_columns, "MAX_VALUES_OF_MATRIX", 5 * N - 1)
+    expected = model.predict(X)
+    monkeypatch.setattr(own_columns, "MAX_VALUES_OF_MATRIX", 5 * N)
+
+    def select(self, X):
+        raise AssertionError("columns were selected")
+
+    monkeypatch.setattr(OwnColumns, "_select", select)
+    with_text = X.assign(c=X["c"].map({True: "yes", False: "no"}).astype("category"))
+    with pytest.raises(AssertionError, match="columns were selected"):
+        model.predict(with_text)
+    if missing_rows == "error":  # else the rows that are there are another table
+        assert_array_equal(model.predict(X), expected)
+    assert_array_equal(model.predict(X[N // 4 + 1 :]), expected[N // 4 + 1 :])
+    for each in model._model.participants.organizations:
+        assert each._matrices is None

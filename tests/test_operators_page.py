@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pandas as pd
 import pytest
 
 import sklearn_gal
-from _processes import free_ports, kill, no_postgresql, postgresql
+from _processes import free_ports, kill, no_postgresql, postgresql, wait_until
 
 SOURCE = Path(sklearn_gal.__file__).parents[1]
 PAGE = Path(__file__).parents[1] / "docs" / "operators.rst"
@@ -104,6 +105,7 @@ class Deployment:
         self.folder = folder
         self.processes = []
         port, admin_port = free_ports(2)
+        self.port = port
         # what the page says of its hosts, and what stands for it on this one
         self.stands_for = {
             "postgresql+psycopg://gal_reader@db.insurer.example/claims": url,
@@ -149,6 +151,15 @@ class Deployment:
         self.processes.append(process)
         if not STARTS.search(command):
             assert process.wait(300) == 0, f"{host}$ {command}\n{log.read_text()}"
+        elif "label-holder" in command:  # the check of an organization needs it
+            assert wait_until(self.server_listens, 60), log.read_text()
+
+    def server_listens(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+        except OSError:
+            return False
+        return True
 
     def end(self):
         for process in self.processes:

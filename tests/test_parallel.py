@@ -1,6 +1,7 @@
 """Organizations side by side, in threads and in other processes."""
 
 import threading
+import warnings
 from contextlib import nullcontext
 
 import numpy as np
@@ -173,6 +174,27 @@ def test_the_error_of_an_organization_in_a_thread_is_raised(diabetes, n_jobs):
     for thread in started:
         thread.join(timeout=600)
     assert not any(thread.is_alive() for thread in started)
+
+
+def test_filters_of_warnings_are_as_before_threads_have_changed_them():
+    before = list(warnings.filters)
+    caught, cleared = threading.Barrier(2), threading.Event()
+
+    def catch(leaves_last):
+        with warnings.catch_warnings():
+            warnings.resetwarnings()
+            caught.wait(60)
+            if leaves_last:  # it puts back the filters of the other thread
+                assert cleared.wait(60)
+        cleared.set()
+
+    with Threads(2) as threads:
+        threads.map(catch, [True, False])
+        assert list(warnings.filters) == before
+        caught.reset()
+        cleared.clear()
+        threads.map(catch, [False, True])
+    assert list(warnings.filters) == before
 
 
 def test_an_error_does_not_wait_for_calls_that_still_run():

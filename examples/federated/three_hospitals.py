@@ -1,11 +1,11 @@
-"""Three organizations as processes of their own on this machine, with mutual TLS.
+"""Three organizations as three processes on this machine, with mutual TLS.
 
     python -m pip install ".[federated,plot]"
     python examples/federated/three_hospitals.py
 
 A hospital wants to tell malignant from benign tumours. It holds the diagnoses and the first
 ten measurements of the breast-cancer data; a laboratory and a registry hold ten others
-each, about most of the same patients and in an order of their own. The script makes
+each, about most of the same patients and in another order. The script makes
 start-up kits, starts the hospital's server and the two other organizations, fits, and ends
 everything again. Everything listens on the loopback interface only. Takes about a minute;
 the folder, which is printed first, holds what each party would have.
@@ -40,7 +40,7 @@ OTHERS = ["laboratory", "registry"]
 
 
 def deal_out(folder):
-    """Give everybody their columns, each in a file of its own; here only, to try it out."""
+    """Write a table for each organization, which in a real deployment has its own."""
     X, y = load_breast_cancer(return_X_y=True, as_frame=True)
     ids = np.array([f"patient {i:03d}" for i in range(len(X))])
     for name, columns in zip(OTHERS, (X.columns[10:20], X.columns[20:]), strict=True):
@@ -78,7 +78,7 @@ def set_up(folder):
 
 
 def start(folder, name, *arguments):
-    """A host of its own, for which a process of its own stands here."""
+    """Start the process that stands for the host of an organization."""
     with open(folder / f"{name}.log", "wb") as log:
         return subprocess.Popen(
             [*GAL, *arguments], stdout=log, stderr=subprocess.STDOUT, start_new_session=True

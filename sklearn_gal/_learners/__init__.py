@@ -7,8 +7,9 @@ a subclass of `Learner` and its name in this tuple.
 from .base import IN_SAMPLE, Learner, Split, take_rows, weight_parameter
 from .boosted import BoosterLearner
 from .boosted_parameters import LIGHTGBM_PARAMETERS
-from .default_learner import default_learner, suggest, with_capacity
-from .explained import Background, explain_function, explain_sum
+from .composites import as_sparse_as, rows_of
+from .default_learner import DefaultLearner, default_learner, suggest, with_capacity
+from .explained import Background, expect_function, explain_function, explain_sum
 from .explained_each import apart, bounded_function, explain_each
 from .lightgbm_guard import check_readable_by_lightgbm, guard
 from .lightgbm_names import NAMES as LIGHTGBM_NAMES
@@ -23,6 +24,7 @@ from .models import (
     terms_of,
     to_estimator,
 )
+from .packed import pack_models, unpack_models
 from .pipeline import PipelineLearner
 from .seeds import SeededClones
 from .summed import EachPrediction, WeightedSum
@@ -35,12 +37,14 @@ __all__ = [
     "LIGHTGBM_NAMES",
     "LIGHTGBM_PARAMETERS",
     "Background",
+    "DefaultLearner",
     "FoldRegressors",
     "OutputRegressors",
     "SeededClones",
     "Split",
     "apart",
     "as_outputs",
+    "as_sparse_as",
     "bounded_function",
     "chains_of",
     "check_readable_by_lightgbm",
@@ -48,6 +52,7 @@ __all__ = [
     "default_learner",
     "depends_on_memory_layout",
     "each_prediction",
+    "expect_functions",
     "explain_function",
     "explain_functions",
     "explain_models",
@@ -57,10 +62,12 @@ __all__ = [
     "is_number",
     "make_learner",
     "outputs_of",
+    "pack_models",
     "suggest",
     "take_rows",
     "to_estimator",
     "to_floats",
+    "unpack_models",
     "weight_parameter",
     "weighted_sum",
     "with_capacity",
@@ -191,3 +198,14 @@ def explain_functions(models, bounds, view, background, check):
     """
     found = explain_each(models, bounds, view, background, LEARNERS, check)
     return apart(found, len(models), len(chains_of(models[0])))
+
+
+def expect_functions(models, bounds, background, check):
+    """The base values of `explain_functions`, (n_models, n_chains, n_outputs).
+
+    A learner that knows a model explains one row; all other functions only predict the
+    background.
+    """
+    row = rows_of(background.view, [0])
+    found = explain_each(models, bounds, row, background, LEARNERS, check, expect_function)
+    return apart(found, len(models), len(chains_of(models[0])))[1]

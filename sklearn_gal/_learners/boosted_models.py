@@ -53,6 +53,13 @@ class OutputTrees:
         self._trees = trees.partition("\nend of trees")[0]
         self._frame = frame
 
+    @classmethod
+    def of_parts(cls, about_rows, trees, frame):
+        """The same again, of the lines about the rows, the trees and the frame."""
+        parts = cls.__new__(cls)
+        parts._about_rows, parts._trees, parts._frame = about_rows, trees, frame
+        return parts
+
     @staticmethod
     def frame_of(text):
         """What precedes and follows the lines that depend on rows and trees."""

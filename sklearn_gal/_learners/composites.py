@@ -18,6 +18,13 @@ def rows_of(view, rows):
     return part.reset_index(drop=True) if hasattr(part, "reset_index") else part
 
 
+def as_sparse_as(other, view):
+    """A view as a sparse matrix if another table is one, else as it is or dense."""
+    if sparse.issparse(view) == sparse.issparse(other):
+        return view
+    return view.toarray() if sparse.issparse(view) else sparse.csr_matrix(np.asarray(view))
+
+
 def mixed(view, other, mask):
     """The rows of `other`, with some columns of `view`.
 

@@ -61,7 +61,7 @@ class Background(NamedTuple):
     for_trees: bool = False
 
 
-def explain_sum(total, view, background):
+def explain_sum(total, view, background, of_function=None):
     """SHAP values of a weighted sum of fitted models.
 
     Parameters
@@ -72,17 +72,20 @@ def explain_sum(total, view, background):
         Rows to explain.
     background : Background
         The background.
+    of_function : callable, default=None
+        Explains the models that no learner knows; None is `explain_function`.
 
     Returns
     -------
     explanation : Explanation
         SHAP values of the outputs of the sum.
     """
+    of_function = of_function or explain_function
     explained, rest = explain_terms(total, view, background)
     if rest:
         others = copy(total)
         others.terms = rest
-        explained.append(explain_function(others, view, background.view))
+        explained.append(of_function(others, view, background.view))
     return add_explanations(explained)
 
 
@@ -160,6 +163,13 @@ def explain_function(function, view, background):
     ]
     values, errors = (np.concatenate(each) for each in zip(*blocks, strict=True))
     return Explanation(values, base, errors)
+
+
+def expect_function(function, view, background):
+    """The base values of `explain_function` alone; the other values are 0."""
+    base = function(background).mean(axis=0)
+    shape = view.shape[0], n_columns_of(view), len(base)
+    return Explanation.exact(np.zeros(shape), base)
 
 
 def _by_subsets(function, view, whole, background, at_background):

@@ -11,7 +11,9 @@ from .models import FoldRegressors, OutputRegressors, chains_of
 from .summed import EachPrediction
 
 
-def explain_each(models, bounds, view, background, learners, check):
+def explain_each(
+    models, bounds, view, background, learners, check, of_function=explain_function
+):
     """SHAP values of the predictions of fitted models, which may be bounded.
 
     Parameters
@@ -26,6 +28,8 @@ def explain_each(models, bounds, view, background, learners, check):
     background : Background
         The background.
     learners, check : see `EachPrediction`
+    of_function : callable, default=explain_function
+        Explains functions that no learner knows.
 
     Returns
     -------
@@ -44,11 +48,11 @@ def explain_each(models, bounds, view, background, learners, check):
         if each.sum is None:  # their numbers of outputs are unknown
             known, others = [], list(range(len(models)))
         else:
-            parts.append((known, explain_sum(each.sum, view, background)))
+            parts.append((known, explain_sum(each.sum, view, background, of_function)))
     if others:
         each = EachPrediction([models[j] for j in others], learners, check)
         function = bounded_function(each, [bounds[j] for j in others])
-        parts.append((others, explain_function(function, view, background.view)))
+        parts.append((others, of_function(function, view, background.view)))
     return _in_order(parts, len(models))
 
 

@@ -80,10 +80,11 @@ def explain(model, X, background, n_jobs=None):
     shares : Shares
         The contributions.
     """
+    expected: dict = {}  # the same in all rows
     base = np.tile(model.baseline, (X.shape[0], 1))
     shares = Shares.none(len(model.participants), base)
     for rows, part, (queries, products) in model.parts(X):
-        factors = Factors(model, part, products, background, n_jobs)
+        factors = Factors(model, part, products, background, expected, n_jobs)
         shares.base[rows] += factors.base
         explained = model.participants.explain(
             part.X, background, queries, factors.of_participants(), n_jobs
@@ -107,6 +108,8 @@ class Factors:
     products : list of tuple (Candidate, float)
         The products of the pattern, with their coefficients.
     background, n_jobs : see `explain`
+    expected : dict
+        Values of functions and gates without any column known, which is filled.
 
     Attributes
     ----------
@@ -116,7 +119,7 @@ class Factors:
         Sum of the products without any column known.
     """
 
-    def __init__(self, model, rows, products, background, n_jobs):
+    def __init__(self, model, rows, products, background, expected, n_jobs):
         self._names = model.participants.participant_names
         self._of_participant: list = [([], []) for _ in self._names]
         self.stumps: list = []
@@ -125,7 +128,7 @@ class Factors:
         candidates = [each for each, _ in products]
         self._raw.functions = model.functions_of(rows.X, candidates, n_jobs)
         products = [each for each in products if self._is_known(each[0])]
-        expected = self._expected(model.participants, products, background, n_jobs)
+        self._expect(model.participants, products, background, expected, n_jobs)
         for each, coefficient in products:
             self._add(each, coefficient, expected)
 
@@ -148,28 +151,28 @@ class Factors:
         name = self._names[candidate.participant]
         return (name, candidate.number) in self._raw.functions and known(self._raw)
 
-    def _expected(self, participants, products, background, n_jobs):
-        """Return the values of functions and gates without any column known, a dict.
+    def _expect(self, participants, products, background, expected, n_jobs):
+        """Add the values of functions and gates without any column known to `expected`.
 
         The shape of a value is (n_chains, n_outputs), as far as it is not the same for all.
         """
-        expected: dict = {}
         wanted: dict = {}
         for each, _ in products:
             gate, partner = each.gate, each.partner(self._names)
             wanted[each.participant, each.number, None] = None
-            if isinstance(gate, StumpGate):
+            if not isinstance(gate, StumpGate):
+                wanted[partner, gate.number, id(gate)] = gate.bound
+            elif (partner, None, id(gate)) not in expected:
                 mean = self._mean_of(gate, participants, background)
                 expected[partner, None, id(gate)] = np.array([[mean]])
-            else:
-                wanted[partner, gate.number, id(gate)] = gate.bound
+        wanted = {key: bound for key, bound in wanted.items() if key not in expected}
         asked: list = [[] for _ in self._names]
         for (participant, number, _), bound in wanted.items():
             asked[participant].append((number, bound))
         answers = participants.expect(asked, background, n_jobs)
         keys = sorted(wanted, key=lambda key: key[0])  # stable: in the order of asking
         values = [value for answer in answers for value in answer]
-        return expected | dict(zip(keys, values, strict=True))
+        expected.update(zip(keys, values, strict=True))
 
     @staticmethod
     def _mean_of(gate, participants, background):

@@ -13,6 +13,7 @@ import numpy as np
 from .._contract import Bound
 from .disclosure import Disclosure
 from .folds import GATES
+from .products import stacked
 
 # Number of gated requests to an organization in a round: for one output, for several, and
 # for several outputs of two organizations
@@ -64,6 +65,27 @@ class FunctionGate:
         gate[:, ~raw.present(self.partner)] = 0.0
         return gate
 
+    @property
+    def kind(self):
+        """Which gates can be computed together with this one."""
+        return type(self), self.bound.threshold is None
+
+    @staticmethod
+    def together(gates, raw):
+        """Return the values of gates of a kind, (n_gates, n_chains, n_samples, n_outputs).
+
+        None if only signs are known of some functions, or nothing.
+        """
+        keys = [(gate.partner, gate.number) for gate in gates]
+        if raw.above or not all(key in raw.functions for key in keys):
+            return None
+        bound = Bound.stacked([gate.bound for gate in gates])
+        values = bound(stacked([raw.functions[key] for key in keys]))
+        if not raw.rows.present.all():
+            there = np.stack([raw.present(gate.partner) for gate in gates])
+            values *= there[:, None, :, None]
+        return values
+
 
 @dataclass(frozen=True)
 class StumpGate:
@@ -92,9 +114,22 @@ class StumpGate:
         column = raw.participants.holder_column(raw.rows.X, self.column)
         return self.of(column)[:, None][None]
 
+    @staticmethod
+    def together(gates, raw):
+        """Return the values of several gates, (n_gates, 1, n_samples, 1)."""
+        X = raw.rows.X
+        columns = [raw.participants.holder_column(X, gate.column) for gate in gates]
+        thresholds = np.array([gate.threshold for gate in gates])
+        return _above(np.stack(columns), thresholds[:, None])[:, None, :, None]
+
     def of(self, column):
         """Return the values for values of the column, which may be NaN."""
-        return np.where(np.isnan(column), 0.0, np.where(column > self.threshold, 1.0, -1.0))
+        return _above(column, self.threshold)
+
+
+def _above(values, threshold):
+    """1 for values above a threshold, -1 for others, and 0 for missing ones."""
+    return np.where(np.isnan(values), 0.0, np.where(values > threshold, 1.0, -1.0))
 
 
 class GatedDisclosure(Disclosure):

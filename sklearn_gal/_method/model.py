@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from .._contract import Fitted, Query
+from .._contract import Fitted, Query, mean_of_chains
 from .disclosure import times_gates
+from .products import Products
 from .rows import RawPredictions, Rows, TrainingPredictions
 
 # Functions of single rounds are asked for in blocks of rows of about this size.
@@ -54,6 +55,11 @@ class AdditiveModel:
         self.n_chains = n_chains
         self.rounds: list = []
         self.baseline_losses: tuple = (np.nan, None)
+        self._terms: dict = {}  # by pattern, with the rounds that they are of
+
+    def __getstate__(self):
+        # can be derived from the rounds; a copy may get other participants
+        return {**self.__dict__, "_terms": {}}
 
     @property
     def n_requests(self):
@@ -119,8 +125,17 @@ class AdditiveModel:
             for query, answer in zip(queries, answers, strict=True):
                 value = np.nan_to_num(answer.total)
                 yield rows, query.participant, query.participant, value
-            for summand in self._products(part, products, queries, answers):
+            for summand in products.of_pairs(self._answered(part, queries, answers)):
                 yield rows, *summand
+
+    def _answered(self, rows, queries, answers):
+        """Return the raw predictions of rows, with the functions of the answers."""
+        raw, names = self.start(rows), self.participants.participant_names
+        for query, answer in zip(queries, answers, strict=True):
+            name = names[query.participant]
+            raw.functions |= {(name, n): each for n, each in answer.functions.items()}
+            raw.above |= answer.above
+        return raw
 
     def parts(self, X):
         """Yield rows of one pattern at a time, of which all functions fit into memory.
@@ -154,24 +169,6 @@ class AdditiveModel:
             return [rows]
         rows = np.arange(n_samples)[rows]
         return np.array_split(rows, 1 + size * len(rows) // MAX_BLOCK_BYTES)
-
-    def _products(self, rows, products, queries, answers):
-        """Yield participant, partner and values of functions with a gate."""
-        if not products:
-            return
-        names, raw = self.participants.participant_names, self.start(rows)
-        for query, answer in zip(queries, answers, strict=True):
-            name = names[query.participant]
-            raw.functions |= {(name, n): each for n, each in answer.functions.items()}
-            raw.above |= answer.above
-        for each, coefficient in products:
-            function = raw.functions.get((names[each.participant], each.number))
-            if function is None:
-                continue  # the participant has none of the rows
-            if not _by_chain(each.gate):
-                function = function.mean(axis=0, keepdims=True)
-            product = _times_gate(function, each.gate, raw)
-            yield each.participant, each.partner(names), coefficient * product
 
     def functions(self, rows, candidates, n_jobs):
         """Yield single functions, multiplied by their gates.
@@ -213,6 +210,9 @@ class AdditiveModel:
     def terms(self, pattern):
         """Return what the prediction of a pattern needs of the participants.
 
+        It is kept as long as the rounds are the same, because to collect it takes as long
+        as to predict a row.
+
         Parameters
         ----------
         pattern : int
@@ -222,11 +222,20 @@ class AdditiveModel:
         -------
         queries : list of Query
             One for each participant.
-        products : list of tuple of (Candidate, float)
-            What each function with a gate counts.
+        products : Products
+            The functions with a gate that count.
         """
+        rounds, terms = self._terms.get(pattern, ([], None))
+        pairs = zip(rounds, self.rounds, strict=False)
+        same = len(rounds) == len(self.rounds) and all(a is b for a, b in pairs)
+        if terms is None or not same:
+            terms = self._new_terms(pattern)
+            self._terms[pattern] = list(self.rounds), terms
+        return terms
+
+    def _new_terms(self, pattern):
         queries = [Query(participant) for participant in range(len(self.participants))]
-        products = []
+        listed = []
         for step in self.rounds:
             coefficients = step.coefficients(pattern).tolist()
             for each, coefficient in zip(step.candidates, coefficients, strict=True):
@@ -234,29 +243,10 @@ class AdditiveModel:
                     queries[each.participant].numbers.append(each.number)
                     queries[each.participant].coefficients.append(coefficient)
                 elif coefficient:
-                    products.append((each, coefficient))
-        self._ask_for_products(queries, products)
+                    listed.append((each, coefficient))
+        products = Products(listed, self.participants.participant_names)
+        products.ask_for(queries)
         return queries, products
-
-    def _ask_for_products(self, queries, products):
-        """Add to queries what products need: functions, and those that are gates."""
-        names, by_sign = self.participants.participant_names, []
-        for each, _ in products:
-            query = queries[each.participant]
-            (query.chains if _by_chain(each.gate) else query.means).append(each.number)
-        for gate in (each.gate for each, _ in products):
-            if not hasattr(gate, "number") or gate.partner not in names:
-                continue
-            query = queries[names.index(gate.partner)]
-            if gate.bound.threshold is not None:
-                by_sign.append((query, gate))
-            elif gate.number not in query.chains:
-                query.chains.append(gate.number)
-        for query, gate in by_sign:
-            if gate.number not in query.chains:
-                query.signs[gate] = gate.number, gate.bound.threshold[:, 0]
-        for query in queries:
-            query.means = [each for each in query.means if each not in query.chains]
 
     def stages(self, X):
         """Yield the raw predictions of a table after each round."""
@@ -338,12 +328,4 @@ class AdditiveModel:
 
 def _times_gate(function, gate, raw):
     """The mean over chains of a function, multiplied by its gate if it has one."""
-    if gate is None:
-        return function.mean(axis=0)
-    gate = np.broadcast_to(gate(raw), function.shape)
-    return np.einsum("cnk,cnk->nk", function, gate) / len(gate)
-
-
-def _by_chain(gate):
-    """Whether a gate may have other values for another chain."""
-    return getattr(gate, "by_chain", True)
+    return mean_of_chains(function if gate is None else function * gate(raw))

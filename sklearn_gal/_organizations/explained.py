@@ -6,7 +6,14 @@ import numpy as np
 from sklearn.utils import _safe_indexing
 
 from .._contract import Explained
-from .._learners import Background, column_major, explain_functions, explain_models
+from .._learners import (
+    Background,
+    as_sparse_as,
+    column_major,
+    expect_functions,
+    explain_functions,
+    explain_models,
+)
 from .own_columns import OwnColumns
 
 # Single functions are explained in blocks of about this number of values.
@@ -46,10 +53,8 @@ class ExplainedColumns(OwnColumns):
         others = self._background(background)
         if not known or others is None:
             return expected
-        some = [functions[j] for j in known]
-        row = _safe_indexing(others.view, [0])
-        with self._naming_errors("explaining", row):
-            of_known = self._explain_each(some, row, others)[1]
+        with self._naming_errors("explaining", others.view):
+            of_known = self._expect_each([functions[j] for j in known], others)
         of_all = np.full((len(functions), *of_known.shape[1:]), np.nan)
         of_all[known] = of_known
         return of_all
@@ -84,7 +89,8 @@ class ExplainedColumns(OwnColumns):
         functions = [functions[j] for j in known]
         width = len(self.columns) * max(1, factors[known].shape[1] * n_outputs * len(known))
         for block in np.array_split(rows, -(-len(rows) * width // MAX_BLOCK_VALUES)):
-            view = column_major(self._view(_safe_indexing(X, block)))
+            view = self._view(_safe_indexing(X, block))
+            view = column_major(as_sparse_as(others.view, view))
             with self._naming_errors("explaining", view):
                 if involved:
                     values, base, errors = self._explain_sum(involved, view, others)
@@ -123,6 +129,15 @@ class ExplainedColumns(OwnColumns):
         The values (n_samples, n_columns, n_functions, n_chains, n_outputs), the base values
         (n_functions, n_chains, n_outputs), and the errors of the values.
         """
-        models = [self.models[number] for number, _ in functions]
-        bounds = [bound for _, bound in functions]
+        models, bounds = self._models_and_bounds(functions)
         return explain_functions(models, bounds, view, background, self._checked)
+
+    def _expect_each(self, functions, background):
+        """Return the base values of `_explain_each`."""
+        models, bounds = self._models_and_bounds(functions)
+        return expect_functions(models, bounds, background, self._checked)
+
+    def _models_and_bounds(self, functions):
+        """Return the models of functions, and what bounds them."""
+        models = [self.models[number] for number, _ in functions]
+        return models, [bound for _, bound in functions]

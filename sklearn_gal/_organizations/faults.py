@@ -80,13 +80,15 @@ def naming_errors(organization, task, view=None):
         Where the error may be.
     task : str
         What it is doing.
-    view : array-like, sparse matrix or dataframe, default=None
-        The columns that the estimator receives, if it is about to receive them.
+    view : array-like, sparse matrix, dataframe or callable, default=None
+        The columns that the estimator receives, if it is about to receive them, or what
+        returns them.
     """
     try:
         yield
     except Exception as error:
         error.add_note(f"while organization {organization.name!r} was {task}")
+        view = view() if callable(view) else view
         reason = view is not None and explain(error, organization, view)
         if reason:
             error.add_note(reason)

@@ -21,14 +21,16 @@ from .._learners import (
     each_prediction,
     make_learner,
     outputs_of,
+    pack_models,
     take_rows,
     to_estimator,
+    unpack_models,
     weighted_sum,
     with_capacity,
 )
 from .explained import ExplainedColumns
 from .faults import complaint, naming_errors, naming_fold
-from .missing import has_numbers, is_numeric, missing_rows
+from .missing import has_numbers, is_numeric
 from .own_columns import has_objects
 from .suitability import check_suits, takes_a_table
 
@@ -108,7 +110,7 @@ class LocalOrganization(ExplainedColumns):
         )
         if may_miss_all:
             return np.ones(X.shape[0], dtype=bool)
-        missing = self._once("missing", X, lambda: missing_rows(X, self.columns))
+        missing = self.missing(X)
         if self.missing_rows == "error" and missing.any():
             raise ValueError(
                 f"All columns of organization {self.name!r} are missing (NaN) in "
@@ -264,18 +266,16 @@ class LocalOrganization(ExplainedColumns):
         return known if np.ndim(known) == 0 else _in_all_rows(known, presence)
 
     def _predict_rows(self, X, numbers, coefficients):
-        with self._naming_errors("predicting"):
+        with self._naming_errors("predicting", partial(self._selection, X)):
             view = self._column_major(X)
-        if len(numbers) > 1:
-            with self._naming_errors("predicting", view):
+            if len(numbers) > 1:
                 return self._summed(numbers, coefficients)(view)
-        total = 0.0
-        for model, coefficient in self._involved(numbers, coefficients):
-            with self._naming_errors("predicting", view):
+            total = 0.0
+            for model, coefficient in self._involved(numbers, coefficients):
                 prediction = as_outputs(to_estimator(model).predict(view))
                 self._checked(prediction, (X.shape[0], *prediction.shape[1:]))
-            total = total + coefficient * prediction
-        return total
+                total = total + coefficient * prediction
+            return total
 
     def predict_each(self, X, numbers):
         """Return the predictions of single models.
@@ -298,7 +298,7 @@ class LocalOrganization(ExplainedColumns):
         if not numbers or not presence.any():
             return {}
         part = X if presence.all() else _safe_indexing(X, np.flatnonzero(presence))
-        with self._naming_errors("predicting", self._selection(part)):
+        with self._naming_errors("predicting", partial(self._selection, part)):
             each = _in_all_rows(self._predict_rows_each(part, numbers), presence)
         each = np.ascontiguousarray(np.moveaxis(each, 0, 2))
         return dict(zip(numbers, each, strict=True))
@@ -337,12 +337,13 @@ class LocalOrganization(ExplainedColumns):
 
     def _summed(self, numbers, coefficients):
         """Return the weighted sum of these models, merged for many calls."""
-        involved = self._involved(numbers, coefficients)
-        models, shares = zip(*involved, strict=True) if involved else ((), ())
-        return self._merged_once(
-            (tuple(numbers), tuple(coefficients)),
-            lambda: weighted_sum(models, shares, self._checked),
-        )
+
+        def merge():
+            involved = self._involved(numbers, coefficients)
+            models, shares = zip(*involved, strict=True) if involved else ((), ())
+            return weighted_sum(models, shares, self._checked)
+
+        return self._merged_once((tuple(numbers), tuple(coefficients)), merge)
 
     def _involved(self, numbers, coefficients):
         """Return the models with coefficients other than 0, of numbers with a model."""
@@ -352,9 +353,21 @@ class LocalOrganization(ExplainedColumns):
             if coefficient != 0 and self.models.get(number) is not None
         ]
 
+    def __copy__(self):
+        other = object.__new__(type(self))
+        other.__dict__.update(self._without_derived())
+        return other
+
+    def _without_derived(self):
+        """Return the state without what can be derived from the models, and from rows."""
+        none = dict.fromkeys(("_remembered", "_matrices"))
+        return {**self.__dict__, **none, "_merged": {}}
+
     def __getstate__(self):
-        # can be derived from the models, and from rows
-        return {**self.__dict__, "_merged": {}, "_remembered": None}
+        return self._without_derived() | {"models": pack_models(self.models)}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state, models=unpack_models(*state["models"]))
 
     def inherit(self, other):
         """Take over the models that the organization had in the fit before."""

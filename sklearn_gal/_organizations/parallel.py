@@ -1,6 +1,7 @@
 """Local fits side by side: in threads, or where the user's joblib backend works."""
 
 import sys
+import warnings
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import Any
 
@@ -116,7 +117,10 @@ class Threads:
             self._executor.shutdown(wait=error is None, cancel_futures=True)
 
     def map(self, function, *arguments):
-        """Return what the function returns for each of the arguments, as a list."""
+        """Return what the function returns for each of the arguments, as a list.
+
+        The filters of warnings are afterwards what they were.
+        """
         if self._executor is None:
             return list(map(function, *arguments))
         config = get_config()
@@ -125,13 +129,22 @@ class Threads:
             with config_context(**config), parallel_config(**self._nested):
                 return function(*arguments)
 
-        futures = [
-            self._executor.submit(in_thread, *each) for each in zip(*arguments, strict=True)
-        ]
-        wait(futures, return_when=FIRST_EXCEPTION)
-        for future in filter(Future.done, futures):
-            future.result()  # raises its error, while others may still work
-        return [future.result() for future in futures]
+        filters: Any = warnings.filters
+        before = list(filters)
+        try:
+            futures = [
+                self._executor.submit(in_thread, *each)
+                for each in zip(*arguments, strict=True)
+            ]
+            wait(futures, return_when=FIRST_EXCEPTION)
+            for future in filter(Future.done, futures):
+                future.result()  # raises its error, while others may still work
+            return [future.result() for future in futures]
+        finally:
+            # catch_warnings is not made for threads. Two forests of scikit-learn, which use
+            # it, can leave no filters behind, and then warn of this in each call.
+            filters[:] = before
+            warnings.filters = filters
 
 
 def _fit_in_worker(organization, requests):

@@ -168,8 +168,9 @@ class Participants:
     def asking(self):
         """Surround all calls about the same rows to predict."""
         own = [each for each in self if isinstance(each, LocalOrganization)]
+        matrices: dict = {}
         for each in own:
-            each.remember_rows()
+            each.remember_rows(matrices)
         try:
             yield
         finally:

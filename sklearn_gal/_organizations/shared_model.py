@@ -188,12 +188,16 @@ class SharingOrganization(LocalOrganization):
         )
 
     def _explain_each(self, functions, view, background):
-        heads = [self.models[number] for number, _ in functions]
-        function = bounded_function(
-            partial(self._heads, heads=heads), [bound for _, bound in functions]
-        )
+        heads, bounds = self._models_and_bounds(functions)
+        function = bounded_function(partial(self._heads, heads=heads), bounds)
         found = explain_function(function, view, background.view)
         return apart(found, len(heads), len(chains_of(heads[0].estimator)))
+
+    def _expect_each(self, functions, background):
+        heads, bounds = self._models_and_bounds(functions)
+        function = bounded_function(partial(self._heads, heads=heads), bounds)
+        base = function(background.view).mean(axis=0)
+        return base.reshape(len(heads), len(chains_of(heads[0].estimator)), -1)
 
     def inherit(self, other):
         """Take over the models and residuals that the organization had in the fit before.

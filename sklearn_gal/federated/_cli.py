@@ -6,7 +6,7 @@ import sys
 
 from ._cli_fits import add_fit_commands
 from ._config import organization_settings, service_from_config
-from ._environment import Unavailable, add_option
+from ._environment import add_option
 from ._flare.command import add_commands, check_organization, run_organization
 from ._flare.monitoring import add_monitoring_options
 
@@ -24,15 +24,17 @@ def main(arguments=None, more=()):
     Returns
     -------
     status : int
-        Exit status: 0; 2 if a setting is invalid or a certificate has ended; 75 if
-        something is not available now, so that it makes sense to try again.
+        Exit status: 0; 2 if a setting is invalid or a certificate has ended; 69 if
+        ``--check`` cannot reach the label holder's server; 75 if something is not available
+        now, so that it makes sense to try again; 78 if a password or a certificate is
+        refused.
     """
     options = _parser(more).parse_args(arguments)
     try:
         options.run(options)
     except (ValueError, OSError, ImportError) as error:
         sys.stderr.write(f"sklearn-gal: {error}\n")
-        return 75 if isinstance(error, Unavailable) else 2
+        return getattr(error, "exit_status", 2)
     return 0
 
 

@@ -7,6 +7,9 @@ from collections import Counter
 from ._config import ledger_from_config, organization_settings
 from ._ledger import WAITING
 
+# What is written of a fit
+_OF_FIT = ("state", "label_holder", "rows", "rounds", "bytes", "last_used")
+
 
 def add_fit_commands(add_command):
     """Add `log`, `fits`, `status`, `approve`, `forget` and `revoke` to the command line.
@@ -53,14 +56,15 @@ def _log(options):
 
 def _fits(options):
     ledger = ledger_from_config(options.config)
+    lines = [("fit", "state", "label holder", "rows", "rounds", "bytes", "last used")]
     for fit_id in ledger.fits():
-        manifest = ledger.read(fit_id) or {}
-        sys.stdout.write(
-            f"{fit_id} {manifest.get('state', 'unknown'):8} "
-            f"{manifest.get('label_holder', '?')} {manifest.get('rows', '?')} rows "
-            f"{manifest.get('rounds', '?')} rounds {ledger.size(fit_id)} bytes "
-            f"{manifest.get('last_used', '?')}\n"
-        )
+        known = {"state": "unknown"} | (ledger.read(fit_id) or {})
+        known["bytes"] = ledger.size(fit_id)
+        lines.append((fit_id, *(str(known.get(name, "?")) for name in _OF_FIT)))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        padded = map(str.ljust, line, widths)
+        sys.stdout.write("  ".join(padded).rstrip() + "\n")
 
 
 def _status(options):

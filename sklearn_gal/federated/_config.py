@@ -34,6 +34,7 @@ _ORGANIZATION = {
 }
 _REQUIRED = ("name", "key", "table", "secret_file", "models")
 _TABLE = {"csv": str, "parquet": str, "url": str, "query": str, "password_file": str}
+_FILES = ("csv", "parquet", "password_file")
 _LIMITS = {field.name: int for field in fields(Limits)}
 _RULES = {
     "calls": list,
@@ -141,7 +142,7 @@ def organization_settings(path):
     for name in ("secret_file", "models", "kit"):
         if name in settings:
             settings[name] = path.parent / settings[name]
-    for name in ("csv", "parquet", "password_file"):
+    for name in _FILES:
         if name in settings["table"]:
             settings["table"][name] = path.parent / settings["table"][name]
     return settings
@@ -191,12 +192,13 @@ def service_from_config(path):
         If a setting, the table, its key or the estimator is invalid.
     """
     settings = organization_settings(path)
+    _check_files(path, settings)
     estimator = settings.get("estimator")
     if estimator is not None:
         estimator = load_estimator(estimator, Path(path).resolve().parent)
     return OrganizationService(
         settings["name"],
-        read_table(**settings["table"], key=settings["key"]),
+        _own_table(path, settings),
         settings["key"],
         Path(settings["secret_file"]).read_text().strip(),
         settings["models"],
@@ -207,6 +209,34 @@ def service_from_config(path):
         explain=settings["explain"],
         **settings["limits"],
     )
+
+
+def _check_files(path, settings):
+    """Raise an error if a file that the settings name does not exist."""
+    table = settings["table"]
+    named = {f"{each} of [table]": table.get(each) for each in _FILES}
+    for setting, file in (named | {"secret_file": settings["secret_file"]}).items():
+        if file is not None and not file.exists():
+            raise ValueError(
+                f"Organization {settings['name']!r} needs the file {file}, which {setting} "
+                f"in {path} names, but there is none. Make the file, or correct the "
+                "setting."
+            )
+
+
+def _own_table(path, settings):
+    """Read the table of an organization."""
+    try:
+        return read_table(**settings["table"], key=settings["key"])
+    except (OSError, ValueError) as error:
+        source = next((each for each in _FILES[:2] if each in settings["table"]), None)
+        if source is None:
+            raise  # the database has said what is wrong
+        raise ValueError(
+            f"The table of organization {settings['name']!r} cannot be read from "
+            f"{settings['table'][source]}, which {source} of [table] in {path} names: "
+            f"{error}. Write the table to this file again, or correct the setting."
+        ) from error
 
 
 def read_table(csv=None, parquet=None, url=None, query=None, password_file=None, key=None):

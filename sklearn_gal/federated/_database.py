@@ -3,8 +3,14 @@
 import os
 from pathlib import Path
 
-from ._environment import Unavailable
+from ._environment import Refused, Unavailable
 
+# What PostgreSQL says of a connection that it refuses, without a code
+_REFUSALS = (
+    "password authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry",
+)
 PASSWORD_VARIABLE = "SKLEARN_GAL_TABLE_PASSWORD"
 
 
@@ -29,8 +35,10 @@ def read_query(url, query, password_file=None):
     ------
     ValueError
         If the URL is invalid or has a password.
+    Refused
+        If the database refuses the user or the password.
     Unavailable
-        If the database cannot be read.
+        If the database cannot be read for another reason.
     ImportError
         If SQLAlchemy or the driver of the database is not installed.
     """
@@ -56,13 +64,27 @@ def read_query(url, query, password_file=None):
             return pd.read_sql_query(sqlalchemy.text(query), connection)
     except (SQLAlchemyError, pd.errors.DatabaseError) as error:
         cause = error if isinstance(error, SQLAlchemyError) else error.__cause__
-        cause = str(getattr(cause, "orig", cause)).strip()
+        cause = getattr(cause, "orig", cause)
+        if is_refusal(cause):
+            raise Refused(
+                f"The database {url} refuses the user or the password: "
+                f"{str(cause).strip()}. Correct the user in url of [table], and the "
+                "password in password_file or in the environment variable "
+                f"{PASSWORD_VARIABLE}."
+            ) from error
+        cause = str(cause).strip()
         raise Unavailable(
             f"The database {url} cannot be read: {cause}. Check url, query and password of "
             "[table], and that the database runs."
         ) from error
     finally:
         engine.dispose()
+
+
+def is_refusal(error):
+    """Whether an error of a database's driver is about the user or the password."""
+    code = getattr(error, "sqlstate", None) or ""  # psycopg has none before a connection
+    return code.startswith("28") or any(text in str(error) for text in _REFUSALS)
 
 
 def _with_password(url, password_file):

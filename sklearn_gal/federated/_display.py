@@ -72,13 +72,14 @@ class CommunicationDisplay:
         -------
         totals : dict of str to ndarray of shape (n_requests,)
             Totals of each organization by request number, the `round` of `communication`.
+            The names are in alphabetical order.
             A total is 0 if the organization has not received that request.
         """
         calls = self.communication
         numbers, organizations = calls["round"], calls["organization"]
         n_requests = numbers.max(initial=-1) + 1
         totals = {}
-        for name in dict.fromkeys(organizations.tolist()):
+        for name in sorted(set(organizations.tolist())):
             chosen = (organizations == name) & (numbers >= 0)
             amounts = calls[quantity][chosen]
             totals[name] = np.bincount(numbers[chosen], amounts, minlength=n_requests)

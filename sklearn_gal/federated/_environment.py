@@ -9,6 +9,20 @@ PREFIX = "SKLEARN_GAL_"
 class Unavailable(OSError):
     """What a process needs is not there now, and may come without other settings."""
 
+    exit_status = 75
+
+
+class Unreachable(OSError):
+    """The label holder's server cannot be reached, which `--check` finds."""
+
+    exit_status = 69
+
+
+class Refused(OSError):
+    """A database or a server refuses a password or a certificate."""
+
+    exit_status = 78
+
 
 _READERS: dict[type, Callable[[str], object]] = {
     str: str,

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .._contract import Answer, Query
+from .._contract import Answer, Query, mean_of_chains
 from ._refusals import RequestRefused
 from ._session import array_of, finite
 
@@ -97,7 +97,7 @@ def reply_of(query, total, single, functions):
         functions has a model.
     """
     by_chain = {n: np.moveaxis(each, 0, 1) for n, each in functions.items()}
-    means = {n: functions[n].mean(axis=0) for n in query.means if n in functions}
+    means = {n: mean_of_chains(functions[n]) for n in query.means if n in functions}
     fields = {
         "prediction": _stacked(single, query.numbers) if single else total,
         "chains": _stacked(by_chain, query.chains),

@@ -9,6 +9,8 @@ from sklearn.utils import _safe_indexing
 
 from ._links import significant_text
 
+# What the whiskers are, for the label of an axis
+WHISKERS = "Whiskers: one standard error, because orders of the columns are sampled."
 # Longer names and values are shortened in the middle.
 _MAX_NAME, _MAX_VALUE = 40, 24
 
@@ -111,6 +113,42 @@ def label_lines(ax, lines, before=(), after=()):
             ax.axhspan(position - 0.5, position + 0.5, color="0.5", alpha=0.12, linewidth=0)
 
 
+def plot_whiskers(ax, lines, ends, errors, first=0):
+    """Plot the standard errors of lines, and return where bars with whiskers end.
+
+    A sum of several entries has no whisker, because their errors cancel out in part.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+        Axes to plot into.
+    lines : list of Line
+        Lines from the top.
+    ends : list of float
+        Where the bar of each line ends.
+    errors : array-like of shape (n_entries,) or None
+        Standard errors of the entries, 0 where they are exact. None: all are.
+    first : int, default=0
+        Position of the first line.
+
+    Returns
+    -------
+    low, high : ndarray of shape (n_lines,)
+        Ends of the whiskers; those of the bars where there is no whisker.
+    """
+    sizes = np.zeros(len(lines))
+    if errors is not None:
+        for position, line in enumerate(lines):
+            if len(line.entries) == 1:
+                sizes[position] = errors[line.entries[0]]
+    ends, places = np.array(ends), np.flatnonzero(sizes)
+    if len(places):
+        style = {"fmt": "none", "ecolor": "0.2", "capsize": 3, "linewidth": 1}
+        ax.errorbar(ends[places], places + first, xerr=sizes[places], **style)
+        ax.set_xlabel("\n".join(filter(None, [ax.get_xlabel(), WHISKERS])))
+    return ends - sizes, ends + sizes
+
+
 def entries_of(contributions, output):
     """Return the parameters of a display of one output.
 
@@ -122,6 +160,7 @@ def entries_of(contributions, output):
     is_sum = np.asarray(contributions["is_sum"], dtype=bool)[used]
     return {
         "contributions": output.scale * contributions["values"][:, used, output.position],
+        "errors": abs(output.scale) * contributions["errors"][:, used, output.position],
         "feature_names": names,
         "organization_names": owners[used].tolist(),
         "feature_values": [

@@ -6,7 +6,14 @@ import numpy as np
 from sklearn.utils import _safe_indexing
 
 from ._common import annotate, check_displayable, check_position, import_pyplot
-from ._entries import entries_of, entry_label, figure_size, group_entries, label_lines
+from ._entries import (
+    entries_of,
+    entry_label,
+    figure_size,
+    group_entries,
+    label_lines,
+    plot_whiskers,
+)
 from ._links import (
     ExplainedOutput,
     decimals_for,
@@ -35,6 +42,10 @@ class FeatureContributionDisplay:
     - With a log link, as for counts, the axis shows the prediction in the unit of y. The
       label of a bar is the factor by which the contribution multiplies the prediction.
     - Otherwise, the axis and the labels have the unit of y.
+
+    Where contributions are estimated from random orders of the columns, a whisker has the
+    length of one standard error to each side. Lines of several columns have none, because
+    errors cancel out in part.
 
     The texts are exact for the given contributions, except for rounding. They describe the
     model: a contribution is not an effect that a change of the column would have in the
@@ -67,6 +78,8 @@ class FeatureContributionDisplay:
         log odds of a probability, or as scores of more than two classes.
     prediction_name : str, default="prediction"
         Words for what is predicted, for the title and the axis.
+    errors : array-like of shape (n_entries,), default=None
+        Standard errors of the contributions, 0 where they are exact. With None, all are.
 
     Attributes
     ----------
@@ -115,6 +128,7 @@ class FeatureContributionDisplay:
         is_sum=None,
         link="identity",
         prediction_name="prediction",
+        errors=None,
     ):
         self.contributions = contributions
         self.base_value = base_value
@@ -124,6 +138,7 @@ class FeatureContributionDisplay:
         self.is_sum = is_sum
         self.link = link
         self.prediction_name = prediction_name
+        self.errors = errors
 
     @property
     def prediction(self) -> float:
@@ -261,6 +276,7 @@ class FeatureContributionDisplay:
             None if each is None else each[row] for each in columns
         ]
         entries["contributions"] = entries["contributions"][row]
+        entries["errors"] = entries["errors"][row]
         base_value = output.scale * contributions["base_values"][row, output.position]
         return cls(base_value=float(base_value), **entries)
 
@@ -294,6 +310,7 @@ class FeatureContributionDisplay:
             _, ax = plt.subplots(figsize=figure_size(lines), layout="constrained")
         self.ax_, self.figure_ = ax, ax.figure
         label_lines(ax, lines, before=["starting point"], after=["prediction"])
+        ax.set_xlabel("\n".join(filter(None, [self.prediction_name, link.note])))
         self._plot_bars(ax, lines, link)
         decimals = decimals_for(self.contributions)
         texts = []
@@ -302,7 +319,6 @@ class FeatureContributionDisplay:
             texts.append(link.prediction_text(link.inverse(raw), decimals))
             annotate(ax, texts[-1], raw, position, offset=7)
         set_prediction_ticks(ax.xaxis, link)
-        ax.set_xlabel("\n".join(filter(None, [self.prediction_name, link.note])))
         ax.set_title(f"Why the {self.prediction_name} is {texts[-1]}", loc="left")
         return self
 
@@ -320,23 +336,28 @@ class FeatureContributionDisplay:
         """Plot a bar for each line, from the raw prediction before it to that after it."""
         decimals = decimals_for(self.contributions)
         level, above = self.base_value, 0
-        levels = [level]
+        starts, changes = [], []
         for position, line in enumerate(lines, 1):
             change = np.sum(np.asarray(self.contributions)[line.entries])
+            starts.append(level)
+            changes.append(change)
             color = "C0" if change >= 0 else "C1"
             alpha = 0.35 if line.is_subtotal else 1.0
             ax.barh(position, change, left=level, color=color, alpha=alpha, height=0.6)
-            text = link.change_text(change, decimals)
-            weight = "bold" if line.is_heading else "normal"
-            annotate(ax, text, max(level, level + change), position, 4, weight=weight)
             if not line.is_subtotal:
                 ax.plot([level, level], [above, position], color="0.5", linewidth=0.8)
                 level, above = level + change, position
-                levels.append(level)
         ax.plot([level, level], [above, len(lines) + 1], color="0.5", linewidth=0.8)
+        low, high = plot_whiskers(ax, lines, np.add(starts, changes), self.errors, first=1)
+        low, high = np.minimum(low, starts), np.maximum(high, starts)
+        for position, (line, change) in enumerate(zip(lines, changes, strict=True)):
+            text = link.change_text(change, decimals)
+            weight = "bold" if line.is_heading else "normal"
+            annotate(ax, text, high[position], position + 1, 4, weight=weight)
         # The texts are to the right of the bars.
-        width = np.ptp(levels) or 1.0
-        ax.set_xlim(min(levels) - 0.05 * width, max(levels) + 0.17 * width)
+        low, high = min(low, default=level), max(high, default=level)
+        width = high - low or 1.0
+        ax.set_xlim(low - 0.05 * width, high + 0.17 * width)
 
 
 def _single_row(X, row):

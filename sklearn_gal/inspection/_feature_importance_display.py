@@ -6,7 +6,14 @@ from typing import Self
 import numpy as np
 
 from ._common import annotate, check_displayable, check_position, import_pyplot
-from ._entries import entries_of, entry_label, figure_size, group_entries, label_lines
+from ._entries import (
+    entries_of,
+    entry_label,
+    figure_size,
+    group_entries,
+    label_lines,
+    plot_whiskers,
+)
 from ._links import (
     ExplainedOutput,
     decimals_for,
@@ -32,6 +39,10 @@ class FeatureImportanceDisplay:
     There are two kinds of plots. Bars show the importance. With points, there is one point
     for each row: its position is the contribution, and its color is the value of the
     column.
+
+    Where contributions are estimated from random orders of the columns, the bar of a column
+    has a whisker of one standard error to each side, which is the mean of the standard
+    errors of its contributions. Points, and lines of several columns, have none.
 
     For two classes and for losses with a log link, ticks and labels are factors. For two
     classes, a contribution multiplies the odds, which are the probability divided by that
@@ -63,6 +74,8 @@ class FeatureImportanceDisplay:
         log odds of a probability, or as scores of more than two classes.
     prediction_name : str, default="prediction"
         Words for what is predicted, for the title and the axis.
+    errors : array-like of shape (n_samples, n_entries), default=None
+        Standard errors of the contributions, 0 where they are exact. With None, all are.
 
     Attributes
     ----------
@@ -106,6 +119,7 @@ class FeatureImportanceDisplay:
         is_sum=None,
         link="identity",
         prediction_name="prediction",
+        errors=None,
     ):
         self.contributions = contributions
         self.feature_names = feature_names
@@ -114,6 +128,7 @@ class FeatureImportanceDisplay:
         self.is_sum = is_sum
         self.link = link
         self.prediction_name = prediction_name
+        self.errors = errors
 
     @property
     def importances(self) -> np.ndarray:
@@ -272,10 +287,10 @@ class FeatureImportanceDisplay:
         name = self.prediction_name
         changed = "odds" if link.multiplies == "odds" else name
         if kind == "bars":
-            self._plot_bars(ax, lines, link)
             ax.set_title(f"Which columns change the {name} most", loc="left")
             typical = "typical factor" if link.multiplies else "mean change"
             ax.set_xlabel(f"{typical} of the {changed}, up or down")
+            self._plot_bars(ax, lines, link)
         else:
             self._plot_points(ax, lines)
             ax.set_title(f"How the columns change the {name}", loc="left")
@@ -287,13 +302,16 @@ class FeatureImportanceDisplay:
     def _plot_bars(self, ax, lines, link):
         sizes = [np.abs(self._sums(line)).mean() for line in lines]
         decimals = decimals_for(sizes)
+        # the sampled orders are the same in all rows, so that errors may not cancel out
+        errors = None if self.errors is None else np.mean(self.errors, axis=0)
+        _, ends = plot_whiskers(ax, lines, sizes, errors)
         for position, (line, size) in enumerate(zip(lines, sizes, strict=True)):
             alpha = 0.35 if line.is_subtotal else 1.0
             ax.barh(position, size, color="C0", alpha=alpha, height=0.6)
             text = link.change_text(size, decimals).removeprefix("+")
             weight = "bold" if line.is_heading else "normal"
-            annotate(ax, text, size, position, offset=4, weight=weight)
-        ax.set_xlim(0, 1.15 * (max(sizes) or 1.0))
+            annotate(ax, text, ends[position], position, offset=4, weight=weight)
+        ax.set_xlim(0, 1.15 * (max(ends) or 1.0))
 
     def _plot_points(self, ax, lines):
         rng = np.random.default_rng(0)

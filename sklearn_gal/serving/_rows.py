@@ -270,10 +270,11 @@ class Columns:
         import pandas as pd
 
         frame = pd.DataFrame(values)
-        # the type that pandas reads texts from a file as
-        dtype = pd.Series(["text"]).dtype
-        for position in np.flatnonzero([kind == TEXT for kind in kinds]):
-            frame[position] = frame[position].astype(dtype)
+        if TEXT in kinds:
+            # the type that pandas reads texts from a file as
+            dtype = pd.Series(["text"]).dtype
+            for position in np.flatnonzero([kind == TEXT for kind in kinds]):
+                frame[position] = frame[position].astype(dtype)
         # columns are selected faster by objects than by the strings of pandas 3
         frame.columns = pd.Index(self.names, dtype=object)
         return frame

@@ -10,6 +10,8 @@ import time
 import warnings
 from pathlib import Path
 
+from .._environment import Refused, Unreachable
+
 log = logging.getLogger("sklearn_gal.federated")
 
 # Days before the end of a certificate from which on its user is warned.
@@ -225,7 +227,14 @@ def ask_label_holder(site, timeout=5.0):
     Returns
     -------
     sentence : str
-        Whether the server can be reached and accepts the certificate, and if not, why.
+        That the server accepts the certificate.
+
+    Raises
+    ------
+    Unreachable
+        If the server cannot be reached.
+    Refused
+        If the server refuses the certificate of the kit, or its own is not accepted.
     """
     startup = site / "startup"
     host, port = label_holder_address(site)
@@ -244,17 +253,21 @@ def ask_label_holder(site, timeout=5.0):
                 except TimeoutError:
                     pass
     except ssl.SSLCertVerificationError as error:
-        return (
-            f"the certificate of the label holder's server at {target} is not accepted: "
-            f"{error.verify_message}"
-        )
+        raise Refused(
+            f"The certificate of the label holder's server at {target} is not accepted: "
+            f"{error.verify_message}. Ask the label holder for its newest kit."
+        ) from error
     except ssl.SSLError as error:
-        return (
-            f"the label holder's server at {target} refuses the certificate of this kit: "
-            f"{error.reason}"
-        )
+        raise Refused(
+            f"The label holder's server at {target} refuses the certificate of this kit: "
+            f"{error.reason}. Use the newest kit that the label holder has sent."
+        ) from error
     except OSError as error:
-        return f"the label holder's server at {target} cannot be reached: {error}"
+        raise Unreachable(
+            f"The settings are valid, but the label holder's server at {target} cannot be "
+            f"reached: {error}. Ask the label holder whether it runs, and whether the "
+            f"firewalls of both let connections to port {port} pass."
+        ) from error
     return f"the label holder's server at {target} accepts this kit"
 
 

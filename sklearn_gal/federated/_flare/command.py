@@ -153,9 +153,9 @@ def check_organization(config, settings):
     settings : dict
         Its settings, which must include `kit`.
 
-    Returns
-    -------
-    sentences : list of str
+    Yields
+    ------
+    sentence : str
         What an operator needs to know.
 
     Raises
@@ -164,9 +164,14 @@ def check_organization(config, settings):
         If `kit` is not the start-up kit of this organization.
     CertificateError
         If its certificate has ended.
+    Unreachable
+        If the label holder's server cannot be reached.
+    Refused
+        If the server refuses the kit, or the kit the server.
     """
     site = _site(config, settings)
-    return [*check_certificates(site), ask_label_holder(site)]
+    yield from check_certificates(site)
+    yield ask_label_holder(site)
 
 
 def _site(config, settings):

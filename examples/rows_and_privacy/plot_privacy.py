@@ -1,10 +1,10 @@
 """
-Privacy of the labels against accuracy
-======================================
+What does it cost to protect the labels?
+========================================
 
 The pseudo-residual that assistors receive says much about the labels. A mechanism of
 :mod:`sklearn_gal.privacy` perturbs it before it is sent. The label holder keeps the exact
-one for its own fit, its weights and its rate. What does that cost?
+residual for its own fit, its weights and its rate. How much accuracy does this cost?
 """
 
 # %%
@@ -12,6 +12,8 @@ one for its own fit, its weights and its rate. What does that cost?
 # -------------------------
 # For two classes the residual of the log loss lies between -1 and 1, and its sign is the
 # label. In the first round it has only two values; after Laplace noise, the two overlap.
+
+# sphinx_gallery_thumbnail_number = 2
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -56,9 +58,9 @@ plt.show()
 # %%
 # What it costs
 # -------------
-# Ten rounds at most, at budgets per round from 0.1 to 50. The weights are chosen with the
-# exact residual, and drop organizations that were told too little: even at the smallest
-# budget the clinic is no worse off than alone.
+# We fit at most ten rounds, with budgets per round from 0.1 to 50. The weights are chosen
+# with the exact residual. An organization that received too much noise gets no weight, so
+# that even with the smallest budget the clinic is no worse off than alone.
 
 folds = StratifiedKFold(5, shuffle=True, random_state=0)
 
@@ -94,10 +96,10 @@ plt.show()
 # What was spent
 # --------------
 # Budgets add up over the rounds, and a fitted model reports the sum. With two folds, the
-# default with privacy, a row's residual is sent once in a round. A budget of 10 over
-# ten rounds is 100: next to no guarantee. Budgets around 1 in all, which mean something,
-# are at the left end of this picture. What is covered, and what is not, is in the user
-# guide.
+# default with privacy, the residual of a row is sent once in a round. A budget of 10 in
+# each of ten rounds is 100 in total, which guarantees very little. A total budget around 1,
+# which is a real guarantee, is at the left end of this picture. The user guide says what is
+# protected and what is not.
 
 spent = []
 for epsilon in (0.1, 1, 10):

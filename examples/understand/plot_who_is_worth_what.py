@@ -1,11 +1,11 @@
 """
-Who is worth what
-=================
+What is each partner worth?
+===========================
 
-Four partners offer their columns. One of them has only noise, and one has a copy of what
-another has. Which partnerships are worth their cost? The Shapley values divide the whole
-gain among the organizations. What is lost if a single organization leaves tells another
-story.
+Four partners offer their columns to a registry. One of them has only noise, and one has a
+copy of what another has. Which partnerships are worth their cost? The Shapley values divide
+the whole gain among the organizations. What is lost if a single organization leaves tells
+another story.
 """
 
 # %%
@@ -78,13 +78,13 @@ report = assistance_report(model.set_params(missing_rows="error"), X, y, cv=fold
 report
 
 # %%
-# The *gain* is the R² of the assisted model minus that of the better model of the
-# registry's columns alone. There are two such models: one with the registry's own learner,
-# and one with a strong learner, LightGBM. The effects are close to linear and the patients
-# are few, so here the ridge regression is the better one. Age and sex tell little with
-# either learner: nearly all of the gain is due to the partners. The *gap* compares with the
-# better model of all columns in one place. Its interval contains zero, so the data do not
-# show that pooled columns would be better than assistance.
+# The *gain* is the R² of the assisted model minus that of the better model of the columns
+# of the registry. There are two such models: one with the learner of the registry, and one
+# with a strong learner, LightGBM. The effects are close to linear and the patients are few,
+# so here the ridge regression is the better one. Age and sex tell little with either
+# learner: nearly all of the gain is due to the partners. The *gap* compares with the better
+# model of all columns in one place. Its interval contains zero, so the data do not show
+# that pooled columns would be better than assistance.
 
 # %%
 # Assistance weights are no values. The noise gets weight in some rounds:

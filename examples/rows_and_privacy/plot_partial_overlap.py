@@ -1,15 +1,15 @@
 """
-Organizations that know only some of the rows
-=============================================
+What if organizations know only some of the rows?
+=================================================
 
-Real tables do not share all rows: of the clinic's patients only some have been to the
-laboratory, only some to the imaging centre. With ``missing_rows="abstain"`` an
-organization takes no part in the rows that it does not have, in fit and in prediction, and
-no rows are thrown away.
+Of the patients of a clinic only some have been to the laboratory, and only some to the
+imaging centre. With ``missing_rows="abstain"`` an organization takes no part in the rows
+that it does not have, when fitting and when predicting. All rows are used.
 """
 
 # %%
-# Each assistor has a random share of the patients; the columns of the others are missing.
+# Each assistor knows a random half of the patients. In the other rows its columns are
+# missing.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -45,14 +45,14 @@ model = GALClassifier(organizations, missing_rows="abstain", random_state=0)
 model.fit(table, y)
 
 # %%
-# Every combination of organizations that has rows gets separate weights and rates. Their
-# means over the rounds:
+# Every combination of organizations that has rows gets separate weights and rates. The
+# means of the weights over the rounds:
 
 weights = pd.DataFrame(
     model.pattern_weights_.mean(axis=0).round(2),
     columns=model.organization_names_,
     index=[
-        " + ".join(np.array(model.organization_names_)[members]) or "nobody"
+        " + ".join(np.array(model.organization_names_)[members]) or "none"
         for members in model.patterns_
     ],
 )
@@ -61,9 +61,10 @@ weights
 # %%
 # What the missing rows cost
 # --------------------------
-# Against two ways out that throw away: *complete cases* fits to the rows that all
-# has, and predicts the other rows by the clinic alone; *alone* asks no assistor. Log loss
-# on the same test rows, which have gaps as well; mean over three splits.
+# There are two simpler ways. *Complete cases* is a model of the rows that all organizations
+# have; the clinic alone predicts the other rows. *Alone* is the clinic without assistors.
+# The picture shows the log loss on the same test rows, which have gaps as well. It is the
+# mean over three splits.
 
 settings = {"max_iter": 15, "random_state": 0}
 shares = [0.2, 0.4, 0.6, 0.8, 0.95]

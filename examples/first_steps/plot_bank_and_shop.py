@@ -1,12 +1,12 @@
 """
-A bank and a shop with categorical columns
-==========================================
+How does each organization preprocess its own columns?
+======================================================
 
-A bank wants to know who will repay. A shop knows what the same customers buy. Both have
-tables with strings, categories and gaps, as tables are; each preprocesses its own columns
-in its own pipeline, and the other never sees how.
+A bank wants to know which customers will repay a loan. A shop knows what the same customers
+buy. Both tables have strings, categories and missing values. Each organization preprocesses
+its columns in its own pipeline, which the other one does not see.
 
-No data set that comes with scikit-learn has such columns, so the customers are made up.
+The customers are made up.
 """
 
 # %%
@@ -17,12 +17,11 @@ from lightgbm import LGBMRegressor
 from sklearn.compose import make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge
-from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from sklearn_gal import GALClassifier
-from sklearn_gal.inspection import ContributionDisplay, assistance_report
+from sklearn_gal.inspection import AssistanceReportDisplay, assistance_report
 
 rng = np.random.default_rng(0)
 n = 2000
@@ -51,8 +50,8 @@ customers.head()
 
 # %%
 # The bank imputes, scales and encodes for a ridge regression. The shop leaves its category
-# to LightGBM, which takes pandas categoricals as they are. A data frame stays a data frame
-# all the way to the organizations' own estimators.
+# to LightGBM, which accepts pandas categoricals. Each estimator receives the columns of its
+# organization as a data frame.
 
 bank = make_pipeline(
     make_column_transformer(
@@ -69,8 +68,9 @@ model = GALClassifier(
 model
 
 # %%
-# The bank's pipeline cannot read the shop's columns, so for the comparison with all columns
-# in one place we pass a pipeline that can.
+# What does the shop add? The pipeline of the bank cannot read the columns of the shop. So
+# for the comparison with all columns in one place, we pass a pipeline that can read all of
+# them.
 
 together = make_pipeline(
     make_column_transformer(
@@ -81,18 +81,11 @@ together = make_pipeline(
 )
 joint = GALClassifier([("all", together, slice(None))], random_state=0)
 report = assistance_report(model, customers, repaid, joint=joint, scoring="roc_auc")
-report
-
-# %%
-# The shop's two columns tell more about repaying than the bank's own. Assisted, the bank is
-# about as good as with one table that holds all columns, and no such table is necessary.
-# The strong learner of the report, LightGBM, is weaker than the pipelines here, because the
-# effects are simple. So the first two lines compare with the pipelines.
-
-# %%
-# The contributions show how much each of them moves the log odds that a customer repays.
-
-X_train, X_test, y_train, y_test = train_test_split(customers, repaid, random_state=0)
-model.fit(X_train, y_train)
-ContributionDisplay.from_estimator(model, X_test, target="repaid")
+_, axes = plt.subplots(2, 1, figsize=(6, 4.5), layout="constrained")
+AssistanceReportDisplay.from_report(report, ax=axes)
 plt.show()
+
+# %%
+# The two columns of the shop tell more about repaying than those of the bank. With
+# assistance, the bank is about as good as with one table that holds all columns, and no
+# such table is necessary.

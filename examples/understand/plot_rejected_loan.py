@@ -1,6 +1,6 @@
 """
-Explain a rejected loan across three organizations
-==================================================
+Why was this loan rejected?
+===========================
 
 A bank decides on loans with the help of a telecom company and the tax office. It rejects an
 application, and has to tell the applicant why. The reasons are in columns of three

@@ -1,11 +1,11 @@
 """
-Searching the organizations' estimators
-=======================================
+How are the estimators of the organizations tuned?
+==================================================
 
-The organizations' estimators are parameters of the model like any other: a nested one is
-``<name>__<parameter>``, and a whole estimator is ``<name>``. So every search of
-scikit-learn can choose them. In real life each organization would search for itself; in a
-simulation one can look at all of them together.
+The estimators of the organizations are parameters of the model. A whole estimator is
+``<name>``, and a parameter of it is ``<name>__<parameter>``. So every search of
+scikit-learn can choose them. Here the model of a winery, a laboratory and a sommelier
+learns to tell three wines apart.
 """
 
 # %%
@@ -41,7 +41,8 @@ model = GALClassifier(
 model
 
 # %%
-# The winery tries strengths of its ridge penalty, the laboratory different learners.
+# The search tries three penalties for the ridge regression of the winery, and three
+# learners for the laboratory.
 
 grid = {
     "winery__ridge__alpha": [1, 30, 1000],
@@ -58,7 +59,7 @@ for name, value in search.best_params_.items():
     print(f"  {name} = {value}")
 
 # %%
-# A line per learner of the laboratory:
+# The picture has a line for each learner of the laboratory:
 
 results = pd.DataFrame(search.cv_results_)
 results["learner"] = [type(p[-1]).__name__ for p in results["param_laboratory"]]
@@ -73,4 +74,8 @@ ax.legend(title="laboratory's learner", frameon=False)
 plt.show()
 
 # %%
-# What the laboratory fits matters much more than the winery's penalty.
+# What the laboratory fits matters much more than the penalty of the winery.
+#
+# Organizations on separate hosts cannot be tuned like this, because none of them can try
+# the estimators of all of them. There each organization tunes its estimator on its own
+# columns.

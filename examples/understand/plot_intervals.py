@@ -1,6 +1,6 @@
 """
-How sure is it when the imaging centre is offline
-=================================================
+How sure is the model when the imaging centre is offline?
+=========================================================
 
 A clinic predicts how long its patients stay, together with a laboratory and an imaging
 centre. One night the centre is offline. The model still predicts, because it was fitted
@@ -78,7 +78,7 @@ ax.plot(days_new.to_numpy()[shown], "k.", markersize=8, label="stay")
 ax.set_xticks([])
 ax.set_xlabel("patients")
 ax.set_ylabel("days in hospital")
-ax.set_ylim(0, 30)
+ax.set_ylim(5, 30)
 ax.legend(frameon=False, loc="upper left")
 ax.set_title("Without the imaging centre the model is less sure, and says so", loc="left")
 plt.show()
