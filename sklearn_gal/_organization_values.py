@@ -39,7 +39,7 @@ class OrganizationValues(Bunch):
             f"{name} (label holder)" if name == self.label_holder else name
             for name in self.names
         ]
-        lines = [("", "value", "95 % interval", "lost if it leaves", "95 % interval")]
+        lines = [("", "value", "95 % interval", "lost if only it leaves", "95 % interval")]
         parts = self.values, self.intervals, self.leave_one_out
         parts = *parts, self.leave_one_out_intervals
         for name, value, interval, lost, lost_interval in zip(names, *parts, strict=True):

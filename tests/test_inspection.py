@@ -384,7 +384,7 @@ def test_report_is_shown_as_text_and_as_a_table(report):
     assert len(lines) == 11
     legend = [
         "lost: R² of Assisted minus that of the line. Strong: LightGBM.",
-        "without practice: without its columns; it still holds y.",
+        "without practice: without its columns, but with y.",
     ]
     assert lines[8:] == ["", *legend]
     assert page.endswith("".join(f"<p>{line}</p>" for line in legend))

@@ -271,7 +271,7 @@ class AssistanceReport(Bunch):
         """Iterate over what the labels of the table mean, as text."""
         strong = "" if self.reference is None else f" Strong: {self.reference}."
         yield f"lost: {self.scoring} of Assisted minus that of the line.{strong}"
-        yield f"without {self.label_holder}: without its columns; it still holds y."
+        yield f"without {self.label_holder}: without its columns, but with y."
 
     def _text_lines(self):
         """Iterate over the header and the lines of the table, as tuples of text."""
