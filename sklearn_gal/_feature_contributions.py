@@ -8,6 +8,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._contract import Entry
 from ._method.explanation import explain
+from ._text_table import aligned
+
+# Number of columns that are printed
+N_SHOWN = 10
 
 
 class FeatureContributions(Bunch):
@@ -50,6 +54,30 @@ class FeatureContributions(Bunch):
         With several outputs, it is the sum over them.
         """
         return np.abs(self.values).mean(axis=0).sum(axis=1)
+
+    def __dir__(self):
+        return [*super().__dir__(), "importances", "to_shap"]
+
+    def __repr__(self):
+        n_samples, n_features, _ = self.values.shape
+        importances = self.importances
+        largest = np.argsort(-importances, kind="stable")[:N_SHOWN]
+        lines = [("column", "organization", "mean absolute contribution")]
+        for j in largest:
+            lines.append(
+                (
+                    str(self.feature_names[j]),
+                    str(self.organization_names[j]),
+                    f"{importances[j]:.4g}",
+                )
+            )
+        title = (
+            f"Contributions of {n_features} columns to the raw predictions of {n_samples} "
+            "rows:"
+        )
+        others = n_features - len(largest)
+        rest = [f"and {others} more, with smaller contributions"] if others else []
+        return "\n".join([title, "", *aligned(lines, n_left=2), *rest])
 
     def to_shap(self, output=None):
         """Convert to an explanation of the package shap, to use its plots.

@@ -98,7 +98,7 @@ class AssistanceReportDisplay:
         lines = {line[0]: tuple(line)[1:] for line in iterate_lines(report.table)}
         models = {f"{report.label_holder} alone": report.gain.model, "assisted": "Assisted"}
         if report.gap is not None:
-            models["all columns\nin one place"] = report.gap.model
+            models[f"all columns in one\nplace ({report.gap.model})"] = report.gap.model
         display = cls(
             models=list(models),
             scores=np.array([lines[label][:3] for label in models.values()]),
