@@ -221,14 +221,15 @@ class FeatureContributionsMixin:
         if background is not None:
             rows = self._validate_X(background, reset=False), True
             _check_background(rows[0], self._model.participants)
+        participants = self._model.participants
+        n_absences = participants.n_absences
         shares = explain(self._model, X, rows, self.n_jobs)
         names = getattr(self, "feature_names_in_", None)
         if names is None:
             names = [f"x{j}" for j in range(self.n_features_in_)]
-        explained = FeatureContributions(
-            **_entries(shares, self._model.participants, names), data=X
-        )
-        if explains_kept and background is None:
+        explained = FeatureContributions(**_entries(shares, participants, names), data=X)
+        all_answered = participants.n_absences == n_absences
+        if explains_kept and background is None and all_answered:
             kept.importances = explained.importances / (explained.importances.sum() or 1.0)
         return explained
 
@@ -239,7 +240,8 @@ class FeatureContributionsMixin:
         The mean is over the training rows that a fitted estimator keeps, see
         `feature_contributions`. It is computed once. Between hosts there is a value for
         each feature of `feature_contributions`. To read this attribute there sends no
-        message: it exists after ``feature_contributions()``, without rows.
+        message: it exists after ``feature_contributions()``, without rows, if all
+        organizations have answered.
         """
         check_is_fitted(self)
         kept = self._state.kept_rows
