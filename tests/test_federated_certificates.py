@@ -384,7 +384,7 @@ def server(kits):
 def wait_for_log(kits):
     """Return the log of the server once it has a line about certificates."""
     path = kits.workspace("label_holder") / "log.txt"
-    assert wait_until(lambda: "sklearn-gal renew" in path.read_text(), 60)
+    assert wait_until(lambda: "sklearn-gal renew" in path.read_text())
     return path.read_text()
 
 

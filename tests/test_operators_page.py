@@ -152,7 +152,7 @@ class Deployment:
         if not STARTS.search(command):
             assert process.wait(300) == 0, f"{host}$ {command}\n{log.read_text()}"
         elif "label-holder" in command:  # the check of an organization needs it
-            assert wait_until(self.server_listens, 60), log.read_text()
+            assert wait_until(self.server_listens), log.read_text()
 
     def server_listens(self):
         try:
