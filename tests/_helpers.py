@@ -1,7 +1,10 @@
 """Estimators, organizations and comparisons that several test modules use."""
 
 import itertools
+import os
+import threading
 import time
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -48,11 +51,25 @@ class Recorder(Ridge):
         return [call for call in cls.calls if call.method == "fit"]
 
 
-class Slow(Ridge):
-    """A ridge whose fit takes a while, so that other processes have time to act."""
+class Patient(Ridge):
+    """A ridge whose fit waits until organizations that were away are prepared again."""
 
     def fit(self, X, y, sample_weight=None):
-        time.sleep(0.2)
+        for thread in threading.enumerate():
+            if "_reconnect_loop" in thread.name:
+                thread.join(600)
+        return super().fit(X, y, sample_weight)
+
+
+class Halting(Ridge):
+    """A ridge that halts after some fits, while the file named by `HALTED_BY` exists."""
+
+    n_fits = 0
+
+    def fit(self, X, y, sample_weight=None):
+        Halting.n_fits += 1
+        while Halting.n_fits > 12 and Path(os.environ.get("HALTED_BY", "")).is_file():
+            time.sleep(0.05)
         return super().fit(X, y, sample_weight)
 
 

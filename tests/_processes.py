@@ -51,7 +51,7 @@ def start(arguments, log=os.devnull, **variables):
         )
 
 
-def wait_until(condition, seconds=120):
+def wait_until(condition, seconds=300):
     """Return what a condition returns once that is true; what it is at the end if never."""
     deadline = time.monotonic() + seconds
     while not (found := condition()) and time.monotonic() < deadline:

@@ -2,7 +2,6 @@
 
 import itertools
 import pickle
-import queue
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor
 
-from _helpers import assert_same_model
+from _helpers import Patient, assert_same_model
 from sklearn_gal import GALClassifier, GALRegressor
 from sklearn_gal.federated import (
     FederatedGALClassifier,
@@ -149,7 +148,7 @@ def assert_same(one, other, X, frame):
         {"cv": "auto", "max_iter": 3},
         {"cv": None},
         {"cv": KFold(3)},
-        {"subsample": 0.7},
+        {"cv": "auto", "subsample": 0.7},
         {"cv": None, "early_stopping": True, "max_iter": 8, "n_iter_no_change": 2},
         {"early_stopping": True, "n_iter_no_change": 2},
         {"weights": "uniform", "line_search": False},
@@ -252,7 +251,8 @@ def test_intervals_and_sets_are_those_of_one_place(case, missing_rows):
 
 def test_an_absent_host_widens_intervals(regression):
     federation = regression.federation(Leaving)
-    model = regression.federated(federation, missing_rows="abstain", max_iter=20)
+    params = {"missing_rows": "abstain", "cv": "auto", "max_iter": 10}
+    model = regression.federated(federation, **params)
     model.fit(regression.frame, regression.y)
     complete = np.diff(model.predict_interval(regression.frame, 0.8))
     federation.channel.absent = ("bank", "clinic", "shop")
@@ -263,13 +263,13 @@ def test_an_absent_host_widens_intervals(regression):
 
 def test_abstaining_when_absent_is_better_than_silence(regression):
     federation = regression.federation(Leaving)
-    model = regression.federated(federation, missing_rows="abstain", max_iter=20)
+    model = regression.federated(federation, missing_rows="abstain", max_iter=10)
     model.fit(regression.frame, regression.y)
     federation.channel.absent = ("bank",)
     with pytest.warns(OrganizationWarning, match="'bank' did not answer"):
         alone = model.predict(regression.frame)
     X = regression.X.astype(float)
-    one = regression.joint(missing_rows="abstain", max_iter=20).fit(X, regression.y)
+    one = regression.joint(missing_rows="abstain", max_iter=10).fit(X, regression.y)
     X[regression.parts["bank"]] = np.nan
     np.testing.assert_array_equal(alone, one.predict(X))
 
@@ -632,27 +632,12 @@ def test_a_fault_costs_a_round_and_no_more(regression, fault, weights):
     assert errors["round"].tolist() == [1]
 
 
-class Reconnecting(Faulty):
-    """A faulty channel over which the fourth round waits until the organization is back."""
-
-    def __init__(self, *arguments, **params):
-        super().__init__(*arguments, **params)
-        self.preparing = queue.SimpleQueue()
-
-    def call(self, organization, request, timeout):
-        name, fields = decode(request)
-        if name == "prepare" and organization == self.organization and self.n_calls:
-            self.preparing.put(threading.current_thread())
-        if name == "fit_round" and fields["number"] == 3 and organization == "bank":
-            self.preparing.get(timeout=600).join(600)
-        return super().call(organization, request, timeout)
-
-
 def test_it_comes_back(regression):
     federation = regression.federation(
-        lambda channel: Reconnecting(channel, "clinic", FAULTS["dies"], calls={2})
+        lambda channel: Faulty(channel, "clinic", FAULTS["dies"], calls={2})
     )
     model = regression.federated(federation, weights="uniform", max_iter=6)
+    model.organizations = [("hospital", Patient(), regression.parts["hospital"])]
     with pytest.warns(OrganizationWarning):
         model.fit(regression.frame, regression.y)
     assert model.weights_[1, 2] == 0
@@ -1067,7 +1052,7 @@ def killed(name, *n_calls, **params):
         *killed("regressor", 1, 7, 11),
         *killed("regressor", 1, 7, 11, cv=None, early_stopping=True),
         *killed("regressor", 1, 7, privacy=LAPLACE, cv=None),
-        *killed("regressor", 7, 11, **STOPS_EARLY),
+        *killed("regressor", 4, 8, **STOPS_EARLY),
         *killed("regressor", 7, 25, interactions=True),
         *killed("classifier", 7),
         *killed("classifier", 11, privacy=LAPLACE, cv=None),

@@ -5,7 +5,6 @@ import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from threading import Event
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge
 
+from _helpers import Patient
 from _requests import (
     FIT,
     SECRET,
@@ -673,14 +673,6 @@ def test_a_fit_can_wait_for_its_approval(serve, table, target, monkeypatch):
     assert model.n_iter_ > 0
 
 
-class Patient(Ridge):
-    """A ridge whose fit takes a while, without `time.sleep`."""
-
-    def fit(self, X, y, sample_weight=None):
-        Event().wait(0.2)
-        return super().fit(X, y, sample_weight)
-
-
 def test_an_organization_takes_part_as_soon_as_it_has_approved(
     serve, table, target, monkeypatch
 ):
@@ -757,10 +749,10 @@ def test_after_a_call_that_took_too_long_it_takes_part_again(
     monkeypatch.setattr(Clock, "check", late)
     model = continuing([service, shop], max_missed_rounds=None, max_iter=6)
     model.set_params(organizations=[("own", Patient(), ["c"])])
-    with pytest.warns(
-        OrganizationWarning, match=r"max_seconds .*: round 3 goes on without"
-    ):
+    with pytest.warns(OrganizationWarning) as caught:
         model.fit(table[["id", "c"]], target)
+    told = str(caught[0].message)
+    assert re.search(r"max_seconds .*: round 3 goes on without", told)
     taken = model.weights_[:, 1] > 0
     assert taken[[0, 1, -1]].all()
     assert not taken[2]

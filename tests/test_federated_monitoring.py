@@ -74,7 +74,7 @@ def test_the_environment_names_files_and_formats(folder, monkeypatch, capsys):
 def ask(port, path="/health"):
     """Return status and content of the answer about the health of a process."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as reply:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as reply:
             return reply.status, json.loads(reply.read())
     except urllib.error.HTTPError as error:
         with error:

@@ -178,7 +178,7 @@ def test_random_state(wine):
     X, y = wine
 
     def fit(random_state):
-        model = GALClassifier(mixed(13), max_iter=3, random_state=random_state)
+        model = GALClassifier(mixed(13), max_iter=2, random_state=random_state)
         return model.fit(X, y).decision_function(X)
 
     assert_array_equal(fit(0), fit(0))
@@ -264,7 +264,7 @@ def test_pure_noise_gets_no_weight(cancer, cv):
 def test_constant_zero_changes_nothing(cancer, cv, weights):
     X, y = cancer
     organizations = make_organizations(X, 4, random_state=0)
-    settings = {"cv": cv, "weights": weights, "max_iter": 5, "random_state": 0}
+    settings = {"cv": cv, "weights": weights, "max_iter": 3, "random_state": 0}
     settings["interactions"] = False  # another organization would mean other gates
     without = GALClassifier(organizations, **settings).fit(X, y)
     with_zero = GALClassifier([*organizations, ("zero", Zero(), [0])], **settings).fit(X, y)
@@ -332,9 +332,9 @@ def test_staged_results_end_in_the_final_ones(wine):
 
 def test_a_stage_is_a_shorter_fit(diabetes):
     X, y = diabetes
-    long = GALRegressor(mixed(10), max_iter=6, random_state=0).fit(X, y)
-    short = GALRegressor(mixed(10), max_iter=3, random_state=0).fit(X, y)
-    assert_allclose(list(long.staged_predict(X))[2], short.predict(X))
+    long = GALRegressor(mixed(10), max_iter=3, random_state=0).fit(X, y)
+    short = GALRegressor(mixed(10), max_iter=2, random_state=0).fit(X, y)
+    assert_allclose(list(long.staged_predict(X))[1], short.predict(X))
 
 
 def test_constant_target_needs_no_round(diabetes):
@@ -400,7 +400,7 @@ def test_a_constant_output_next_to_another_one(linear):
     X, y = linear
     for constant in (0.0, 0.1, 1e9 / 3):
         target = np.column_stack([np.full(300, constant), y])
-        model = GALRegressor(mixed(4), max_iter=5, random_state=0).fit(X, target)
+        model = GALRegressor(mixed(4), max_iter=4, cv=2, random_state=0).fit(X, target)
         assert_allclose(model.predict(X)[:, 0], constant, rtol=1e-14)
         assert model.score(X, target) > 0.3
 
@@ -461,7 +461,8 @@ def test_predictions_scale_with_the_target(diabetes):
                     X, 3, DecisionTreeRegressor(max_depth=2, random_state=0), random_state=0
                 ),
                 loss=loss,
-                max_iter=5,
+                max_iter=4,
+                cv=2,
                 random_state=0,
             )
             .fit(X, y * scale)
@@ -863,7 +864,7 @@ def test_one_idle_round_less_does_not_end_a_fit(diabetes):
 
 def test_idle_rounds_of_a_continued_fit(diabetes):
     X, y = diabetes
-    settings = {"max_iter": 6, "random_state": 0}
+    settings = {"max_iter": 6, "cv": 2, "random_state": 0}
     model = GALRegressor(mixed(10), weights=Uphill(1, 4), **settings).fit(X, y)
     assert_array_equal(np.flatnonzero(model.learning_rates_ == 0), [1, 4])
     out_of_fold = model.train_loss_[-1]

@@ -297,18 +297,14 @@ def test_an_assistor_leaves_without_a_refit_and_the_label_holders_columns_with_o
         ("laboratory", Recorder(), slice(3, 7)),
         ("insurer", Recorder(), slice(7, 10)),
     ]
-    model = GALRegressor(organizations, max_iter=4, early_stopping=False, random_state=0)
+    settings = {"max_iter": 4, "cv": 2, "early_stopping": False, "random_state": 0}
+    model = GALRegressor(organizations, **settings)
     weight = 1.0 + (np.arange(len(y)) % 2)
     cv = KFold(3, shuffle=True, random_state=0)
     params = {"sample_weight": weight}
     report = assistance_report(model, X, y, cv=cv, params=params, joint=False)
     n_fits = len(Recorder.fits())
-    rest = GALRegressor(
-        [organizations[0], organizations[2]],
-        max_iter=4,
-        early_stopping=False,
-        random_state=0,
-    )
+    rest = GALRegressor([organizations[0], organizations[2]], **settings)
     refitted = cross_val_score(rest, X, y, cv=cv, params=params)
     for split, (train, test) in enumerate(cv.split(X)):
         whole = clone(model).fit(X[train], y[train], sample_weight=weight[train])
@@ -452,8 +448,8 @@ def test_an_organization_of_noise_is_worth_nothing_and_the_others_something():
         ("helper", Ridge(), slice(4, 8)),
         ("noise", Ridge(), slice(8, 12)),
     ]
-    model = GALRegressor(organizations, max_iter=30, random_state=0)
-    table = assistance_report(model, np.hstack([X, noise]), y, cv=4).table
+    model = GALRegressor(organizations, max_iter=30, cv=2, random_state=0)
+    table = assistance_report(model, np.hstack([X, noise]), y, cv=3).table
     for label in ("Alone", "without holder", "without helper"):
         assert table.loc[label, "lost_low"] > 0.1
     assert abs(table.loc["without noise", "lost"]) < 0.01

@@ -61,5 +61,5 @@ def test_uniform_weights_lose_it(losses):
 def test_noise_does_not_end_the_fit_early(cancer):
     # noise that takes part in the weights lowers what a round gains on other rows, and a
     # few rounds without a gain end the fit
-    found = mean_losses(*cancer, 8, ["optimal"], cv="auto")
+    found = mean_losses(*cancer, 4, ["optimal"], cv="auto")
     assert kept(found, "optimal") > 0.8

@@ -170,9 +170,10 @@ def test_the_error_of_an_organization_in_a_thread_is_raised(diabetes, n_jobs):
     before = threading.enumerate()
     with pytest.raises(ValueError, match="alpha"):
         GALRegressor(held, n_jobs=n_jobs).fit(X, y)
-    for thread in set(threading.enumerate()) - set(before):
-        thread.join(timeout=60)
-    assert threading.active_count() == len(before)
+    started = set(threading.enumerate()) - set(before)
+    for thread in started:
+        thread.join(timeout=600)
+    assert not any(thread.is_alive() for thread in started)
 
 
 def test_filters_of_warnings_are_as_before_threads_have_changed_them():
@@ -202,14 +203,14 @@ def test_an_error_does_not_wait_for_calls_that_still_run():
     def work(name):
         if name == "fails":
             raise ZeroDivisionError
-        released.wait(60)
+        released.wait(600)
         answered.set()
 
     with pytest.raises(ZeroDivisionError), Threads(2) as threads:
         threads.map(work, ["works", "fails"])
     assert not answered.is_set()
     released.set()
-    assert answered.wait(60)
+    assert answered.wait(600)
 
 
 @pytest.mark.parametrize("estimator", [each for _, each, _ in HELD[:3]])
@@ -242,11 +243,11 @@ def test_few_learners_are_cached(rng, monkeypatch):
 def test_requests_fitted_together_are_those_fitted_one_by_one(
     rng, estimator, n_outputs, missing
 ):
-    X = rng.normal(size=(300, 4))
-    X[: 50 if missing else 0] = np.nan
-    folds = Folds(rng.integers(3, size=300))
+    X = rng.normal(size=(150, 4))
+    X[: 25 if missing else 0] = np.nan
+    folds = Folds(rng.integers(3, size=150))
     requests = [
-        Request(0, number, 10 + number, folds, rng.normal(size=(3, 300, n_outputs)))
+        Request(0, number, 10 + number, folds, rng.normal(size=(3, 150, n_outputs)))
         for number in (4, 5, 6)
     ]
     together, single = (

@@ -57,6 +57,15 @@ def test_table_has_the_numbers_of_the_benchmark(
         assert float(value) == pytest.approx(float(measured), abs=0.0005 + 1e-9)
 
 
+def test_times_of_the_readme_are_those_of_the_benchmark():
+    said = re.findall(r"(\d+) (?:times )?for (\w+)", README.partition("A fit\ntakes")[2])
+    assert [name for _, name in said] == ["flights", "bike"]
+    table = (ROOT / "benchmarks" / "real.txt").read_text()
+    for times, name in said:
+        line = re.search(rf"^{name} .* default .*$", table, re.MULTILINE)[0]
+        assert int(times) == int(float(re.findall(r"\d+\.\d+", line)[-2]))
+
+
 def test_figure_of_a_round_differs_in_its_colours_only():
     light, dark = (
         (ROOT / "docs" / "_static" / name).read_text()

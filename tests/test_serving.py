@@ -520,12 +520,13 @@ class Switchable(LocalChannel):
 
     def __init__(self, services):
         super().__init__(services)
-        self.away, self.slow, self.end = set(), set(), threading.Event()
+        self.away, self.slow, self.waited = set(), set(), []
 
     def call(self, organization, request, timeout):
         if organization in self.away:
             raise ConnectionRefusedError
-        if organization in self.slow and not self.end.wait(timeout):
+        if organization in self.slow:
+            self.waited.append(timeout)  # the time passes at once
             raise TimeoutError
         return super().call(organization, request, timeout)
 
@@ -592,11 +593,11 @@ def test_the_description_of_a_model_of_several_hosts(tmp_path):
 
 def test_an_organization_that_is_too_slow_abstains(tmp_path):
     case = federated(tmp_path, "abstain")
-    client = Client(make_app(case.model, deadline=0.2))
+    client = Client(make_app(case.model, deadline=45.0))
     case.channel.slow = {"bank"}
     answer = client.post("/predict", records(case.X.iloc[:1])).json()
-    case.channel.end.set()
     assert answer["absent"] == ["bank"]
+    assert case.channel.waited == [45.0]
 
 
 def test_organizations_that_cannot_abstain_are_an_error(tmp_path):
@@ -636,8 +637,8 @@ def test_rows_that_are_ids_only(tmp_path):
 @pytest.fixture
 def server(regression, monkeypatch):
     """The address of uvicorn with short time limits, in a thread."""
-    monkeypatch.setattr(_server, "HEADERS_TIMEOUT", 0.3)
-    app = make_app(regression.model, max_bytes=2**16, body_timeout=0.5)
+    monkeypatch.setattr(_server, "HEADERS_TIMEOUT", 2.0)
+    app = make_app(regression.model, max_bytes=2**16, body_timeout=2.0)
     config = uvicorn.Config(app, http=_server.Protocol, log_level="critical")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(config)
@@ -645,7 +646,7 @@ def server(regression, monkeypatch):
         thread.start()
         yield listening.getsockname()
         server.should_exit = True
-        thread.join(30)
+        thread.join(300)
 
 
 HEAD = b"POST /predict HTTP/1.1\r\nHost: model\r\nContent-Type: application/json\r\n"
@@ -653,7 +654,7 @@ HEAD = b"POST /predict HTTP/1.1\r\nHost: model\r\nContent-Type: application/json
 
 def received(connection):
     """What a server sends until it closes the connection."""
-    connection.settimeout(30)
+    connection.settimeout(300)
     parts = []
     while part := connection.recv(2**16):
         parts.append(part)
@@ -662,8 +663,8 @@ def received(connection):
 
 def assert_goes_on(address):
     host, port = address
-    response = httpx.post(f"http://{host}:{port}/predict", json={"rows": [ROW]})
-    assert response.status_code == 200
+    url = f"http://{host}:{port}/predict"
+    assert httpx.post(url, json={"rows": [ROW]}, timeout=300).status_code == 200
 
 
 def test_a_body_that_does_not_arrive(server):
@@ -671,7 +672,7 @@ def test_a_body_that_does_not_arrive(server):
         connection.sendall(HEAD + b'Content-Length: 100\r\n\r\n{"rows"')
         answer = received(connection)
     assert answer.startswith(b"HTTP/1.1 408 ")
-    assert b'{"error": "The request did not arrive within 0.5 seconds."}' in answer
+    assert b'{"error": "The request did not arrive within 2 seconds."}' in answer
     assert_goes_on(server)
 
 
@@ -741,7 +742,7 @@ def test_the_command_serves_until_it_is_asked_to_end(regression, tmp_path):
         line = service.stdout.readline()
         assert line.startswith("serving on http://127.0.0.1:")
         url = line.split()[-1]
-        answer = httpx.post(f"{url}/predict", json={"rows": [ROW]}, timeout=60).json()
+        answer = httpx.post(f"{url}/predict", json={"rows": [ROW]}, timeout=300).json()
         assert_array_equal(answer["predictions"], model.predict(pd.DataFrame([ROW])))
         service.send_signal(signal.SIGTERM)
         assert service.wait(60) in (0, -signal.SIGTERM)
