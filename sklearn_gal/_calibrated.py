@@ -65,7 +65,7 @@ class available_unless_refused:
             self._refuse(estimator)
             return method(estimator, *args, **kwargs)
 
-        self.method = checked
+        self.method: Any = checked
         self.__doc__ = method.__doc__
         return self
 

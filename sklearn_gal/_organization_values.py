@@ -40,9 +40,14 @@ class OrganizationValues(Bunch):
             for name in self.names
         ]
         lines = [("", "value", "95 % interval", "lost if only it leaves", "95 % interval")]
-        parts = self.values, self.intervals, self.leave_one_out
-        parts = *parts, self.leave_one_out_intervals
-        for name, value, interval, lost, lost_interval in zip(names, *parts, strict=True):
+        for name, value, interval, lost, lost_interval in zip(
+            names,
+            self.values,
+            self.intervals,
+            self.leave_one_out,
+            self.leave_one_out_intervals,
+            strict=True,
+        ):
             shown = f"{value:+.4f}", _ends(interval), f"{lost:+.4f}", _ends(lost_interval)
             lines.append((name, *shown))
         lines.append(("total", f"{self.total:+.4f}", _ends(self.total_interval), "", ""))
