@@ -1,6 +1,7 @@
 """How sure predictions are: scores at the end of a fit, and rows that share them."""
 
 from collections.abc import Callable
+from functools import wraps
 from numbers import Real
 from typing import Any
 
@@ -14,8 +15,8 @@ from ._validation import check_groups
 from ._warm_start import FitState
 
 
-def has_held_out_scores(estimator):
-    """Tell whether there are scores for intervals and sets, or may be after `fit`.
+def check_held_out_scores(estimator):
+    """Check that there are scores for intervals and sets, or may be after `fit`.
 
     Raises
     ------
@@ -39,7 +40,50 @@ def has_held_out_scores(estimator):
             "organization has left on other rows. Call drop_organization with the "
             "training rows, in the same order."
         )
-    return True
+
+
+class available_unless_refused:
+    """Decorator of a method that an estimator has unless a check raises an error.
+
+    In contrast to :func:`~sklearn.utils.metaestimators.available_if`, the AttributeError
+    itself gives the reason, so that it is in the last line of a traceback.
+
+    Parameters
+    ----------
+    check : callable
+        ``check(estimator)`` raises an error if the estimator does not have the method.
+    """
+
+    def __init__(self, check):
+        self.check = check
+
+    def __call__(self, method):
+        """Keep the method, and return this descriptor of it."""
+
+        @wraps(method)
+        def checked(estimator, *args, **kwargs):
+            self._refuse(estimator)
+            return method(estimator, *args, **kwargs)
+
+        self.method: Any = checked
+        self.__doc__ = method.__doc__
+        return self
+
+    def __get__(self, estimator, owner=None):
+        """Return the method of an estimator; of a class, the function."""
+        if estimator is None:
+            return self.method
+        self._refuse(estimator)
+        return self.method.__get__(estimator, owner)
+
+    def _refuse(self, estimator):
+        try:
+            self.check(estimator)
+        except Exception as error:
+            raise AttributeError(
+                f"This {type(estimator).__name__!r} has no attribute "
+                f"{self.method.__name__!r}. {error}"
+            ) from error
 
 
 class CalibratedPredictions:

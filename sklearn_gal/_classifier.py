@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseGAL
-from ._calibrated import has_held_out_scores
+from ._calibrated import available_unless_refused, check_held_out_scores
 from ._conformal import SET_METHODS, class_scores, threshold, warn_of_too_few
 from .losses import CLASSIFICATION_LOSSES, get_loss
 
@@ -22,8 +22,13 @@ def _has_probabilities(self):
     return hasattr(loss, "inverse_link")
 
 
-def _has_sets(self):
-    return has_held_out_scores(self) and _has_probabilities(self)
+def _check_sets(self):
+    check_held_out_scores(self)
+    if not _has_probabilities(self):
+        raise AttributeError(
+            f"loss={self.loss!r} has no probabilities, which sets need. Fit with another "
+            "loss, e.g. loss='log_loss'."
+        )
 
 
 def _codes(y):
@@ -488,7 +493,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
         """
         return np.log(self.predict_proba(X))
 
-    @available_if(_has_sets)
+    @available_unless_refused(_check_sets)
     def predict_set(
         self,
         X,

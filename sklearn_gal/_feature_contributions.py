@@ -8,6 +8,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._contract import Entry
 from ._method.explanation import explain
+from ._text_table import aligned
+
+# Number of columns that are printed
+N_SHOWN = 10
 
 
 class FeatureContributions(Bunch):
@@ -50,6 +54,30 @@ class FeatureContributions(Bunch):
         With several outputs, it is the sum over them.
         """
         return np.abs(self.values).mean(axis=0).sum(axis=1)
+
+    def __dir__(self):
+        return [*super().__dir__(), "importances", "to_shap"]
+
+    def __repr__(self):
+        n_samples, n_features, _ = self.values.shape
+        importances = self.importances
+        largest = np.argsort(-importances, kind="stable")[:N_SHOWN]
+        lines = [("column", "organization", "mean absolute contribution")]
+        for j in largest:
+            lines.append(
+                (
+                    str(self.feature_names[j]),
+                    str(self.organization_names[j]),
+                    f"{importances[j]:.4g}",
+                )
+            )
+        title = (
+            f"Contributions of {n_features} columns to the raw predictions of {n_samples} "
+            "rows:"
+        )
+        others = n_features - len(largest)
+        rest = [f"and {others} more, with smaller contributions"] if others else []
+        return "\n".join([title, "", *aligned(lines, n_left=2), *rest])
 
     def to_shap(self, output=None):
         """Convert to an explanation of the package shap, to use its plots.
@@ -193,14 +221,15 @@ class FeatureContributionsMixin:
         if background is not None:
             rows = self._validate_X(background, reset=False), True
             _check_background(rows[0], self._model.participants)
+        participants = self._model.participants
+        n_absences = participants.n_absences
         shares = explain(self._model, X, rows, self.n_jobs)
         names = getattr(self, "feature_names_in_", None)
         if names is None:
             names = [f"x{j}" for j in range(self.n_features_in_)]
-        explained = FeatureContributions(
-            **_entries(shares, self._model.participants, names), data=X
-        )
-        if explains_kept and background is None:
+        explained = FeatureContributions(**_entries(shares, participants, names), data=X)
+        all_answered = participants.n_absences == n_absences
+        if explains_kept and background is None and all_answered:
             kept.importances = explained.importances / (explained.importances.sum() or 1.0)
         return explained
 
@@ -211,7 +240,8 @@ class FeatureContributionsMixin:
         The mean is over the training rows that a fitted estimator keeps, see
         `feature_contributions`. It is computed once. Between hosts there is a value for
         each feature of `feature_contributions`. To read this attribute there sends no
-        message: it exists after ``feature_contributions()``, without rows.
+        message: it exists after ``feature_contributions()``, without rows, if all
+        organizations have answered.
         """
         check_is_fitted(self)
         kept = self._state.kept_rows

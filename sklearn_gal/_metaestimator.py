@@ -251,12 +251,18 @@ def _with_parameters(name, estimator, parameters):
     except Exception as error:
         known = sorted(estimator.get_params(deep=True))
         unknown = [key for key in parameters if key not in known]
-        close = [match for key in unknown for match in get_close_matches(key, known)]
+        close = [match for key in unknown for match in _alike(key, known)]
         close = [repr(f"{name}__{match}") for match in close]
         hint = f"; did you mean {' or '.join(close)}?" if close else ""
         error.add_note(f"while parameters of organization {name!r} were set{hint}")
         raise
     return estimator
+
+
+def _alike(key, known):
+    """Parameters of a step with the name of an unknown one; else those with alike names."""
+    of_steps = [parameter for parameter in known if parameter.endswith(f"__{key}")]
+    return of_steps or get_close_matches(key, known)
 
 
 def _check_lightgbm_names(name, part, model, parameters):

@@ -17,6 +17,7 @@ from ._assembly import model_of_combinations
 from ._intervals import corrected_error, half_widths, jackknife_error
 from ._method.coalitions import Coalitions, coalition_predictions
 from ._method.rows import Rows
+from ._text_table import aligned
 from ._training_data import TrainingData
 from ._validation import validate_weight
 from ._warm_start import Previous
@@ -32,6 +33,31 @@ class OrganizationValues(Bunch):
     def values(self) -> np.ndarray:
         """Shapley values, (n_organizations,)."""
         return self["values"]  # the attribute would be the method of a dict
+
+    def __repr__(self):
+        names = [
+            f"{name} (label holder)" if name == self.label_holder else name
+            for name in self.names
+        ]
+        lines = [("", "value", "95 % interval", "lost if only it leaves", "95 % interval")]
+        for name, value, interval, lost, lost_interval in zip(
+            names,
+            self.values,
+            self.intervals,
+            self.leave_one_out,
+            self.leave_one_out_intervals,
+            strict=True,
+        ):
+            shown = f"{value:+.4f}", _ends(interval), f"{lost:+.4f}", _ends(lost_interval)
+            lines.append((name, *shown))
+        lines.append(("total", f"{self.total:+.4f}", _ends(self.total_interval), "", ""))
+        title = f"What each organization adds to the {self.scoring} (Shapley values):"
+        return "\n".join([title, "", *aligned(lines)])
+
+
+def _ends(interval):
+    """Return both ends of an interval as text."""
+    return f"{interval[0]:+.4f} to {interval[1]:+.4f}"
 
 
 class OrganizationValuesMixin:

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils import check_array
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseGAL
-from ._calibrated import has_held_out_scores
+from ._calibrated import available_unless_refused, check_held_out_scores
 from ._conformal import ends, residual_scores, warn_of_too_few
+from ._organizations.missing import has_text
 from .losses import REGRESSION_LOSSES
 
 # Relative rounding error of an end of an interval, at most
@@ -363,9 +363,14 @@ class GALRegressor(RegressorMixin, BaseGAL):
         return tags
 
     def _validate_target(self, y):
-        return check_array(
-            y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self
-        )
+        try:
+            return check_array(
+                y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self
+            )
+        except ValueError as error:
+            if has_text(np.asarray(y)):
+                error.add_note("y has strings. For classes, use GALClassifier.")
+            raise
 
     def _encode_target(self, y, sample_weight, continued):
         """Target (n_samples, n_outputs), strata and weights of the rows."""
@@ -394,7 +399,7 @@ class GALRegressor(RegressorMixin, BaseGAL):
         check_is_fitted(self)
         return self._to_predictions(self._raw(X))
 
-    @available_if(has_held_out_scores)
+    @available_unless_refused(check_held_out_scores)
     def predict_interval(
         self, X, coverage=0.9, *, groups=None, training_groups=None
     ) -> np.ndarray:

@@ -30,6 +30,7 @@ def check_parameters(model):
         If a parameter has an invalid type or value.
     """
     if model.max_iter is not None:
+        _check_type(model.max_iter, "max_iter", Integral, "an int or None")
         check_scalar(model.max_iter, "max_iter", Integral, min_val=1)
     check_scalar(model.n_iter_no_change, "n_iter_no_change", Integral, min_val=1)
     check_scalar(model.tol, "tol", Real, min_val=0)
@@ -37,11 +38,14 @@ def check_parameters(model):
     for name in ("line_search", "share_models", "warm_start"):
         check_scalar(getattr(model, name), name, (bool, np.bool_))
     if not _is_one_of(model.learning_rate, ["auto"]):
+        _check_type(model.learning_rate, "learning_rate", Real, "a float or 'auto'")
         _check_positive(model, "learning_rate", max_val=None)
     _check_positive(model, "subsample", include_boundaries="right")
     if isinstance(model.validation_fraction, Integral):
         check_scalar(model.validation_fraction, "validation_fraction", Integral, min_val=1)
     else:
+        fraction = model.validation_fraction
+        _check_type(fraction, "validation_fraction", Real, "a float or an int")
         _check_positive(model, "validation_fraction")
     early_stopping, weights = model.early_stopping, model.weights
     is_bool = isinstance(early_stopping, (bool, np.bool_))
@@ -60,6 +64,11 @@ def check_parameters(model):
         )
     _check_privacy(model.privacy, getattr(model, "class_weight", None))
     _check_cv(model.cv, model.subsample)
+
+
+def _check_type(value, name, numbers, expected):
+    if not isinstance(value, numbers):
+        raise TypeError(f"{name} must be {expected}, got {value!r}.")
 
 
 def _check_positive(model, name, max_val=1, include_boundaries="neither"):
@@ -110,6 +119,36 @@ def validate_X(model, X, reset):
 
     NaN is allowed here. The estimator of each organization decides whether it supports NaN.
     """
+    try:
+        return _validated(model, X, reset)
+    except ValueError as error:
+        if not reset:
+            _name_holders_of_missing_columns(error, model, X)
+        raise
+
+
+def _name_holders_of_missing_columns(error, model, X):
+    """Add to the notes of an error which organizations hold columns that X lacks."""
+    names = getattr(model, "feature_names_in_", None)
+    if names is None or not hasattr(X, "columns"):
+        return
+    given = set(X.columns)
+    missing = [j for j, name in enumerate(names) if name not in given]
+    for organization, columns in zip(
+        model.organization_names_, model.columns_, strict=True
+    ):
+        held = [str(names[j]) for j in missing if j in columns]
+        if held:
+            error.add_note(f"Missing columns of organization {organization!r}: {held}.")
+    unused = [str(names[j]) for j in missing if all(j not in c for c in model.columns_)]
+    if unused:
+        error.add_note(
+            f"Missing columns that no organization holds: {unused}. They are not used, but "
+            "rows to predict must have them."
+        )
+
+
+def _validated(model, X, reset):
     _refuse_tables(X)
     check_not_lazy(X, "X")
     if not hasattr(X, "columns"):
@@ -140,12 +179,21 @@ def validate_X(model, X, reset):
 
 def _refuse_tables(X):
     if isinstance(X, dict) and not sparse.issparse(X):  # a dok_matrix is a dict
-        raise TypeError(
-            f"X is a {type(X).__name__} with the entries {list(X)}, but the columns of all "
-            "organizations must be in one table. Join the tables with aligned = "
-            "align_organizations(tables, on=...) and pass aligned.X. aligned.columns has "
-            "the columns of each organization."
-        )
+        found = f"with the entries {list(X)}"
+    elif isinstance(X, (list, tuple)) and X and all(map(_is_table, X)):
+        found = f"of {len(X)} tables"
+    else:
+        return
+    raise TypeError(
+        f"X is a {type(X).__name__} {found}, but the columns of all organizations must be "
+        "in one table. Join the tables with aligned = align_organizations(tables, on=...), "
+        "where tables is a dict, and pass aligned.X. aligned.columns has the columns of "
+        "each organization."
+    )
+
+
+def _is_table(entry):
+    return len(getattr(entry, "shape", ())) == 2
 
 
 def _objects_with_strings(X, reset):

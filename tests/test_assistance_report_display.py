@@ -52,7 +52,11 @@ def intervals(ax):
 def test_left_panel_has_the_models_that_gain_and_gap_are_about(report):
     display = AssistanceReportDisplay.from_report(report)
     ax = display.axes_[0]
-    assert labels(ax) == ["registry alone", "assisted", "all columns\nin one place"]
+    assert labels(ax) == [
+        "registry alone",
+        "assisted",
+        f"all columns in one\nplace ({report.gap.model})",
+    ]
     models = [report.gain.model, "Assisted", report.gap.model]
     means = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o"]
     assert_allclose(means, [report.scores[each].mean() for each in models])

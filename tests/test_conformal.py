@@ -358,6 +358,9 @@ def test_without_cross_fitting_there_are_none(estimator, method, y, settings):
     with pytest.raises(AttributeError, match=method) as raised:
         getattr(model, method)
     assert "Fit with an int as cv, e.g. cv=5" in str(raised.value.__cause__)
+    assert str(raised.value).endswith(str(raised.value.__cause__))
+    with pytest.raises(AttributeError, match="Fit with an int as cv"):
+        getattr(estimator, method)(model, X)
 
 
 def test_without_probabilities_there_are_no_sets():
@@ -367,6 +370,8 @@ def test_without_probabilities_there_are_no_sets():
     model = GALClassifier(**SETTINGS, loss=Scores())
     assert not hasattr(model, "predict_set")
     assert not hasattr(model.fit(X, NAMES), "predict_set")
+    with pytest.raises(AttributeError, match=r"'predict_set'.*has no probabilities"):
+        _ = model.predict_set
 
 
 def test_when_an_organization_leaves(regressor):

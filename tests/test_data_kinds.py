@@ -103,6 +103,17 @@ def test_strings_that_would_reach_lightgbm(table, kind, estimator):
     assert "organization 'shop' was" in info.value.__notes__[0]
 
 
+@pytest.mark.parametrize("kind", ["pandas", "polars"])
+def test_dates_that_would_reach_lightgbm(kind):
+    X = pd.DataFrame({"day": pd.date_range("2020", periods=9), "name": list("abcdefghi")})
+    X = pl.from_pandas(X) if kind == "polars" else X
+    advice = "Convert dates and times to numbers, e.g. to days since a date."
+    with pytest.raises(ValueError, match=f"columns 'day'.*{advice}(?! Convert)"):
+        GALRegressor([("shop", None, ["day"])]).fit(X, np.arange(9))
+    with pytest.raises(ValueError, match=f"'day'.*{advice} Convert strings"):
+        GALRegressor([("shop", None, ["day", "name"])]).fit(X, np.arange(9))
+
+
 def test_encoded_strings_reach_lightgbm(table):
     X, y = table
     encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
@@ -142,6 +153,19 @@ def test_missing_values_are_each_organizations_business(diabetes):
     with pytest.raises(ValueError, match="NaN") as info:
         GALRegressor([("bank", Ridge(), slice(0, 3)), *held[1:]]).fit(X, y)
     assert "organization 'bank'" in info.value.__notes__[0]
+
+
+def test_rows_to_predict_without_a_column_of_the_fit(table):
+    X, y = table
+    X = X[["income", "balance", "visits"]]
+    model = GALClassifier([("bank", None, [0]), ("shop", None, ["visits"])], max_iter=1)
+    model.fit(X, y)
+    for frame in (X, pl.from_pandas(X)):
+        with pytest.raises(ValueError, match="feature names should match") as raised:
+            model.predict(frame[["income"]])
+        held, unused = raised.value.__notes__
+        assert held == "Missing columns of organization 'shop': ['visits']."
+        assert unused.startswith("Missing columns that no organization holds: ['balance']")
 
 
 def test_permuted_columns_are_refused(table):

@@ -204,6 +204,26 @@ def test_bad_targets(diabetes, gal, y, message):
         gal(held_by(Ridge())).fit(diabetes[0], y)
 
 
+def test_strings_as_target_of_a_regressor(diabetes):
+    for y in (["a"] * 442, pd.Series(["a"] * 442), ["nan", *["1"] * 441]):
+        with pytest.raises(ValueError, match=r"could not convert|NaN") as raised:
+            GALRegressor().fit(diabetes[0], y)
+        assert raised.value.__notes__ == ["y has strings. For classes, use GALClassifier."]
+    with pytest.raises(ValueError, match="NaN") as raised:
+        GALRegressor().fit(diabetes[0], np.full(442, np.nan))
+    assert not hasattr(raised.value, "__notes__")
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+@pytest.mark.parametrize(
+    "table", [np.ones((9, 2)), pd.DataFrame(np.ones((9, 2)))], ids=type
+)
+def test_tables_in_a_list(kind, table):
+    message = f"X is a {kind.__name__} of 2 tables, but .* in one table. Join the tables"
+    with pytest.raises(TypeError, match=message):
+        GALRegressor().fit(kind([table, table.copy()]), np.arange(9))
+
+
 def test_target_outside_the_loss(diabetes):
     X, y = diabetes
     with pytest.raises(ValueError, match="loss='poisson' requires"):

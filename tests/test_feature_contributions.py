@@ -524,3 +524,20 @@ def test_trees_of_other_libraries(library):
     explained = assert_sums_to_raw(model, X[:5])
     assert not explained.errors.any()
     assert np.abs(explained.values[:, :8]).sum() > 0
+
+
+def test_contributions_are_printed_with_the_largest_columns():
+    X, y = load_diabetes(return_X_y=True, as_frame=True)
+    X = X.assign(more=0.0)
+    held = [("clinic", Ridge(), [0, 1, 2, 3]), ("lab", Ridge(), slice(4, 11))]
+    model = GALRegressor(held, max_iter=2, random_state=0).fit(X, y)
+    explained = model.feature_contributions(X[:7])
+    title, _, header, *lines, rest = repr(explained).splitlines()
+    assert title == "Contributions of 11 columns to the raw predictions of 7 rows:"
+    assert header.split()[:3] == ["column", "organization", "mean"]
+    largest = np.argsort(-explained.importances)[:10]
+    for j, line in zip(largest, lines, strict=True):
+        holder = "clinic" if j < 4 else "lab"
+        assert line.split() == [X.columns[j], holder, f"{explained.importances[j]:.4g}"]
+    assert rest == "and 1 more, with smaller contributions"
+    assert {"importances", "to_shap", "values", "errors"} <= set(dir(explained))

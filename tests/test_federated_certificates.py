@@ -451,3 +451,26 @@ def test_an_organization_is_told_that_the_certificate_of_the_server_has_ended(ki
         thread.join()
     assert re.search("server at .* is not accepted: certificate has expired", answer)
     assert "cannot be reached" in answer_of(kits.workspace("bank"))
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_an_organization_is_told_that_another_server_listens(kits, tls):
+    startup = kits.workspace("label_holder") / "startup"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(startup / "server.crt", startup / "server.key")
+
+    def serve(listener):
+        plain, _ = listener.accept()
+        with plain:
+            if tls:
+                context.wrap_socket(plain, server_side=True).close()
+            else:
+                plain.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", kits.port)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        told = "closes the connection at once" if tls else "does not answer as the label"
+        with pytest.raises(Unreachable, match=told):
+            ask_label_holder(kits.workspace("bank"))
+        thread.join()

@@ -174,7 +174,7 @@ def test_a_file_that_is_missing_is_told_with_its_setting(folder, capsys, name):
     assert main(["organization", "--config", str(path), "--check"]) == 2
     error = capsys.readouterr().err
     assert f"Organization 'bank' needs the file {folder / 'none'}, which {name}" in error
-    assert f"in {path} names, but there is none. Make the file, or correct" in error
+    assert f"in {path} or its environment variable names, but there is none." in error
 
 
 @pytest.mark.parametrize(("name", "content"), [("csv", b""), ("parquet", b"no Parquet")])

@@ -206,6 +206,18 @@ def test_importances_are_read_without_messages(table, fitted):
     np.testing.assert_array_equal(loaded.importances, expected)
 
 
+def test_importances_without_an_organization_are_not_kept(table):
+    model, channel = federated(table)
+    model.fit(own_part(table), table["target"])
+    channel.fails["clinic"] = ("predict", "expect", "explain")
+    with pytest.warns(OrganizationWarning, match="continuing without it"):
+        model.feature_contributions()
+    channel.fails.clear()
+    assert not hasattr(model, "feature_importances_")
+    model.feature_contributions()
+    assert (model.feature_importances_ > 0).all()
+
+
 # --- what is revealed -------------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ from sklearn.datasets import make_regression
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit, cross_val_score
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.neighbors import KNeighborsRegressor
@@ -31,6 +32,7 @@ from sklearn_gal.inspection import (
     FeatureImportanceDisplay,
     assistance_report,
 )
+from sklearn_gal.inspection._statistics import range_of_score
 from sklearn_gal.losses import HuberLoss, QuantileLoss, SquaredError
 
 matplotlib.use("agg")
@@ -199,7 +201,7 @@ def test_contributions_to_classes(fitted_wine, wine, cancer):
         np.testing.assert_array_equal(display.contributions, expected)
         assert f"class {target}" in display.ax_.get_xlabel()
     for target in (None, 9):
-        with pytest.raises(ValueError, match=r"one of the classes \[0, 1, 2\]"):
+        with pytest.raises(ValueError, match=r"one of the classes \[0, 1, 2\].*target=2"):
             ContributionDisplay.from_estimator(fitted_wine, X, target=target)
 
     X, y = cancer
@@ -220,7 +222,7 @@ def test_contributions_to_several_numbers(diabetes):
     display = ContributionDisplay.from_estimator(model, X, target=1)
     np.testing.assert_array_equal(display.contributions, model.contributions(X)[:, :, 1])
     for target in (None, 2, -1, "a"):
-        with pytest.raises(ValueError, match="position of an output, 0 to 1"):
+        with pytest.raises(ValueError, match=r"position of an output, 0 to 1.*target=0"):
             ContributionDisplay.from_estimator(model, X, target=target)
 
 
@@ -375,13 +377,40 @@ def test_report_is_shown_as_text_and_as_a_table(report):
         assert f"<p>{line}</p>" in page
     assert lines[2] == ""
     lines = lines[3:]
-    assert len(lines) == 8
-    for label, line in zip(report.scores, lines[1:], strict=True):
+    assert len(lines) == 11
+    legend = [
+        "lost: R² of Assisted minus that of the line. Strong: LightGBM.",
+        "without practice: without its columns, but with y.",
+    ]
+    assert lines[8:] == ["", *legend]
+    assert page.endswith("".join(f"<p>{line}</p>" for line in legend))
+    for label, line in zip(report.scores, lines[1:8], strict=True):
         assert line.startswith(label)
         assert f"{report.scores[label].mean():.4f}" in line
         assert f"<td>{label}</td><td>{report.scores[label].mean():.4f}</td>" in page
     assert "R²" in text
     assert "R²" in page
+
+
+def test_intervals_of_scores_end_where_the_score_does(cancer):
+    X, y = cancer
+    model = GALClassifier(
+        [("one", Ridge(), slice(0, 15)), ("other", Ridge(), slice(15, 30))], max_iter=2
+    )
+    rows = np.r_[:60, 300:360]
+    X, y = X[rows], y[rows]
+    greatest = {None: 1, "roc_auc": 1, "neg_log_loss": 0}
+    for scoring, limit in greatest.items():
+        options = {"scoring": scoring, "cv": 2, "reference": None, "joint": False}
+        table = assistance_report(model, X, y, **options).table
+        assert table["high"].max() == limit
+        assert (table["low"] <= table["score"]).all()
+        assert table["lost_low"].min() < 0
+    options["scoring"] = lambda *args: accuracy_score(args[2], args[0].predict(args[1]))
+    table = assistance_report(model, X, y, **options).table
+    assert table["high"].max() > 1
+    assert range_of_score(model, "max_error") == (-np.inf, np.inf)
+    assert range_of_score(GALRegressor(), None) == (-np.inf, 1)
 
 
 def test_report_escapes_names(diabetes):
@@ -408,7 +437,7 @@ def test_report_without_pandas_is_a_structured_array(diabetes, monkeypatch):
     assert (
         report.gain.mean == report.table["lost"][list(report.scores).index("Strong alone")]
     )
-    assert len(repr(report).splitlines()) == 11
+    assert len(repr(report).splitlines()) == 14
 
 
 def test_an_organization_of_noise_is_worth_nothing_and_the_others_something():
@@ -653,6 +682,7 @@ def test_a_note_says_why_a_model_of_the_reference_is_left_out(diabetes):
     assert "Strong alone" not in report.scores
     assert "Strong joint" in report.scores
     assert report.gain.model == "Alone"
+    assert "Strong: NeedsAllColumns." in repr(report)
     (note,) = report.notes
     assert note.startswith("Strong alone is left out, because its learner could not be fit")
     assert "x<9>" in note

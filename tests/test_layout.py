@@ -32,6 +32,7 @@ LAYERS = [
         "_contract",
         "_intervals",
         "_learners",
+        "_text_table",
         "_version",
         "losses",
         "privacy",
@@ -45,6 +46,7 @@ SEES_ONLY = {
     "_learners": set(),
     "_method": {"_contract", "losses", "privacy"},
     "_organizations": {"_contract", "_learners"},
+    "_text_table": set(),
     "losses": set(),
     "privacy": set(),
 }

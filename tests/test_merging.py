@@ -459,3 +459,12 @@ def test_a_dataframe_of_numbers_is_read_as_one_matrix(rng, monkeypatch, missing_
     assert_array_equal(model.predict(X[N // 4 + 1 :]), expected[N // 4 + 1 :])
     for each in model._model.participants.organizations:
         assert each._matrices is None
+
+
+def test_categories_that_are_large_integers(rng):
+    accounts = 2**53 + rng.integers(0, 6, N)
+    X = pd.DataFrame({"a": rng.normal(size=N), "account": pd.Categorical(accounts)})
+    organizations = [("one", None, ["a"]), ("two", None, ["account"])]
+    model = GALRegressor(organizations, max_iter=5, random_state=0)
+    expected = model.fit(X, X["a"] + 2 * (accounts % 2)).predict(X)
+    assert_array_equal(model.predict(X.assign(account=accounts)), expected)

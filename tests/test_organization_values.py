@@ -75,6 +75,28 @@ def values(fitted, held_out):
     return fitted.organization_values(*held_out, random_state=0)
 
 
+def test_values_are_printed_as_a_table(values):
+    title, empty, header, *lines = repr(values).splitlines()
+    assert title == "What each organization adds to the R² (Shapley values):"
+    assert not empty
+    assert header.endswith("  95 % interval")
+    names = ["a (label holder)", "b", "c"]
+    for m, (name, line) in enumerate(zip(names, lines[:-1], strict=True)):
+        low, high = values.intervals[m]
+        assert line.startswith(name)
+        assert f"  {values.values[m]:+.4f}  {low:+.4f} to {high:+.4f}  " in line
+        low, high = values.leave_one_out_intervals[m]
+        assert line.endswith(f"  {values.leave_one_out[m]:+.4f}  {low:+.4f} to {high:+.4f}")
+    low, high = values.total_interval
+    assert lines[-1].split() == [
+        "total",
+        f"{values.total:+.4f}",
+        f"{low:+.4f}",
+        "to",
+        f"{high:+.4f}",
+    ]
+
+
 # --- values -------------------------------------------------------------------------------
 
 

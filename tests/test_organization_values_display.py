@@ -55,6 +55,15 @@ def test_bars_intervals_and_marks_are_in_the_order_of_the_values():
     assert len(ax.get_legend().get_texts()) == 2
 
 
+def test_the_legend_covers_no_bar():
+    full = values() | {"values": np.full(3, 0.3), "intervals": np.tile([0.1, 0.5], (3, 1))}
+    display = OrganizationValuesDisplay.from_values(full | {"leave_one_out": [0.0, 0.5, 0]})
+    display.figure_.canvas.draw()
+    legend = display.ax_.get_legend().get_window_extent()
+    for bar in display.ax_.patches:
+        assert not legend.overlaps(bar.get_window_extent())
+
+
 def test_intervals_that_are_not_known_are_not_drawn():
     unknown = values() | {"intervals": np.full((3, 2), np.nan)}
     display = OrganizationValuesDisplay.from_values(unknown)

@@ -235,6 +235,26 @@ def test_misspelt_parameters_of_other_estimators_name_the_organization():
         assert f"did you mean '{key.replace('alhpa', 'alpha')}'" in note
 
 
+def test_parameters_without_their_step_name_the_step():
+    with pytest.raises(ValueError, match="Invalid parameter 'alpha'") as raised:
+        GALRegressor(two()).set_params(shop__alpha=1)
+    assert "did you mean 'shop__ridge__alpha'?" in raised.value.__notes__[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("learning_rate", "constant", "a float or 'auto'"),
+        ("max_iter", "auto", "an int or None"),
+        ("validation_fraction", "auto", "a float or an int"),
+    ],
+)
+def test_parameters_of_two_types(name, value, expected):
+    message = f"^{name} must be {expected}, got '{value}'.$"
+    with pytest.raises(TypeError, match=message):
+        GALRegressor(**{name: value}).fit(np.ones((9, 1)), np.arange(9))
+
+
 @pytest.mark.parametrize(
     ("key", "close"), [("bnak__alpha", "bank"), ("shpo", "shop"), ("max_itre", "max_iter")]
 )

@@ -136,12 +136,26 @@ def describe_unreadable(columns):
         The message, with what to do about them.
     """
     listed = ", ".join(f"{name!r} ({dtype})" for name, dtype in columns)
+    advice = []
+    are_dates = [_has_dates(dtype) for _, dtype in columns]
+    if any(are_dates):
+        advice.append("Convert dates and times to numbers, e.g. to days since a date.")
+    if not all(are_dates):
+        advice.append(
+            "Convert strings to categories, e.g. with astype('category') in pandas or "
+            "cast(pl.Categorical) in polars, or encode the columns in a pipeline, e.g. "
+            "with make_pipeline(OrdinalEncoder(), LGBMRegressor())."
+        )
     return (
         f"LightGBM cannot read the columns {listed}. It reads numbers, booleans and "
-        "categories. Convert strings to categories, e.g. with astype('category') in pandas "
-        "or cast(pl.Categorical) in polars, or encode the columns in a pipeline, e.g. with "
-        "make_pipeline(OrdinalEncoder(), LGBMRegressor())."
+        f"categories. {' '.join(advice)}"
     )
+
+
+def _has_dates(dtype):
+    """Whether a type of pandas, polars, Arrow or numpy is one of dates or times."""
+    name = str(dtype).lower()
+    return name.startswith(("date", "time", "duration", "period"))
 
 
 def _columns(view):

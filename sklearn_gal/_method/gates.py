@@ -80,11 +80,8 @@ class FunctionGate:
         if raw.above or not all(key in raw.functions for key in keys):
             return None
         bound = Bound.stacked([gate.bound for gate in gates])
-        values = bound(stacked([raw.functions[key] for key in keys]))
-        if not raw.rows.present.all():
-            there = np.stack([raw.present(gate.partner) for gate in gates])
-            values *= there[:, None, :, None]
-        return values
+        # no row lacks the gate's organization: all rows of a pattern have its organizations
+        return bound(stacked([raw.functions[key] for key in keys]))
 
 
 @dataclass(frozen=True)

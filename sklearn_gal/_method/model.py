@@ -125,8 +125,10 @@ class AdditiveModel:
             for query, answer in zip(queries, answers, strict=True):
                 value = np.nan_to_num(answer.total)
                 yield rows, query.participant, query.participant, value
-            for summand in products.of_pairs(self._answered(part, queries, answers)):
-                yield rows, *summand
+            if products:
+                raw = self._answered(part, queries, answers)
+                for summand in products.of_pairs(raw):
+                    yield rows, *summand
 
     def _answered(self, rows, queries, answers):
         """Return the raw predictions of rows, with the functions of the answers."""
@@ -210,8 +212,8 @@ class AdditiveModel:
     def terms(self, pattern):
         """Return what the prediction of a pattern needs of the participants.
 
-        It is kept as long as the rounds are the same, because to collect it takes as long
-        as to predict a row.
+        It is kept as long as the rounds are the same, because collecting it takes as long
+        as predicting a row.
 
         Parameters
         ----------

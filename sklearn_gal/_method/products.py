@@ -34,7 +34,7 @@ class Product(NamedTuple):
 class Products:
     """All products of a pattern.
 
-    Iterating over them yields each candidate and what it counts.
+    Iterating over it yields each candidate and what it counts.
 
     Parameters
     ----------

@@ -27,6 +27,7 @@ class ExplainedColumns(OwnColumns):
     """
 
     is_here = True
+    n_absences = 0  # how often others went on without it
     models: Any
     presence: Any
     _involved: Any

@@ -11,8 +11,9 @@ from .missing import missing_rows
 
 # Parts of larger tables are not kept, because they would take more memory than time.
 MAX_REMEMBERED_ROWS = 10_000
-# Larger dataframes are not read as one matrix.
-MAX_VALUES_OF_MATRIX = 1_000_000
+# Larger dataframes are not read as one matrix, nor those with larger values, because floats
+# are not exact for integers beyond, which may be categories.
+MAX_VALUES_OF_MATRIX, MAX_VALUE_OF_MATRIX = 1_000_000, 2.0**53
 
 
 class OwnColumns:
@@ -59,7 +60,7 @@ class OwnColumns:
     def _matrix(self, X):
         """Return a small dataframe as floats; None unless all are numbers of NumPy's types.
 
-        To select columns of a dataframe takes longer than to predict a row.
+        Selecting columns of a dataframe takes longer than predicting a row.
         """
         matrices = self._matrices  # another thread may forget it
         if matrices is None or not hasattr(X, "iloc"):
@@ -68,6 +69,8 @@ class OwnColumns:
         if table is not X:
             is_small = X.shape[0] * X.shape[1] <= MAX_VALUES_OF_MATRIX
             matrix = X.to_numpy(np.float64) if is_small and _has_numbers(X) else None
+            if matrix is not None and (np.abs(matrix) > MAX_VALUE_OF_MATRIX).any():
+                matrix = None
             matrices["matrix"] = X, matrix
         return matrix
 

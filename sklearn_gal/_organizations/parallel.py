@@ -117,10 +117,7 @@ class Threads:
             self._executor.shutdown(wait=error is None, cancel_futures=True)
 
     def map(self, function, *arguments):
-        """Return what the function returns for each of the arguments, as a list.
-
-        The filters of warnings are afterwards what they were.
-        """
+        """Return what the function returns for each of the arguments, as a list."""
         if self._executor is None:
             return list(map(function, *arguments))
         config = get_config()
@@ -143,8 +140,9 @@ class Threads:
         finally:
             # catch_warnings is not made for threads. Two forests of scikit-learn, which use
             # it, can leave no filters behind, and then warn of this in each call.
-            filters[:] = before
-            warnings.filters = filters
+            if before and not warnings.filters:
+                filters[:] = before
+                warnings.filters = filters
 
 
 def _fit_in_worker(organization, requests):

@@ -243,6 +243,11 @@ class Participants:
             for number, values in answer.items()
         }
 
+    @property
+    def n_absences(self):
+        """How often a call went on without an organization that did not answer."""
+        return sum(each.n_absences for each in self.organizations)
+
     def expect(self, functions, background, n_jobs):
         """Return what functions predict without any column known.
 

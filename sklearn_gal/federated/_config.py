@@ -219,8 +219,8 @@ def _check_files(path, settings):
         if file is not None and not file.exists():
             raise ValueError(
                 f"Organization {settings['name']!r} needs the file {file}, which {setting} "
-                f"in {path} names, but there is none. Make the file, or correct the "
-                "setting."
+                f"in {path} or its environment variable names, but there is none. Make the "
+                "file, or correct the setting."
             )
 
 

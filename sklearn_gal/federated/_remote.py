@@ -87,6 +87,7 @@ class RemoteOrganization(ExplainsElsewhere):
         self.policy = policy
         self.forget_answers()
         self.n_missed = 0  # rounds of the fit that went on without it
+        self.n_absences = 0  # how often others went on without it
         self.reason = ""  # how the last call failed
         self.is_away = False  # whether that was because it could not be reached
         self.refuses = False  # whether it does not take part in the rest of the fit
@@ -294,6 +295,7 @@ class RemoteOrganization(ExplainsElsewhere):
 
     def warn(self, consequence, without=" without it"):
         """Warn that it did not answer, and tell the consequence."""
+        self.n_absences += 1
         warnings.warn(
             f"Organization {self.name!r} {self.reason}: {consequence}{without}.",
             OrganizationWarning,

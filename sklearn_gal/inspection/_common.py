@@ -64,14 +64,17 @@ def find_output(model, target):
         if not isinstance(target, Integral) or not 0 <= int(target) < n_outputs:
             raise ValueError(
                 f"target must be the position of an output, 0 to {n_outputs - 1}, got "
-                f"{target!r}."
+                f"{target!r}. Pass that of the output that is shown, e.g. target=0."
             )
         return int(target), 1.0, f"output {target}"
     classes = model.classes_.tolist()
     if target is None and n_outputs == 1:
         target = classes[1]
     if target not in classes:
-        raise ValueError(f"target must be one of the classes {classes}, got {target!r}.")
+        raise ValueError(
+            f"target must be one of the classes {classes}, got {target!r}. Pass the one "
+            f"whose raw predictions are shown, e.g. target={classes[-1]!r}."
+        )
     position = classes.index(target)
     if n_outputs == 1:
         # The only output is the raw prediction of the second class.

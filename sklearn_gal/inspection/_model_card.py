@@ -129,7 +129,7 @@ def model_card(
         document.paragraph(text)
     add_prediction(document, estimator)
     add_data(document, estimator, X, y, y_train)
-    contributions = estimator.feature_contributions(estimator._state.kept_rows.table)
+    contributions = estimator.feature_contributions()
     add_partners(document, estimator, contributions)
     add_settings(document, estimator)
     add_scores(document, estimator, X, y, sample_weight, y_train)

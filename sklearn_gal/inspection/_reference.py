@@ -46,6 +46,13 @@ def check_reference(reference, model):
         )
 
 
+def name_of_reference(reference):
+    """Return what the strong learner is called; None without one."""
+    if isinstance(reference, str):
+        return "LightGBM"
+    return None if reference is None else type(reference).__name__
+
+
 def make_reference(reference, model, y, sample_weight):
     """Return the strong learner: the user's estimator, or LightGBM for this model."""
     if not isinstance(reference, str):

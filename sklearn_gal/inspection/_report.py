@@ -14,10 +14,22 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from .._organization_values import name_of_score
 from .._organizations.columns import check_organizations
+from .._text_table import aligned
 from .._validation import check_label_holder, interactions_among
 from ._common import check_model
-from ._reference import check_reference, make_reference, reference_params
-from ._statistics import gain_over_best, gap_to_best, iterate_lines, summary_table
+from ._reference import (
+    check_reference,
+    make_reference,
+    name_of_reference,
+    reference_params,
+)
+from ._statistics import (
+    gain_over_best,
+    gap_to_best,
+    iterate_lines,
+    range_of_score,
+    summary_table,
+)
 
 _ALONE = ("Alone", "Strong alone")
 _JOINT = ("Joint", "Strong joint")
@@ -81,7 +93,7 @@ def assistance_report(
     -------
     report : AssistanceReport
         A :class:`~sklearn.utils.Bunch` with `gain`, `gap`, `table`, `scores`, `scoring`,
-        `names`, `label_holder` and `notes`.
+        `names`, `label_holder`, `reference` and `notes`.
 
     Raises
     ------
@@ -103,8 +115,9 @@ def assistance_report(
     The intervals are 95 % t intervals of the mean over splits. Their variance is corrected
     for the overlap of the training sets (Nadeau and Bengio, 2003). The interval of a
     difference is computed from paired differences. The intervals show how much a result
-    depends on the split. They are NaN for a single split, and unreliable if the splits
-    have very different sizes.
+    depends on the split. They are NaN for a single split, wide for a few splits, and
+    unreliable if the splits have very different sizes. The interval of a score ends where
+    the score does, e.g. at 1 for R² and the accuracy.
 
     When an assistor leaves, the models of the remaining organizations are not fitted
     again. Only the assistance weights and learning rates are chosen again, as in
@@ -185,7 +198,7 @@ def assistance_report(
         else:
             others = [other for other in names if other != name]
             scores[label] = evaluation.score(label, _select_organizations(model, others))
-    table = summary_table(scores, evaluation.splits)
+    table = summary_table(scores, evaluation.splits, range_of_score(model, scoring))
     return AssistanceReport(
         gain=gain_over_best(table, _ALONE),
         gap=gap_to_best(table, _JOINT),
@@ -194,6 +207,7 @@ def assistance_report(
         scoring=name_of_score(model, scoring),
         names=names,
         label_holder=label_holder,
+        reference=name_of_reference(reference),
         notes=notes,
     )
 
@@ -237,6 +251,8 @@ class AssistanceReport(Bunch):
         Names of the organizations.
     label_holder : str
         Name of the organization that holds y.
+    reference : str or None
+        Name of the strong learner, "LightGBM" or the class of another one.
     notes : list of str
         One note for each model that is left out because the strong learner could not be
         fitted or scored, with the reason.
@@ -251,6 +267,12 @@ class AssistanceReport(Bunch):
                 interval = f"95 % interval {low:+.4f} to {high:+.4f}"
                 yield f"{title} ({model}): {mean:+.4f}, {interval}"
 
+    def _legend(self):
+        """Iterate over what the labels of the table mean, as text."""
+        strong = "" if self.reference is None else f" Strong: {self.reference}."
+        yield f"lost: {self.scoring} of Assisted minus that of the line.{strong}"
+        yield f"without {self.label_holder}: without its columns, but with y."
+
     def _text_lines(self):
         """Iterate over the header and the lines of the table, as tuples of text."""
         yield "", self.scoring, "95 % interval", "lost", "95 % interval"
@@ -263,17 +285,8 @@ class AssistanceReport(Bunch):
             yield label, f"{score:.4f}", f"{low:.4f} to {high:.4f}", f"{lost:+.4f}", change
 
     def __repr__(self):
-        lines = list(self._text_lines())
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        table = [
-            "  ".join(
-                text.ljust(width) if i == 0 else text.rjust(width)
-                for i, (text, width) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
-            for line in lines
-        ]
-        notes = ["", *self.notes] if self.notes else []
-        return "\n".join([*self._headlines(), "", *table, *notes])
+        table = aligned(list(self._text_lines()))
+        return "\n".join([*self._headlines(), "", *table, "", *self._legend(), *self.notes])
 
     def _repr_html_(self):
         header, *body = self._text_lines()
@@ -289,7 +302,7 @@ class AssistanceReport(Bunch):
             f"{paragraphs(self._headlines())}"
             f"<table><thead><tr>{cells('th', header)}</tr></thead>"
             f"<tbody>{rows}</tbody></table>"
-            f"{paragraphs(self.notes)}"
+            f"{paragraphs([*self._legend(), *self.notes])}"
         )
 
 

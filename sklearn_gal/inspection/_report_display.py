@@ -98,7 +98,7 @@ class AssistanceReportDisplay:
         lines = {line[0]: tuple(line)[1:] for line in iterate_lines(report.table)}
         models = {f"{report.label_holder} alone": report.gain.model, "assisted": "Assisted"}
         if report.gap is not None:
-            models["all columns\nin one place"] = report.gap.model
+            models[f"all columns in one\nplace ({report.gap.model})"] = report.gap.model
         display = cls(
             models=list(models),
             scores=np.array([lines[label][:3] for label in models.values()]),
@@ -160,7 +160,8 @@ class AssistanceReportDisplay:
                 weight="bold",
             )
         _set_labels(ax, self.models)
-        ax.set_xlabel(f"{self.scoring} on test rows\n(lines: 95 % intervals)")
+        ax.margins(x=0.12)  # the numbers are wider than the points
+        ax.set_xlabel(f"{self.scoring} on test rows{_about_lines(self.scores)}")
         ax.set_title("How good is the model?", loc="left")
 
     def _plot_lost(self, ax):
@@ -171,8 +172,13 @@ class AssistanceReportDisplay:
             _plot_interval(ax, position, line, "0.2")
         ax.axvline(0, color="0.6", linewidth=0.8)
         _set_labels(ax, [names[m] for m in order])
-        ax.set_xlabel(f"{self.scoring} lost\n(lines: 95 % intervals)")
+        ax.set_xlabel(f"{self.scoring} lost{_about_lines(self.lost)}")
         ax.set_title("What is lost if one of them leaves?", loc="left")
+
+
+def _about_lines(values):
+    """What the lines are; a single split has no intervals."""
+    return "" if np.isnan(values[:, 1:]).all() else "\n(lines: 95 % intervals)"
 
 
 def _plot_interval(ax, position, line, color):

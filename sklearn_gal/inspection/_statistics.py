@@ -3,9 +3,24 @@
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.base import is_classifier
 
 from .._intervals import corrected_interval
 
+# How the names of scikit-learn's scores begin
+_AT_MOST_0 = ("neg_",)
+_AT_MOST_1 = ("r2", "explained_variance", "d2_")
+_FROM_0_TO_1 = (
+    "accuracy",
+    "average_precision",
+    "balanced_accuracy",
+    "f1",
+    "jaccard",
+    "precision",
+    "recall",
+    "roc_auc",
+    "top_k_accuracy",
+)
 _FIELDS = ("score", "low", "high", "lost", "lost_low", "lost_high")
 
 
@@ -18,7 +33,27 @@ class Difference(NamedTuple):
     high: float
 
 
-def summary_table(scores, splits):
+def range_of_score(model, scoring):
+    """Return the least and the greatest value of a score; infinite if not known.
+
+    Parameters
+    ----------
+    model : GALRegressor or GALClassifier
+        The model that is scored.
+    scoring : str, callable or None
+        The score, as in `assistance_report`.
+    """
+    if scoring is None:
+        return (0.0 if is_classifier(model) else -np.inf), 1.0
+    name = scoring if isinstance(scoring, str) else ""
+    if name.startswith(_AT_MOST_0):
+        return -np.inf, 0.0
+    if name.startswith(_AT_MOST_1):
+        return -np.inf, 1.0
+    return (0.0, 1.0) if name.startswith(_FROM_0_TO_1) else (-np.inf, np.inf)
+
+
+def summary_table(scores, splits, range_of_score):
     """Compute the mean score of each model, and what it loses against the assisted model.
 
     Parameters
@@ -27,6 +62,9 @@ def summary_table(scores, splits):
         Scores of each model. "Assisted" is the model that the others are compared with.
     splits : list of tuples (train, test)
         Positions of the training and test rows of each split.
+    range_of_score : tuple of float
+        Least and greatest value of the score, at which the intervals of a score end. Those
+        of differences do not.
 
     Returns
     -------
@@ -38,8 +76,9 @@ def summary_table(scores, splits):
     lines = []
     for label, values in scores.items():
         lost = scores["Assisted"] - values
-        mean_and_interval = corrected_interval(values, test_ratio)
-        lines.append((label, *mean_and_interval, *corrected_interval(lost, test_ratio)))
+        mean, *ends = corrected_interval(values, test_ratio)
+        ends = np.clip(ends, *range_of_score)
+        lines.append((label, mean, *ends, *corrected_interval(lost, test_ratio)))
     dtype = [("model", object), *((field, np.float64) for field in _FIELDS)]
     records = np.array(lines, dtype=dtype)
     try:

@@ -171,7 +171,7 @@ class OrganizationValuesDisplay:
         """
         plt = import_pyplot(f"{type(self).__name__}.plot")
         if ax is None:
-            height = 1.6 + 0.5 * len(self.names)
+            height = 2.1 + 0.5 * len(self.names)
             _, ax = plt.subplots(figsize=(7.5, height), layout="constrained")
         self.ax_, self.figure_ = ax, ax.figure
         values = np.asarray(self.values)
@@ -188,6 +188,7 @@ class OrganizationValuesDisplay:
         ax.axvline(0, color="0.6", linewidth=0.8)
         ax.set_yticks(positions, [names[m] for m in order])
         ax.set_xlabel(f"{self.scoring} that the organization adds")
+        ax.set_ylim(-0.6, len(order) + 0.5)  # the legend is above the bars
         ax.legend(loc="best")
         ax.set_title("What each organization is worth", loc="left")
         return self

@@ -245,11 +245,11 @@ def ask_label_holder(site, timeout=5.0):
     try:
         with socket.create_connection((host, port), timeout) as plain:
             with context.wrap_socket(plain) as connection:
+                # with TLS 1.3, a refusal arrives after the handshake
                 connection.settimeout(1)
                 try:
-                    connection.recv(
-                        1
-                    )  # with TLS 1.3, a refusal arrives after the handshake
+                    if not connection.recv(1):
+                        raise ConnectionError("it closes the connection at once")
                 except TimeoutError:
                     pass
     except ssl.SSLCertVerificationError as error:
@@ -258,6 +258,12 @@ def ask_label_holder(site, timeout=5.0):
             f"{error.verify_message}. Ask the label holder for its newest kit."
         ) from error
     except ssl.SSLError as error:
+        if "ALERT" not in (error.reason or ""):
+            raise Unreachable(
+                f"What listens at {target} does not answer as the label holder's server "
+                f"does ({error.reason or error}). Ask the label holder for the port of its "
+                "server."
+            ) from error
         raise Refused(
             f"The label holder's server at {target} refuses the certificate of this kit: "
             f"{error.reason}. Use the newest kit that the label holder has sent."

@@ -1,0 +1,26 @@
+"""Lines of text in columns, for what is printed."""
+
+
+def aligned(lines, n_left=1):
+    """Align lines of text in columns.
+
+    Parameters
+    ----------
+    lines : list of tuple of str
+        The texts of each line, as many for all lines.
+    n_left : int, default=1
+        Number of columns that are aligned on the left. The others are on the right.
+
+    Returns
+    -------
+    aligned : list of str
+        One text for each line.
+    """
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(
+            text.ljust(width) if i < n_left else text.rjust(width)
+            for i, (text, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
