@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 
-# How long all tests take on two cores that do nothing else: on 2026-11-26 their two processes
-# used 620 seconds of processor time.
+# How long all tests take on two cores that do nothing else: on 2026-11-26 they used 620
+# seconds of processor time in two processes.
 MINUTES = 5
 
 
