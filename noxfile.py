@@ -14,7 +14,11 @@ import nox
 
 nox.needs_version = ">=2025.2.9"
 HERE = Path(__file__).parent
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "passive",  # idle threads do not spin
+    "OPENBLAS_NUM_THREADS": "1",
+}
 
 
 @nox.session
