@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import pickle
 import shutil
@@ -781,6 +782,21 @@ def test_an_address_that_is_in_use(regression, tmp_path, capsys):
         arguments = ["serve", "--model", str(tmp_path / "model"), "--trust", "--port", port]
         assert main(arguments) == 2
     assert f"Cannot listen on 127.0.0.1 port {port}" in capsys.readouterr().err
+
+
+def test_garbage_collection_leaves_the_model_out(regression, monkeypatch):
+    app, seen = make_app(regression.model), []
+
+    def answer(self, sockets):
+        seen.append(any(each is app for each in gc.get_objects()))
+
+    monkeypatch.setattr(uvicorn.Server, "run", answer)
+    assert any(each is app for each in gc.get_objects())
+    try:
+        _server.run(app, "127.0.0.1", 0)
+    finally:
+        gc.unfreeze()
+    assert seen == [False]
 
 
 # --- the page ---------------------------------------------------------------------------

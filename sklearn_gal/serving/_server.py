@@ -1,5 +1,6 @@
 """uvicorn with the limits that it does not have, and the files that models come from."""
 
+import gc
 import socket
 import sys
 import zipfile
@@ -79,6 +80,10 @@ def run(app, host, port):
             server_header=False,
             timeout_graceful_shutdown=_GRACE,
         )
+        # Garbage collection would stop all requests while it looks through the model and
+        # the modules, which stay.
+        gc.collect()
+        gc.freeze()
         sys.stdout.write(f"serving on http://{shown}:{port}\n")
         sys.stdout.flush()
         uvicorn.Server(config).run(sockets=[listening])
