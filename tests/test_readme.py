@@ -35,6 +35,17 @@ def test_sentence_about_the_first_block_has_its_numbers():
     assert f"it explains {float(assisted):.0%}".replace("%", " %") in sentence
     assert f"{float(assisted):.0%}" == f"{float(joint):.0%}"  # "and so does"
 
+    def numbers(begin):
+        line = re.search(rf"^{begin}.*$", first_block.output(), re.MULTILINE)[0]
+        return [float(each) for each in NUMBER.findall(line)]
+
+    gain, _, low, _ = numbers("Gain")
+    assert f"the gain, {gain:.3f}," in sentence
+    assert low > 0
+    assert numbers("without cardiology")[-2] > 0
+    low, high = numbers("without laboratory")[-2:]
+    assert low < 0 < high
+
 
 def table_of_readme():
     """The cells of each row of the table of results."""
