@@ -122,6 +122,7 @@ def test_only_the_packages_asked_for(module):
         "datetime",
         "difflib",
         "functools",
+        "gc",
         "html",
         "importlib",
         "inspect",
