@@ -111,6 +111,11 @@ def mean_of_chains(values):
     return sum(values) / len(values)
 
 
+def stacked(arrays):
+    """Arrays of one shape along a new first axis, faster than by `np.stack`."""
+    return np.concatenate(arrays).reshape(len(arrays), *arrays[0].shape)
+
+
 @dataclass(frozen=True, eq=False)
 class Bound:
     """Bounds the values of a function by -1 and 1, which makes it a gate.
@@ -139,9 +144,7 @@ class Bound:
         All bounds have a threshold, or all have a scale.
         """
         field = "scale" if bounds[0].threshold is None else "threshold"
-        values = [getattr(bound, field) for bound in bounds]
-        stacked = np.concatenate(values).reshape(len(bounds), *values[0].shape)
-        return cls(**{field: stacked})
+        return cls(**{field: stacked([getattr(bound, field) for bound in bounds])})
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ __all__ = [
     "default_learner",
     "depends_on_memory_layout",
     "each_prediction",
+    "expect_function",
     "expect_functions",
     "explain_function",
     "explain_functions",
@@ -170,7 +171,8 @@ def explain_models(models, coefficients, view, background, check):
     values, base, errors : ndarray
         As of `Explanation`.
     """
-    return explain_sum(weighted_sum(models, coefficients, check), view, background)
+    total = weighted_sum(models, coefficients, check)
+    return explain_sum(total, view, background, explain_function)
 
 
 def explain_functions(models, bounds, view, background, check):
@@ -196,7 +198,9 @@ def explain_functions(models, bounds, view, background, check):
     errors : ndarray
         Standard errors of `values`.
     """
-    found = explain_each(models, bounds, view, background, LEARNERS, check)
+    found = explain_each(
+        models, bounds, view, background, LEARNERS, check, explain_function
+    )
     return apart(found, len(models), len(chains_of(models[0])))
 
 

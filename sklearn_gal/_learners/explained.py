@@ -61,7 +61,7 @@ class Background(NamedTuple):
     for_trees: bool = False
 
 
-def explain_sum(total, view, background, of_function=None):
+def explain_sum(total, view, background, of_function):
     """SHAP values of a weighted sum of fitted models.
 
     Parameters
@@ -72,15 +72,14 @@ def explain_sum(total, view, background, of_function=None):
         Rows to explain.
     background : Background
         The background.
-    of_function : callable, default=None
-        Explains the models that no learner knows; None is `explain_function`.
+    of_function : callable
+        Explains the models that no learner knows, `explain_function` for example.
 
     Returns
     -------
     explanation : Explanation
         SHAP values of the outputs of the sum.
     """
-    of_function = of_function or explain_function
     explained, rest = explain_terms(total, view, background)
     if rest:
         others = copy(total)

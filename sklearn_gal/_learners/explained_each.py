@@ -6,14 +6,12 @@ from typing import Any
 import numpy as np
 
 from .boosted_models import is_booster, with_leaves
-from .explained import Explanation, explain_function, explain_sum
+from .explained import Explanation, explain_sum
 from .models import FoldRegressors, OutputRegressors, chains_of
 from .summed import EachPrediction
 
 
-def explain_each(
-    models, bounds, view, background, learners, check, of_function=explain_function
-):
+def explain_each(models, bounds, view, background, learners, check, of_function):
     """SHAP values of the predictions of fitted models, which may be bounded.
 
     Parameters
@@ -28,8 +26,8 @@ def explain_each(
     background : Background
         The background.
     learners, check : see `EachPrediction`
-    of_function : callable, default=explain_function
-        Explains functions that no learner knows.
+    of_function : callable
+        Explains functions that no learner knows, `explain_function` for example.
 
     Returns
     -------

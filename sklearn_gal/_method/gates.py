@@ -10,10 +10,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from .._contract import Bound
+from .._contract import Bound, stacked
 from .disclosure import Disclosure
 from .folds import GATES
-from .products import stacked
 
 # Number of gated requests to an organization in a round: for one output, for several, and
 # for several outputs of two organizations

@@ -228,8 +228,7 @@ class AdditiveModel:
             The functions with a gate that count.
         """
         rounds, terms = self._terms.get(pattern, ([], None))
-        pairs = zip(rounds, self.rounds, strict=False)
-        same = len(rounds) == len(self.rounds) and all(a is b for a, b in pairs)
+        same = list(map(id, rounds)) == list(map(id, self.rounds))
         if terms is None or not same:
             terms = self._new_terms(pattern)
             self._terms[pattern] = list(self.rounds), terms

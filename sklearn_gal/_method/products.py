@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._contract import mean_of_chains
+from .._contract import mean_of_chains, stacked
 
 # Products are computed together as long as their functions have at most this many values.
 MAX_VALUES = 2**14
@@ -116,6 +116,7 @@ def _values(products, raw):
     gates = [each.gate for each in products]
     if not _by_chain(gates[0]):  # the organization may have sent no more than the mean
         functions = [mean_of_chains(function)[None] for function in functions]
+    # `kind` and `together` are for speed: a gate needs a partner and its values only
     of_gates = getattr(type(gates[0]), "together", _not_together)(gates, raw)
     if of_gates is None:
         pairs = zip(functions, gates, strict=True)
@@ -133,8 +134,3 @@ def _not_together(gates, raw):
 def _by_chain(gate):
     """Whether a gate may have other values for another chain."""
     return getattr(gate, "by_chain", True)
-
-
-def stacked(arrays):
-    """Arrays of one shape along a new first axis, faster than by `np.stack`."""
-    return np.concatenate(arrays).reshape(len(arrays), *arrays[0].shape)

@@ -13,6 +13,7 @@ from .._learners import (
     as_outputs,
     bounded_function,
     chains_of,
+    expect_function,
     explain_function,
 )
 from .local import LocalOrganization
@@ -187,17 +188,15 @@ class SharingOrganization(LocalOrganization):
             partial(self._sum_of_heads, involved=involved), view, background.view
         )
 
-    def _explain_each(self, functions, view, background):
+    def _explain_each(self, functions, view, background, of_function=explain_function):
         heads, bounds = self._models_and_bounds(functions)
         function = bounded_function(partial(self._heads, heads=heads), bounds)
-        found = explain_function(function, view, background.view)
+        found = of_function(function, view, background.view)
         return apart(found, len(heads), len(chains_of(heads[0].estimator)))
 
     def _expect_each(self, functions, background):
-        heads, bounds = self._models_and_bounds(functions)
-        function = bounded_function(partial(self._heads, heads=heads), bounds)
-        base = function(background.view).mean(axis=0)
-        return base.reshape(len(heads), len(chains_of(heads[0].estimator)), -1)
+        row = _safe_indexing(background.view, [0])
+        return self._explain_each(functions, row, background, expect_function)[1]
 
     def inherit(self, other):
         """Take over the models and residuals that the organization had in the fit before.

@@ -4,6 +4,7 @@ import json
 import sys
 from collections import Counter
 
+from .._text_table import aligned
 from ._config import ledger_from_config, organization_settings
 from ._ledger import WAITING
 
@@ -61,10 +62,8 @@ def _fits(options):
         known = {"state": "unknown"} | (ledger.read(fit_id) or {})
         known["bytes"] = ledger.size(fit_id)
         lines.append((fit_id, *(str(known.get(name, "?")) for name in _OF_FIT)))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        padded = map(str.ljust, line, widths)
-        sys.stdout.write("  ".join(padded).rstrip() + "\n")
+    for line in aligned(lines, n_left=len(lines[0])):
+        sys.stdout.write(f"{line}\n")
 
 
 def _status(options):
