@@ -10,6 +10,7 @@ from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from ._conformal import Calibration, alike, scores_by_pattern
+from ._method.folds import why_in_sample
 from ._method.model import AdditiveModel
 from ._validation import check_groups
 from ._warm_start import FitState
@@ -25,20 +26,36 @@ def check_held_out_scores(estimator):
     """
     state = getattr(estimator, "_state", None)
     if state is None:
-        cross_fits = estimator.cv is not None and estimator.subsample == 1
+        reason, remedy = why_in_sample(estimator.cv, estimator.subsample)
     else:
-        cross_fits = state.plan.cross_fits
-    if not cross_fits:
+        reason, remedy = state.plan.in_sample
+    if reason:
         raise AttributeError(
             "There are no held-out predictions of the training rows, because the fit is "
-            "not cross-fitted (cv=None, subsample < 1 or fewer than 20 rows). Fit with an "
-            "int as cv, e.g. cv=5."
+            f"not cross-fitted: {reason}. Fit with {remedy}."
         )
     if state is not None and state.held_out is None:
         raise AttributeError(
             "There are no held-out predictions of the training rows, because an "
             "organization has left on other rows. Call drop_organization with the "
             "training rows, in the same order."
+        )
+
+
+def check_coverage(coverage):
+    """Check the probability of intervals or sets.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not a number between 0 and 1.
+    """
+    check_scalar(coverage, "coverage", Real)
+    if not 0 < coverage < 1:
+        meant = coverage / 100 if 1 < coverage < 100 else 0.9
+        raise ValueError(
+            "coverage must be a probability between 0 and 1, both excluded, e.g. "
+            f"coverage={meant:g}; got coverage={coverage!r}."
         )
 
 
@@ -86,6 +103,29 @@ class available_unless_refused:
             ) from error
 
 
+class OfferedElsewhere:
+    """A method that an estimator does not have; the error names the one to call instead.
+
+    Parameters
+    ----------
+    advice : str
+        The sentence about what to call.
+    """
+
+    def __init__(self, advice):
+        self.advice = advice
+
+    def __set_name__(self, owner, name):
+        """Keep the name of the method."""
+        self.name = name
+
+    def __get__(self, estimator, owner=None):
+        """Raise the error, for an estimator and for its class."""
+        raise AttributeError(
+            f"{owner.__name__!r} object has no attribute {self.name!r}. {self.advice}"
+        )
+
+
 class CalibratedPredictions:
     """What intervals and sets have in common.
 
@@ -125,9 +165,7 @@ class CalibratedPredictions:
     def _raw_and_scores(self, X, coverage, groups, training_groups):
         """Return raw predictions, and the rows with the same scores, as `alike` does."""
         check_is_fitted(self)
-        check_scalar(
-            coverage, "coverage", Real, min_val=0, max_val=1, include_boundaries="neither"
-        )
+        check_coverage(coverage)
         X = self._validate_X(X, reset=False)
         calibration: Any = self._state.calibration
         groups = check_groups(groups, training_groups, X.shape[0], len(calibration))

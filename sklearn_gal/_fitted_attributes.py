@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
+from ._calibrated import check_held_out_scores
 from ._learners import to_estimator
 from ._method.model import AdditiveModel
 from ._warm_start import FitState
@@ -22,13 +23,10 @@ class FittedAttributes:
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_model")
 
-    def _held_out_raw(self, attribute):
+    def _held_out_raw(self):
         """Return raw predictions of the training rows, each held out."""
         check_is_fitted(self)
-        if self._state.held_out is None:
-            raise AttributeError(
-                f"Without cross-fitting (cv=None) there is no {attribute}."
-            )
+        check_held_out_scores(self)
         return self._state.held_out
 
     @property

@@ -34,6 +34,32 @@ def number_of_folds(cv, subsample, n_samples, private):
     return int(cv)
 
 
+def why_in_sample(cv, subsample, n_samples=None):
+    """Return why a fit with these parameters is not cross-fitted, and what to do.
+
+    Parameters
+    ----------
+    cv, subsample : see the estimators
+    n_samples : int, default=None
+        Number of rows of the fit; None before a fit.
+
+    Returns
+    -------
+    reason, remedy : str
+        Both are empty if the fit is cross-fitted.
+    """
+    if subsample < 1:
+        return f"subsample={subsample} is below 1", "subsample=1.0 and an int as cv"
+    if cv is None:
+        return "cv=None", "an int as cv, e.g. cv=5"
+    if isinstance(cv, str) and n_samples is not None and n_samples < CROSS_FIT_FROM:
+        reason = (
+            f"there are {n_samples} rows, and cv={cv!r} needs at least {CROSS_FIT_FROM}"
+        )
+        return reason, "more rows, or with an int as cv, e.g. cv=5"
+    return "", ""
+
+
 @dataclass(frozen=True)
 class FoldPlan:
     """How the folds of the rounds are made.
@@ -50,6 +76,8 @@ class FoldPlan:
         Fold numbers of the user's splitter.
     seed : int
         Seed of the draws.
+    in_sample : tuple of str, default=("", "")
+        Why the fit is not cross-fitted, as `why_in_sample` returns it.
     """
 
     n_folds: int | None
@@ -57,6 +85,7 @@ class FoldPlan:
     fixed: bool
     given: np.ndarray | None
     seed: int
+    in_sample: tuple[str, str] = ("", "")
 
     @property
     def cross_fits(self):
