@@ -176,7 +176,8 @@ class BaseGAL(
         return X, target, validate_weight(sample_weight, len(target))
 
     def _validate_X(self, X, reset):
-        return validate_X(self, X, reset)
+        X = validate_X(self, X, reset)
+        return X if reset else self._state.kept_rows.alike(X)
 
     def _validate_target(self, y):
         raise NotImplementedError

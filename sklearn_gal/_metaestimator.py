@@ -259,7 +259,7 @@ def _with_parameters(name, estimator, parameters):
         unknown = [key for key in parameters if key not in known]
         close = [match for key in unknown for match in _alike(key, known)]
         hint = question([f"{name}__{match}" for match in close])
-        place = f"The error occurred while parameters of organization {name!r} were set."
+        place = f"The estimator is that of organization {name!r}."
         add_to_message(error, f"{place} {hint}".rstrip())
         raise
     return estimator

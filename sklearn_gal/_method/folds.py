@@ -49,14 +49,17 @@ def why_in_sample(cv, subsample, n_samples=None):
         Both are empty if the fit is cross-fitted.
     """
     if subsample < 1:
-        return f"subsample={subsample} is below 1", "subsample=1.0 and an int as cv"
+        return (
+            f"subsample={subsample} is below 1",
+            "an int as cv, e.g. cv=5, and with subsample=1.0",
+        )
     if cv is None:
         return "cv=None", "an int as cv, e.g. cv=5"
     if isinstance(cv, str) and n_samples is not None and n_samples < CROSS_FIT_FROM:
         reason = (
             f"there are {n_samples} rows, and cv={cv!r} needs at least {CROSS_FIT_FROM}"
         )
-        return reason, "more rows, or with an int as cv, e.g. cv=5"
+        return reason, "an int as cv, e.g. cv=5, or with more rows"
     return "", ""
 
 

@@ -74,8 +74,8 @@ FAULTS = (
         _has_other_values,
         "Values that are neither numbers nor strings are in the columns {columns} of "
         "organization {name!r}, whose estimator {estimator} does not take them.",
-        "Convert dates to numbers, e.g. to days since a date, and give each part of complex "
-        "numbers, dicts and lists a column.",
+        "Convert dates to numbers, e.g. to days since a date, and give each part of "
+        "complex numbers, dicts and lists a column.",
     ),
 )
 # Instead of the remedy, if an estimator takes a single column of text
@@ -93,13 +93,24 @@ def add_to_message(error, text):
     text : str
         The line.
     """
-    plain = type(error).__str__ is BaseException.__str__ and len(error.args) == 1
-    if not plain or not isinstance(error.args[0], str):
+    if not _is_plain(error):
         error.add_note(text)
         return
     (message,) = error.args
     separator = "" if message.endswith("\n") else "\n"
     error.args = (f"{message}{separator}{text}",)
+
+
+def _name_first(error, name):
+    """Begin the message of an error with the name of an organization."""
+    if _is_plain(error):
+        error.args = (f"Organization {name!r}: {error.args[0]}",)
+
+
+def _is_plain(error):
+    """Whether the message of an error is its only argument, a string."""
+    is_usual = type(error).__str__ is BaseException.__str__
+    return is_usual and len(error.args) == 1 and isinstance(error.args[0], str)
 
 
 @contextmanager
@@ -123,11 +134,9 @@ def naming_errors(organization, task, view=None):
         reason = view is not None and explain(error, organization, view)
         if reason:
             add_to_message(error, reason)
-        place = f"while organization {organization.name!r} was {task}"
-        if _names(error, organization):
-            error.add_note(place)
-        else:
-            add_to_message(error, f"The error occurred {place}.")
+        if not _names(error, organization):
+            _name_first(error, organization.name)
+        error.add_note(f"while organization {organization.name!r} was {task}")
         raise
 
 
@@ -240,7 +249,8 @@ def complaint(error, organization, view, attempt):
         attempt()
     except Exception as own:
         reason = explain(own, organization, view)
-        return reason if reason in reasons else None
+        named = [each for each in reasons if each == reason or each in str(own)]
+        return named[0] if named else None
     return None
 
 
