@@ -177,7 +177,8 @@ class BaseGAL(
 
     def _validate_X(self, X, reset):
         X = validate_X(self, X, reset)
-        return X if reset else self._state.kept_rows.alike(X)
+        kept: Any = self._state.kept_rows if not reset else None
+        return X if kept is None else kept.alike(X)
 
     def _validate_target(self, y):
         raise NotImplementedError

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from functools import wraps
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from ._conformal import Calibration, alike, scores_by_pattern
-from ._method.folds import why_in_sample
+from ._method.folds import check_cross_fitted, why_in_sample
 from ._method.model import AdditiveModel
 from ._validation import check_groups
 from ._warm_start import FitState
@@ -26,20 +26,9 @@ def check_held_out_scores(estimator):
     """
     state = getattr(estimator, "_state", None)
     if state is None:
-        reason, remedy = why_in_sample(estimator.cv, estimator.subsample)
+        check_cross_fitted(why_in_sample(estimator.cv, estimator.subsample))
     else:
-        reason, remedy = state.plan.in_sample
-    if reason:
-        raise AttributeError(
-            "There are no held-out predictions of the training rows, because the fit is "
-            f"not cross-fitted: {reason}. Fit with {remedy}."
-        )
-    if state is not None and state.held_out is None:
-        raise AttributeError(
-            "There are no held-out predictions of the training rows, because an "
-            "organization has left on other rows. Call drop_organization with the "
-            "training rows, in the same order."
-        )
+        state.check_held_out()
 
 
 def check_coverage(coverage):
@@ -103,29 +92,6 @@ class available_unless_refused:
             ) from error
 
 
-class OfferedElsewhere:
-    """A method that an estimator does not have; the error names the one to call instead.
-
-    Parameters
-    ----------
-    advice : str
-        The sentence about what to call.
-    """
-
-    def __init__(self, advice):
-        self.advice = advice
-
-    def __set_name__(self, owner, name):
-        """Keep the name of the method."""
-        self.name = name
-
-    def __get__(self, estimator, owner=None):
-        """Raise the error, for an estimator and for its class."""
-        raise AttributeError(
-            f"{owner.__name__!r} object has no attribute {self.name!r}. {self.advice}"
-        )
-
-
 class CalibratedPredictions:
     """What intervals and sets have in common.
 
@@ -136,6 +102,19 @@ class CalibratedPredictions:
     _validate_X: Callable
     _model: AdditiveModel
     _state: FitState
+    # a method that only the other estimator has, and the advice about it
+    _elsewhere: tuple[str, str]
+
+    if not TYPE_CHECKING:  # attributes would no longer be checked
+
+        def __getattr__(self, name):
+            """Raise an error, with advice about the method of the other estimator."""
+            method, advice = type(self)._elsewhere
+            if name == method:
+                raise AttributeError(
+                    f"{type(self).__name__!r} object has no attribute {name!r}. {advice}"
+                )
+            return object.__getattribute__(self, name)  # raises the error once more
 
     def _calibration(self, data, train):
         """Return scores of the held-out predictions of the rows given to `fit`.

@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseGAL
-from ._calibrated import OfferedElsewhere, available_unless_refused, check_held_out_scores
+from ._calibrated import available_unless_refused, check_held_out_scores
 from ._conformal import SET_METHODS, class_scores, threshold, warn_of_too_few
 from .losses import CLASSIFICATION_LOSSES, get_loss
 
@@ -334,8 +334,9 @@ class GALClassifier(ClassifierMixin, BaseGAL):
 
     _losses = CLASSIFICATION_LOSSES
     classes_: np.ndarray
-    predict_interval = OfferedElsewhere(
-        "A classifier predicts sets of classes instead of intervals: call predict_set."
+    _elsewhere = (
+        "predict_interval",
+        "A classifier predicts sets of classes: call predict_set.",
     )
 
     def __init__(

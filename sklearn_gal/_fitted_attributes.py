@@ -4,7 +4,6 @@ import numpy as np
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
-from ._calibrated import check_held_out_scores
 from ._learners import to_estimator
 from ._method.model import AdditiveModel
 from ._warm_start import FitState
@@ -26,7 +25,7 @@ class FittedAttributes:
     def _held_out_raw(self):
         """Return raw predictions of the training rows, each held out."""
         check_is_fitted(self)
-        check_held_out_scores(self)
+        self._state.check_held_out()
         return self._state.held_out
 
     @property

@@ -8,7 +8,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseGAL
-from ._calibrated import OfferedElsewhere, available_unless_refused, check_held_out_scores
+from ._calibrated import available_unless_refused, check_held_out_scores
 from ._conformal import ends, residual_scores, warn_of_too_few
 from ._organizations.faults import add_to_message
 from ._organizations.missing import has_text
@@ -310,9 +310,7 @@ class GALRegressor(RegressorMixin, BaseGAL):
 
     _losses = REGRESSION_LOSSES
     _target_shape: tuple[int, ...]
-    predict_set = OfferedElsewhere(
-        "A regressor predicts intervals instead of sets of classes: call predict_interval."
-    )
+    _elsewhere = "predict_set", "A regressor predicts intervals: call predict_interval."
 
     def __init__(
         self,

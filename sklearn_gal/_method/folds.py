@@ -45,22 +45,33 @@ def why_in_sample(cv, subsample, n_samples=None):
 
     Returns
     -------
-    reason, remedy : str
-        Both are empty if the fit is cross-fitted.
+    reason : str
+        Empty if the fit is cross-fitted.
     """
+    remedy = "Fit with an int as cv, e.g. cv=5"
     if subsample < 1:
-        return (
-            f"subsample={subsample} is below 1",
-            "an int as cv, e.g. cv=5, and with subsample=1.0",
-        )
+        return f"subsample={subsample} is below 1. {remedy}, and with subsample=1.0."
     if cv is None:
-        return "cv=None", "an int as cv, e.g. cv=5"
+        return f"cv=None. {remedy}."
     if isinstance(cv, str) and n_samples is not None and n_samples < CROSS_FIT_FROM:
-        reason = (
-            f"there are {n_samples} rows, and cv={cv!r} needs at least {CROSS_FIT_FROM}"
+        needed = f"cv={cv!r} needs at least {CROSS_FIT_FROM}"
+        return f"there are {n_samples} rows, and {needed}. {remedy}, or with more rows."
+    return ""
+
+
+def check_cross_fitted(reason):
+    """Raise an error if there is a reason why a fit is not cross-fitted.
+
+    Raises
+    ------
+    AttributeError
+        With the reason, as `why_in_sample` returns it.
+    """
+    if reason:
+        raise AttributeError(
+            "There are no held-out predictions of the training rows, because the fit is "
+            f"not cross-fitted: {reason}"
         )
-        return reason, "an int as cv, e.g. cv=5, or with more rows"
-    return "", ""
 
 
 @dataclass(frozen=True)
@@ -79,7 +90,7 @@ class FoldPlan:
         Fold numbers of the user's splitter.
     seed : int
         Seed of the draws.
-    in_sample : tuple of str, default=("", "")
+    in_sample : str, default=""
         Why the fit is not cross-fitted, as `why_in_sample` returns it.
     """
 
@@ -88,7 +99,7 @@ class FoldPlan:
     fixed: bool
     given: np.ndarray | None
     seed: int
-    in_sample: tuple[str, str] = ("", "")
+    in_sample: str = ""
 
     @property
     def cross_fits(self):

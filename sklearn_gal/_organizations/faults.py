@@ -93,24 +93,22 @@ def add_to_message(error, text):
     text : str
         The line.
     """
-    if not _is_plain(error):
-        error.add_note(text)
-        return
-    (message,) = error.args
+    message = str(error)
     separator = "" if message.endswith("\n") else "\n"
-    error.args = (f"{message}{separator}{text}",)
+    if not _reword(error, f"{message}{separator}{text}"):
+        error.add_note(text)
 
 
-def _name_first(error, name):
-    """Begin the message of an error with the name of an organization."""
-    if _is_plain(error):
-        error.args = (f"Organization {name!r}: {error.args[0]}",)
-
-
-def _is_plain(error):
-    """Whether the message of an error is its only argument, a string."""
-    is_usual = type(error).__str__ is BaseException.__str__
-    return is_usual and len(error.args) == 1 and isinstance(error.args[0], str)
+def _reword(error, message):
+    """Give an error another message; return whether its class takes it."""
+    before = error.args
+    if before != (str(error),):
+        return False
+    error.args = (message,)
+    if str(error) == message:
+        return True
+    error.args = before
+    return False
 
 
 @contextmanager
@@ -135,7 +133,7 @@ def naming_errors(organization, task, view=None):
         if reason:
             add_to_message(error, reason)
         if not _names(error, organization):
-            _name_first(error, organization.name)
+            _reword(error, f"Organization {organization.name!r}: {error}")
         error.add_note(f"while organization {organization.name!r} was {task}")
         raise
 
