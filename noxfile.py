@@ -13,6 +13,7 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
 HERE = Path(__file__).parent
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
