@@ -10,9 +10,8 @@ from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch, _safe_indexing, indexable
 
-from .._organization_values import name_of_score
 from .._organizations.columns import check_organizations
-from .._text_table import aligned
+from .._text_table import aligned, name_of_score
 from .._validation import check_label_holder, interactions_among
 from ._common import check_model
 from ._evaluation import Evaluation, LeftOut
