@@ -98,8 +98,9 @@ def test_values_are_printed_as_a_table(values):
     assert not blank
     whole, none = values.scores["a", "b", "c"], values.scores[()]
     assert none < 0  # so the total may exceed 1
-    assert (
-        total == f"total: with all organizations {whole:.4f}, with the baseline {none:.4f}"
+    assert total == (
+        f"total: R² with all organizations, {whole:.4f}, minus that of the baseline, "
+        f"{none:.4f}."
     )
     assert values.total == pytest.approx(whole - none)
 
