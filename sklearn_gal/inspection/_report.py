@@ -71,8 +71,10 @@ def assistance_report(
         organization, which fits the label holder's estimator to the columns of all
         organizations. Another estimator is fitted to these columns as it is. If it cannot
         take them, e.g. because the label holder's estimator takes no strings, the report
-        leaves this model out, and a note gives the reason. False leaves both joint models
-        out, for columns that cannot be pooled.
+        leaves this model out, and a note gives the reason. A pipeline that selects the
+        label holder's columns by their names ignores those of the others: pass a pipeline
+        for all columns. False leaves both joint models out, for columns that cannot be
+        pooled.
     reference : "lightgbm", estimator or None, default="lightgbm"
         Strong learner that is fitted to the label holder's columns (*LightGBM alone*) and
         to the columns of all organizations (*LightGBM joint*). "lightgbm" is LightGBM with
