@@ -711,7 +711,9 @@ def test_a_note_says_why_a_model_of_the_reference_is_left_out(diabetes):
         report = assistance_report(model, X, y, cv=2, reference=reference, params=params)
         assert not [each for each in report.scores if each.startswith(report.reference)]
         assert len(report.notes) == 2
-        assert all("does not support sample weights" in note for note in report.notes)
+        for note in report.notes:
+            assert "does not support sample weights" in note
+            assert note.endswith(" Another estimator can be passed as reference.")
 
 
 def test_a_reference_with_lightgbm_does_not_receive_strings_of_polars(diabetes):

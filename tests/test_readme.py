@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_breast_cancer
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.rst").read_text()
@@ -52,6 +53,14 @@ def test_sentence_about_the_first_block_has_its_numbers():
     assert numbers("without cardiology")[-2] > 0
     low, high = numbers("without laboratory")[-2:]
     assert low < 0 < high
+
+
+def test_first_command_says_which_data_it_shows():
+    said = f"an example on tumours of {len(load_breast_cancer().target)} patients."
+    assert said in " ".join(README.split())
+    source = (ROOT / "examples" / "quickstart.py").read_text()
+    first = re.search(r"print\((.*)\)", source)[1]
+    assert "Breast cancer, {len(y)} patients: which tumours are malignant?" in first
 
 
 def table_of_readme():

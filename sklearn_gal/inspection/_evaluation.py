@@ -112,14 +112,20 @@ class LeftOut:
             yield
         except Exception as error:
             reason = f"{type(error).__name__}: {error}".partition("\n")[0].rstrip(".")
+            advice = f"Another estimator can be passed as {parameter}."
+            at_fault = self._at_fault(str(error), columns)
+            if at_fault:
+                advice = (
+                    f"The reason is in the columns {at_fault}. Pass as {parameter} an "
+                    "estimator that takes these columns, e.g. a pipeline."
+                )
             self.notes.append(
                 f"{label} is left out, because its estimator could not be fitted or "
-                f"scored: {reason}.{self._at_fault(str(error), columns)} Pass as "
-                f"{parameter} an estimator that takes these columns, e.g. a pipeline."
+                f"scored: {reason}. {advice}"
             )
 
     def _at_fault(self, message, columns):
-        """Return a sentence on the columns that an error is about, and who holds them."""
+        """Return the columns that an error is about, and who holds them, as text."""
         names = getattr(self.X, "columns", range(self.X.shape[1]))
         for fault in FAULTS:
             if sparse.issparse(self.X) or not fault.pattern.search(message):
@@ -135,5 +141,5 @@ class LeftOut:
                     more = listed[_N_LISTED:] and [f"{len(listed) - _N_LISTED} more"]
                     found.append(f"{', '.join(listed[:_N_LISTED] + more)} of {holder!r}")
             if found:
-                return f" The reason is in the columns {' and '.join(found)}."
+                return " and ".join(found)
         return ""
