@@ -13,6 +13,7 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
 HERE = Path(__file__).parent
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -51,7 +52,19 @@ def docs(session):
     session.run("python", "docs/_ext/check_site.py", str(out / "html"))
 
 
-@nox.session
+@nox.session(default=False)
+def links(session):
+    """The links of the site to other sites; needs the network."""
+    session.install(".[docs]")
+    out = Path(session.create_tmp()).resolve()
+    session.run(
+        *("python", "-m", "sphinx", "-q", "-b", "linkcheck"),
+        *("-D", "sphinx_gallery_conf.plot_gallery=0", "docs", str(out)),
+        env=ONE_THREAD,
+    )
+
+
+@nox.session(default=False)
 def accessibility(session):
     """The main pages of the built site with axe-core; needs Chromium on the path."""
     session.install("axe-playwright-python>=0.1.7", "playwright>=1.50")

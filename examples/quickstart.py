@@ -2,8 +2,8 @@
 
 A clinic knows which tumours are malignant and holds ten columns about them; a laboratory
 and an imaging centre hold ten others each. Prints the accuracy of the clinic alone, with
-assistance, and with all columns in one place (with the clinic's learner and with a strong
-one), and what is lost if one of the three left; draws both in assistance.png.
+assistance, and with all columns in one place (with the clinic's learner and with LightGBM),
+and what is lost if one of the three leaves; draws both in assistance.png.
 """
 
 from lightgbm import LGBMRegressor
@@ -18,6 +18,7 @@ from sklearn_gal import GALClassifier
 from sklearn_gal.inspection import AssistanceReportDisplay, assistance_report
 
 X, y = load_breast_cancer(return_X_y=True)
+print(f"Breast cancer, {len(y)} patients: which tumours are malignant?\n")
 model = GALClassifier(
     organizations=[  # (name, estimator, columns); with a data frame also column names
         ("clinic", make_pipeline(StandardScaler(), Ridge()), slice(10, 20)),

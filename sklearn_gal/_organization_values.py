@@ -17,7 +17,7 @@ from ._assembly import model_of_combinations
 from ._intervals import corrected_error, half_widths, jackknife_error
 from ._method.coalitions import Coalitions, coalition_predictions
 from ._method.rows import Rows
-from ._text_table import aligned
+from ._text_table import aligned, name_of_score
 from ._training_data import TrainingData
 from ._validation import validate_weight
 from ._warm_start import Previous
@@ -52,7 +52,10 @@ class OrganizationValues(Bunch):
             lines.append((name, *shown))
         lines.append(("total", f"{self.total:+.4f}", _ends(self.total_interval), "", ""))
         title = f"What each organization adds to the {self.scoring} (Shapley values):"
-        return "\n".join([title, "", *aligned(lines)])
+        whole, none = self.scores[tuple(self.names)], self.scores[()]
+        with_all = f"total: {self.scoring} with all organizations, {whole:.4f}"
+        total = f"{with_all}, minus that of the baseline, {none:.4f}."
+        return "\n".join([title, "", *aligned(lines), "", total])
 
 
 def _ends(interval):
@@ -154,7 +157,9 @@ class OrganizationValuesMixin:
         the intervals are those of the jackknife. They say how much the values of this model
         depend on the rows that are scored, and nothing about another fit. With `cv`, values
         are means over the splits, with corrected resampled t intervals (Nadeau and Bengio,
-        2003). All intervals also include the sampling errors.
+        2003). All intervals also include the sampling errors. They do not end where the
+        score does, e.g. at 1 for R², because values and `total` are differences of scores:
+        the R² of the baseline can be below 0.
 
         A model of more than six organizations has separate weights for some coalitions
         only. For each of the others, one half of the rows chooses weights and rates for the
@@ -442,10 +447,3 @@ def _number(score):
     if not isinstance(score, Real):
         raise ValueError(f"scoring must return a number, got {score!r}.")
     return float(score)
-
-
-def name_of_score(estimator, scoring):
-    """Return what a score is called."""
-    if scoring is None:
-        return "accuracy" if is_classifier(estimator) else "R²"
-    return scoring if isinstance(scoring, str) else getattr(scoring, "__name__", "score")

@@ -1,4 +1,6 @@
-"""Lines of text in columns, for what is printed."""
+"""Lines of text in columns and names of scores, for what is printed."""
+
+from sklearn.base import is_classifier
 
 
 def aligned(lines, n_left=1):
@@ -24,3 +26,10 @@ def aligned(lines, n_left=1):
         ).rstrip()
         for line in lines
     ]
+
+
+def name_of_score(estimator, scoring):
+    """Return what a score is called."""
+    if scoring is None:
+        return "accuracy" if is_classifier(estimator) else "R²"
+    return scoring if isinstance(scoring, str) else getattr(scoring, "__name__", "score")

@@ -7,7 +7,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 
 # How long all tests take on two cores that do nothing else: on 2026-11-26 they used 620
 # seconds of processor time in two processes.
@@ -43,18 +42,25 @@ def pytest_configure(config):
         config.pluginmanager.register(FailuresAtOnce(reporter))
 
 
+# imported where it is used: the process that only distributes the tests starts at once
 @pytest.fixture(scope="session")
 def diabetes():
+    from sklearn.datasets import load_diabetes
+
     return load_diabetes(return_X_y=True)
 
 
 @pytest.fixture(scope="session")
 def cancer():
+    from sklearn.datasets import load_breast_cancer
+
     return load_breast_cancer(return_X_y=True)
 
 
 @pytest.fixture(scope="session")
 def wine():
+    from sklearn.datasets import load_wine
+
     return load_wine(return_X_y=True)
 
 

@@ -55,9 +55,10 @@ def test_left_panel_has_the_models_that_gain_and_gap_are_about(report):
     assert labels(ax) == [
         "registry alone",
         "assisted",
-        f"all columns in one\nplace ({report.gap.model})",
+        "all columns in one\nplace (LightGBM)",
     ]
-    models = [report.gain.model, "Assisted", report.gap.model]
+    models = ["Alone", "Assisted", "LightGBM joint"]
+    assert [report.gain.model, report.gain_over_joint.model] == [models[0], models[2]]
     means = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o"]
     assert_allclose(means, [report.scores[each].mean() for each in models])
     assert_allclose(means[1] - means[0], report.gain.mean)
@@ -66,18 +67,37 @@ def test_left_panel_has_the_models_that_gain_and_gap_are_about(report):
     assert ax.get_xlabel().startswith("R² on test rows")
 
 
+def test_labels_name_the_strong_learner_only_if_it_is_the_better_one(rng):
+    X = rng.normal(size=(300, 3))
+    y = X[:, 0] + 3 * (np.abs(X[:, 0]) < 0.5) + 9 * X[:, 1] + 9 * X[:, 2]
+    held = [("practice", Ridge(), [0]), ("registry", Ridge(), [1, 2])]
+    model = GALRegressor(held, cv=None, max_iter=5, random_state=0)
+    report = assistance_report(model, X, y - 9 * X[:, 1:].sum(axis=1), cv=2)
+    assert report.gain.model == "LightGBM alone"
+    assert report.gain_over_joint.model == "LightGBM joint"
+    display = AssistanceReportDisplay.from_report(report)
+    assert labels(display.axes_[0])[0] == "practice alone\n(LightGBM)"
+    assert_allclose(display.scores[0, 0], report.scores["LightGBM alone"].mean())
+    report = assistance_report(model, X, y, cv=2)
+    assert report.gain_over_joint.model == "Joint"
+    display = AssistanceReportDisplay.from_report(report)
+    assert labels(display.axes_[0])[2] == "all columns in one\nplace"
+
+
 def test_right_panel_has_what_is_lost_in_descending_order(report):
     display = AssistanceReportDisplay.from_report(report)
     ax = display.axes_[1]
     rows = report.table.loc[["without practice", "without registry", "without laboratory"]]
     rows = rows.sort_values("lost", ascending=False)
     names = [row.removeprefix("without ") for row in rows.index]
-    marked = [f"{name} (label holder)" if name == "registry" else name for name in names]
+    label = "registry (label holder)\nin a new fit"
+    marked = [label if name == "registry" else name for name in names]
     assert labels(ax) == marked
     assert_allclose([bar.get_width() for bar in ax.patches], rows["lost"])
     assert_allclose(intervals(ax), rows[["lost_low", "lost_high"]])
     assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first position is at the top
     assert ax.get_xlabel().startswith("R² lost")
+    assert ax.get_title(loc="left") == "What is lost if one leaves after the fit?"
     assert display.figure_ is ax.figure is display.axes_[0].figure
 
 

@@ -39,7 +39,7 @@ ORGANIZATIONS = {
     ],
 }
 # the defaults have the default number of rounds
-MAX_ITER = {"two ridges": 8, "mixed": 3}
+MAX_ITER = {"two ridges": 8, "mixed": 2}
 COUNTS_ROWS = (
     "LightGBM bins values and limits leaves by the number of rows, whatever their weights, "
     "so repeating a row is not the same to it as weighting it"

@@ -27,6 +27,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from _helpers import Patient, assert_same_model
 from sklearn_gal import GALClassifier, GALRegressor
+from sklearn_gal._organizations.own_columns import OwnColumns
 from sklearn_gal.federated import (
     FederatedGALClassifier,
     FederatedGALRegressor,
@@ -379,6 +380,19 @@ def test_bytes_per_row_and_round(regression, wire_dtype, n_bytes):
     found, expected = model.predict(regression.frame), whole.predict(regression.frame)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
     assert (found == expected).all() == (wire_dtype == "float64")
+
+
+def test_own_columns_are_cut_out_once_for_a_prediction(regression, monkeypatch):
+    model = regression.federated(interactions=True).fit(regression.frame, regression.y)
+    cut, select = [], OwnColumns._select
+
+    def counted(organization, X):
+        cut.append(organization.name)
+        return select(organization, X)
+
+    monkeypatch.setattr(OwnColumns, "_select", counted)
+    model.predict(regression.frame)
+    assert cut.count("hospital") == 1
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import builtins
+import html
 import sys
 
 import matplotlib
@@ -15,13 +16,14 @@ from sklearn.compose import make_column_transformer
 from sklearn.datasets import make_regression
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit, cross_val_score
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import StandardScaler
 
 from _helpers import Recorder
 from sklearn_gal import GALClassifier, GALRegressor, make_organizations
@@ -263,10 +265,10 @@ def report(diabetes):
 def test_report_compares_on_the_same_splits(report, diabetes):
     assert list(report.scores) == [
         "Alone",
-        "Strong alone",
+        "LightGBM alone",
         "Assisted",
         "Joint",
-        "Strong joint",
+        "LightGBM joint",
         "without practice",
         "without laboratory",
     ]
@@ -281,7 +283,7 @@ def test_report_compares_on_the_same_splits(report, diabetes):
         expected = cross_val_score(model, *diabetes, cv=cv)
         np.testing.assert_allclose(report.scores[label], expected)
     X, y = diabetes
-    for label, columns in {"Strong alone": X[:, :4], "Strong joint": X}.items():
+    for label, columns in {"LightGBM alone": X[:, :4], "LightGBM joint": X}.items():
         expected = cross_val_score(LGBMRegressor(n_jobs=1, verbosity=-1), columns, y, cv=cv)
         np.testing.assert_allclose(report.scores[label], expected)
     assert report.notes == []
@@ -346,8 +348,10 @@ def test_report_under_metadata_routing_scores_all_models_alike(diabetes):
         strong.set_score_request(sample_weight=True)
         strong_scores = cross_val_score(strong, X, y, cv=2, params=params)
     np.testing.assert_allclose(report.scores["without laboratory"], expected)
+    assert report.refitted == report.names
+    assert "a new fit without the columns of the organization." in repr(report)
     np.testing.assert_allclose(report.scores["Alone"], expected)
-    np.testing.assert_allclose(report.scores["Strong joint"], strong_scores)
+    np.testing.assert_allclose(report.scores["LightGBM joint"], strong_scores)
 
 
 def test_report_summarises_with_corrected_intervals(report):
@@ -371,16 +375,22 @@ def test_report_is_shown_as_text_and_as_a_table(report):
     lines = text.splitlines()
     assert lines[0].startswith("Gain over the best model alone (Alone): +")
     assert f"{report.gain.mean:+.4f}, 95 % interval {report.gain.low:+.4f} to" in lines[0]
-    assert lines[1].startswith("Gap to the best joint model (Joint): ")
-    assert f"{report.gap.mean:+.4f}, 95 % interval {report.gap.low:+.4f} to" in lines[1]
+    assert lines[1].startswith("Gain over the best joint model (Joint): ")
+    gain = report.gain_over_joint
+    assert f"{gain.mean:+.4f}, 95 % interval {gain.low:+.4f} to" in lines[1]
     for line in lines[:2]:
         assert f"<p>{line}</p>" in page
     assert lines[2] == ""
     lines = lines[3:]
-    assert len(lines) == 11
+    assert len(lines) == 14
     legend = [
-        "lost: R² of Assisted minus that of the line. Strong: LightGBM.",
-        "without practice: without its columns, but with y.",
+        "Means and 95 % intervals over 4 cross-validation splits of 442 rows.",
+        "Gain, lost: R² of Assisted minus that of the other model. "
+        "Joint: all columns in one place.",
+        "Alone: only the columns of practice. "
+        "LightGBM: instead of the estimator of practice.",
+        "without ...: the organization leaves after the fit; no model is fitted again.",
+        "without practice: a new fit without its columns, but with y.",
     ]
     assert lines[8:] == ["", *legend]
     assert page.endswith("".join(f"<p>{line}</p>" for line in legend))
@@ -435,9 +445,10 @@ def test_report_without_pandas_is_a_structured_array(diabetes, monkeypatch):
     means = [scores.mean() for scores in report.scores.values()]
     np.testing.assert_allclose(report.table["score"], means)
     assert (
-        report.gain.mean == report.table["lost"][list(report.scores).index("Strong alone")]
+        report.gain.mean
+        == report.table["lost"][list(report.scores).index("LightGBM alone")]
     )
-    assert len(repr(report).splitlines()) == 14
+    assert len(repr(report).splitlines()) == 17
 
 
 def test_an_organization_of_noise_is_worth_nothing_and_the_others_something():
@@ -475,16 +486,16 @@ def test_report_of_a_classifier_with_a_given_score_and_joint_model(cancer):
     assert report.scoring == "neg_log_loss"
     strong = LGBMClassifier(n_jobs=1, verbosity=-1)
     for label, columns in {
-        "Strong alone": organizations[1][2],
-        "Strong joint": held,
+        "LightGBM alone": organizations[1][2],
+        "LightGBM joint": held,
     }.items():
         values = frame[columns].to_numpy()
         expected = cross_val_score(strong, values, y, cv=3, scoring="neg_log_loss")
         np.testing.assert_allclose(report.scores[label], expected)
     report = assistance_report(model, frame, y, cv=2, joint=False)
-    assert not {"Joint", "Strong joint"} & set(report.scores)
-    assert report.gap is None
-    assert "joint" not in repr(report)
+    assert not {"Joint", "LightGBM joint"} & set(report.scores)
+    assert report.gain_over_joint is None
+    assert "joint" not in repr(report).lower()
 
 
 def test_report_with_weights_and_groups(diabetes):
@@ -509,6 +520,7 @@ def test_report_of_a_single_split_has_no_interval(diabetes):
     report = assistance_report(model, *diabetes, cv=ShuffleSplit(1, random_state=0))
     assert report.table[["low", "high", "lost_low", "lost_high"]].isna().all(axis=None)
     assert "nan" in repr(report)
+    assert "Scores of 1 cross-validation split of 442 rows." in repr(report)
 
 
 # --- the strong learner of a report -------------------------------------------------------
@@ -520,14 +532,15 @@ def test_the_gain_is_that_over_a_strong_learner_of_the_label_holders_columns(rng
     organizations = [("holder", Ridge(), [0, 1]), ("helper", None, [2, 3])]
     model = GALRegressor(organizations, max_iter=20, random_state=0)
     report = assistance_report(model, X, y, cv=KFold(4))
-    assert report.scores["Strong alone"].mean() > report.scores["Alone"].mean() + 0.2
-    assert report.gain.model == "Strong alone"
+    assert report.scores["LightGBM alone"].mean() > report.scores["Alone"].mean() + 0.2
+    assert report.gain.model == "LightGBM alone"
     assert report.gain.mean < report.table.loc["Alone", "lost"] - 0.2
-    assert report.gap.model == "Strong joint"
-    assert report.gap.mean > 0.2 > -report.table.loc["Joint", "lost"]
-    line = report.table.loc["Strong joint"]
-    assert report.gap[1:] == (-line["lost"], -line["lost_high"], -line["lost_low"])
-    line = report.table.loc["Strong alone"]
+    assert report.gain_over_joint.model == "LightGBM joint"
+    assert report.gain_over_joint.mean < -0.2 < report.table.loc["Joint", "lost"]
+    line = report.table.loc["LightGBM joint"]
+    gain = line["lost"], line["lost_low"], line["lost_high"]
+    assert report.gain_over_joint[1:] == gain
+    line = report.table.loc["LightGBM alone"]
     assert report.gain[1:] == (line["lost"], line["lost_low"], line["lost_high"])
 
 
@@ -535,10 +548,10 @@ def test_without_a_reference_the_other_models_stay(report, diabetes):
     model = GALRegressor(halves(), max_iter=5, random_state=0)
     cv = KFold(4, shuffle=True, random_state=0)
     weak = assistance_report(model, *diabetes, cv=cv, reference=None)
-    kept = [label for label in report.scores if not label.startswith("Strong")]
+    kept = [label for label in report.scores if not label.startswith("LightGBM")]
     assert list(weak.scores) == kept
     pd.testing.assert_frame_equal(weak.table, report.table.loc[kept])
-    assert (weak.gain.model, weak.gap.model) == ("Alone", "Joint")
+    assert (weak.gain.model, weak.gain_over_joint.model) == ("Alone", "Joint")
     assert weak.notes == []
 
 
@@ -554,7 +567,8 @@ def test_report_with_an_estimator_as_reference(diabetes):
         report = assistance_report(
             model, X, y, cv=3, reference=reference, params={"sample_weight": weight}
         )
-        for label, columns in {"Strong alone": X[:, :4], "Strong joint": X}.items():
+        kind = report.reference
+        for label, columns in {f"{kind} alone": X[:, :4], f"{kind} joint": X}.items():
             expected = cross_val_score(reference, columns, y, cv=3, params={name: weight})
             np.testing.assert_allclose(report.scores[label], expected)
 
@@ -582,7 +596,10 @@ def test_the_reference_reads_columns_that_are_not_numbers(rng, kind):
     assert report.notes == []
     codes = pd.Series(town).map({"elsewhere": 0, "here": 1, "nowhere": 2, "there": 3})
     numbers = np.column_stack([balance, codes, visits, balance > 0])
-    for label, columns in {"Strong alone": numbers[:, :2], "Strong joint": numbers}.items():
+    for label, columns in {
+        "LightGBM alone": numbers[:, :2],
+        "LightGBM joint": numbers,
+    }.items():
         expected = cross_val_score(LGBMRegressor(n_jobs=1, verbosity=-1), columns, y, cv=3)
         np.testing.assert_allclose(report.scores[label][:2], expected[:2])
         assert report.scores[label][2] == pytest.approx(expected[2], abs=0.02)
@@ -593,7 +610,7 @@ def test_the_reference_reads_sparse_columns(diabetes, container):
     X, y = np.maximum(diabetes[0], 0), diabetes[1]
     model = GALRegressor(halves(), max_iter=2, random_state=0)
     report = assistance_report(model, container(X), y, cv=2)
-    for label, columns in {"Strong alone": X[:, :4], "Strong joint": X}.items():
+    for label, columns in {"LightGBM alone": X[:, :4], "LightGBM joint": X}.items():
         expected = cross_val_score(LGBMRegressor(n_jobs=1, verbosity=-1), columns, y, cv=2)
         np.testing.assert_allclose(report.scores[label], expected)
 
@@ -608,8 +625,8 @@ def test_the_reference_of_several_classes(wine, class_weight):
     report = assistance_report(model, X, y, cv=3, scoring="neg_log_loss")
     strong = LGBMClassifier(class_weight=class_weight, n_jobs=1, verbosity=-1)
     for label, columns in {
-        "Strong alone": X[:, organizations[0][2]],
-        "Strong joint": X,
+        "LightGBM alone": X[:, organizations[0][2]],
+        "LightGBM joint": X,
     }.items():
         expected = cross_val_score(strong, columns, y, cv=3, scoring="neg_log_loss")
         np.testing.assert_allclose(report.scores[label], expected)
@@ -634,7 +651,7 @@ def test_the_reference_minimises_the_loss(diabetes, loss, objective):
     report = assistance_report(model, X, y, cv=2, params=params)
     strong = LGBMRegressor(n_jobs=1, verbosity=-1, **objective)
     expected = cross_val_score(strong, X, y, cv=2, params=params)
-    np.testing.assert_allclose(report.scores["Strong joint"], expected)
+    np.testing.assert_allclose(report.scores["LightGBM joint"], expected)
 
 
 def test_the_huber_loss_of_the_reference_has_the_scale_of_the_target(diabetes):
@@ -645,7 +662,7 @@ def test_the_huber_loss_of_the_reference_has_the_scale_of_the_target(diabetes):
         model = GALRegressor(halves(), loss="huber", max_iter=2, random_state=0)
         params = {"sample_weight": weight}
         report = assistance_report(model, X, scale * y, cv=2, params=params)
-        scores.append(report.scores["Strong joint"])
+        scores.append(report.scores["LightGBM joint"])
     np.testing.assert_allclose(*scores, atol=0.01)
     delta = HuberLoss().for_target(y[:, None], weight).delta[0]
     strong = LGBMRegressor(n_jobs=1, verbosity=-1, objective="huber", alpha=delta)
@@ -662,7 +679,7 @@ def test_the_reference_of_several_outputs(diabetes):
     report = assistance_report(model, X, Y, cv=2, params=params)
     strong = MultiOutputRegressor(LGBMRegressor(n_jobs=1, verbosity=-1))
     expected = cross_val_score(strong, X, Y, cv=2, params=params)
-    np.testing.assert_allclose(report.scores["Strong joint"], expected)
+    np.testing.assert_allclose(report.scores["LightGBM joint"], expected)
 
 
 class NeedsAllColumns(Ridge):
@@ -679,12 +696,12 @@ def test_a_note_says_why_a_model_of_the_reference_is_left_out(diabetes):
     frame = pd.DataFrame(X, columns=[f"x<{j}>" for j in range(10)])
     model = GALRegressor(halves(), max_iter=2, random_state=0)
     report = assistance_report(model, frame, y, cv=2, reference=NeedsAllColumns())
-    assert "Strong alone" not in report.scores
-    assert "Strong joint" in report.scores
+    assert "NeedsAllColumns alone" not in report.scores
+    assert "NeedsAllColumns joint" in report.scores
     assert report.gain.model == "Alone"
-    assert "Strong: NeedsAllColumns." in repr(report)
+    assert "NeedsAllColumns: instead of the estimator of practice." in repr(report)
     (note,) = report.notes
-    assert note.startswith("Strong alone is left out, because its learner could not be fit")
+    assert note.startswith("NeedsAllColumns alone is left out, because its estimator could")
     assert "x<9>" in note
     assert repr(report).splitlines()[-1] == note
     assert "x&lt;9&gt;" in report._repr_html_()
@@ -692,9 +709,11 @@ def test_a_note_says_why_a_model_of_the_reference_is_left_out(diabetes):
     params = {"sample_weight": np.ones(len(y))}
     for reference in (KNeighborsRegressor(), make_pipeline(KNeighborsRegressor())):
         report = assistance_report(model, X, y, cv=2, reference=reference, params=params)
-        assert not {"Strong alone", "Strong joint"} & set(report.scores)
+        assert not [each for each in report.scores if each.startswith(report.reference)]
         assert len(report.notes) == 2
-        assert all("does not support sample weights" in note for note in report.notes)
+        for note in report.notes:
+            assert "does not support sample weights" in note
+            assert note.endswith(" Another estimator can be passed as reference.")
 
 
 def test_a_reference_with_lightgbm_does_not_receive_strings_of_polars(diabetes):
@@ -706,9 +725,9 @@ def test_a_reference_with_lightgbm_does_not_receive_strings_of_polars(diabetes):
     model = GALRegressor(organizations, max_iter=2, random_state=0)
     reference = LGBMRegressor(n_jobs=1, verbosity=-1)
     report = assistance_report(model, frame, y, cv=2, joint=first_only, reference=reference)
-    assert "Strong alone" in report.scores
+    assert "LGBMRegressor alone" in report.scores
     (note,) = report.notes
-    assert note.startswith("Strong joint is left out")
+    assert note.startswith("LGBMRegressor joint is left out")
     assert "LightGBM cannot read the columns 'x9'" in note
 
 
@@ -738,18 +757,74 @@ def test_errors_of_a_report(diabetes):
     assert "'Alone'" in raised.value.__notes__[-1]
 
 
-def test_report_says_what_to_do_if_the_label_holder_cannot_take_all_columns(diabetes):
-    X = pd.DataFrame(diabetes[0], columns=[f"x{j}" for j in range(10)])
-    X["x9"] = np.where(X["x9"] > 0, "high", "low")
-    encoded = make_pipeline(OneHotEncoder(handle_unknown="ignore"), Ridge())
-    organizations = [("practice", Ridge(), slice(0, 9)), ("laboratory", encoded, ["x9"])]
-    model = GALRegressor(organizations, max_iter=2, random_state=0)
-    with pytest.raises(ValueError, match="could not convert") as raised:
-        assistance_report(model, X, diabetes[1], cv=2)
-    assert "'Joint'" in raised.value.__notes__[-2]
-    assert "joint=False" in raised.value.__notes__[-1]
-    report = assistance_report(model, X, diabetes[1], cv=2, joint=False)
-    assert "Joint" not in report.scores
+@pytest.fixture
+def mixed(rng):
+    """A model of a bank with a linear model, and the columns of a shop with both faults."""
+    n = 120
+    region = rng.choice(["east", "north", "south"], n)
+    age, income, basket = rng.normal(size=(3, n))
+    y = age + 2 * (region == "south") + basket + 0.1 * rng.normal(size=n)
+    basket[::7] = np.nan
+    frame = pd.DataFrame(
+        {"age": age, "region": pd.Categorical(region), "income": income, "basket": basket}
+    )
+    linear = make_pipeline(StandardScaler(), Ridge())
+    held = [("bank", linear, ["age", "income"]), ("shop", None, ["region", "basket"])]
+    return GALRegressor(held, max_iter=3, random_state=0), frame, y
+
+
+@pytest.mark.parametrize(
+    ("column", "fault"),
+    [("region", "could not convert string to float"), ("basket", "Input contains NaN")],
+)
+def test_a_joint_model_that_cannot_take_the_columns_of_others_is_left_out(
+    mixed, column, fault
+):
+    model, frame, y = mixed
+    bank, shop = model.organizations
+    model.set_params(organizations=[bank, (*shop[:2], [column])])
+    report = assistance_report(model, frame, y, cv=2)
+    assert list(report.scores) == [
+        "Alone",
+        "LightGBM alone",
+        "Assisted",
+        "LightGBM joint",
+        "without bank",
+        "without shop",
+    ]
+    assert report.gain_over_joint.model == "LightGBM joint"
+    assert "Gain over the best joint model (LightGBM joint): " in repr(report)
+    (note,) = report.notes
+    assert note.startswith("Joint is left out, because its estimator could not be fitted")
+    assert f"ValueError: {fault}" in note
+    assert note.endswith(
+        f"The reason is in the columns {column!r} of 'shop'. Pass as joint an estimator "
+        "that takes these columns, e.g. a pipeline."
+    )
+    assert repr(report).splitlines()[-1] == note
+    assert html.escape(note) in report._repr_html_()
+    without = assistance_report(model, frame, y, cv=2, reference=None)
+    assert without.gain_over_joint is None
+    assert "Joint:" not in repr(without)
+
+
+def test_a_note_names_all_holders_of_columns_with_a_fault_and_a_few_columns(rng):
+    X = rng.normal(size=(90, 9))
+    y = X[:, 0] + X[:, 8]
+    X[::5, :8] = np.nan
+    imputing = make_pipeline(SimpleImputer(), Ridge())
+    held = [("a", imputing, slice(1, 9)), ("b", imputing, [0])]
+    model = GALRegressor(held, max_iter=2, random_state=0)
+    report = assistance_report(model, X, y, cv=2, joint=Ridge(), reference=Ridge())
+    joint, alone, strong_joint = report.notes
+    assert joint.startswith("Joint is left out")
+    columns = "1, 2, 3, 4, 5, 2 more of 'a'"
+    assert f"The reason is in the columns {columns} and 0 of 'b'. Pass as joint" in joint
+    assert strong_joint == joint.replace("Joint", "Ridge joint").replace(
+        "as joint", "as reference"
+    )
+    assert alone.startswith("Ridge alone is left out")
+    assert f"in the columns {columns}. Pass as reference" in alone
 
 
 def test_report_takes_lists_and_groups_for_the_cross_fitting(diabetes):

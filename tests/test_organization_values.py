@@ -76,7 +76,7 @@ def values(fitted, held_out):
 
 
 def test_values_are_printed_as_a_table(values):
-    title, empty, header, *lines = repr(values).splitlines()
+    title, empty, header, *lines, blank, total = repr(values).splitlines()
     assert title == "What each organization adds to the R² (Shapley values):"
     assert not empty
     assert header.endswith("  95 % interval")
@@ -95,6 +95,14 @@ def test_values_are_printed_as_a_table(values):
         "to",
         f"{high:+.4f}",
     ]
+    assert not blank
+    whole, none = values.scores["a", "b", "c"], values.scores[()]
+    assert none < 0  # so the total may exceed 1
+    assert total == (
+        f"total: R² with all organizations, {whole:.4f}, minus that of the baseline, "
+        f"{none:.4f}."
+    )
+    assert values.total == pytest.approx(whole - none)
 
 
 # --- values -------------------------------------------------------------------------------

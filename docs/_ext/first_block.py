@@ -14,6 +14,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.rst"
 PICTURE = ROOT / "docs" / "_static" / "report.png"
+# Writes the texts of the picture into its file, with which a test can compare them.
+DESCRIBE = """
+from matplotlib import pyplot
+from matplotlib.text import Text
+texts = [each.get_text() for each in pyplot.gcf().findobj(Text)]
+pyplot.savefig("report.png", metadata={"Description": "\\n".join(filter(None, texts))})
+"""
 OUTPUT = re.compile(r"(?<=\.\. code-block:: text\n\n)(?:    .*\n|\n(?=    ))+")
 
 
@@ -28,9 +35,17 @@ def output():
     return textwrap.dedent(OUTPUT.search(README.read_text())[0])
 
 
+def texts(picture):
+    """Return the texts of a picture that `run` has drawn."""
+    from PIL import Image
+
+    with Image.open(picture) as image:
+        return image.info["Description"]
+
+
 def run(folder):
     """Run the block in a folder, in a new process, and return what it prints."""
-    command = [sys.executable, "-W", "error", "-c", code()]
+    command = [sys.executable, "-W", "error", "-c", code() + DESCRIBE]
     environment = os.environ | {"MPLBACKEND": "agg"}
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False

@@ -68,9 +68,8 @@ model = GALClassifier(
 model
 
 # %%
-# What does the shop add? The pipeline of the bank cannot read the columns of the shop. So
-# for the comparison with all columns in one place, we pass a pipeline that can read all of
-# them.
+# What does the shop add? The pipeline of the bank reads its own two columns only. So for
+# the comparison with all columns in one place, we pass a pipeline that reads all four.
 
 together = make_pipeline(
     make_column_transformer(

@@ -76,7 +76,7 @@ plt.show()
 # furthest above zero. An interval that contains zero leaves open whether anything is lost.
 #
 # The report as a table has more: alone and with all columns, it fits the learner of the
-# clinic and also a strong one, LightGBM. The picture shows the better of the two.
+# clinic and also LightGBM. The picture shows the better of the two.
 
 report
 

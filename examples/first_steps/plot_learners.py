@@ -35,7 +35,7 @@ learners = {
     "ridge": scaled(Ridge()),
     "SVR": scaled(SVR(C=10)),
     "kernel ridge": scaled(KernelRidge(alpha=10, kernel="rbf", gamma=0.05)),
-    "LightGBM": None,  # the default: ten small trees per round
+    "LightGBM": None,  # the default: a tree per round
 }
 folds = KFold(3, shuffle=True, random_state=0)
 scores = np.empty((len(learners), len(learners)))

@@ -78,13 +78,13 @@ report = assistance_report(model.set_params(missing_rows="error"), X, y, cv=fold
 report
 
 # %%
-# The *gain* is the R² of the assisted model minus that of the better model of the columns
-# of the registry. There are two such models: one with the learner of the registry, and one
-# with a strong learner, LightGBM. The effects are close to linear and the patients are few,
-# so here the ridge regression is the better one. Age and sex tell little with either
-# learner: nearly all of the gain is due to the partners. The *gap* compares with the better
-# model of all columns in one place. Its interval contains zero, so the data do not show
-# that pooled columns would be better than assistance.
+# The first gain is the R² of the assisted model minus that of the better model of the
+# columns of the registry. There are two such models: one with the learner of the registry,
+# and one with a strong learner, LightGBM. The effects are close to linear and the patients
+# are few, so here the ridge regression is the better one. Age and sex tell little with
+# either learner: nearly all of the gain is due to the partners. The second gain is that
+# over the better model of all columns in one place. Its interval contains zero, so the data
+# do not show that pooled columns would be better than assistance.
 
 # %%
 # Assistance weights are no values. The noise gets weight in some rounds:

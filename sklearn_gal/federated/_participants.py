@@ -133,7 +133,8 @@ class FederatedParticipants(Participants):
     def asking(self):
         """Forget the rows to predict when all calls about them have been made."""
         try:
-            yield
+            with super().asking():
+                yield
         finally:
             self.session.forget_rows()
             for each in self.remote:

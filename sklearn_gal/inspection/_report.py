@@ -1,22 +1,20 @@
 """Report on what assistance is worth: the label holder alone, assisted, and joint."""
 
 import html
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from sklearn import get_config
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring
-from sklearn.model_selection import check_cv, cross_validate
+from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch, _safe_indexing, indexable
-from sklearn.utils.parallel import Parallel, delayed
 
-from .._organization_values import name_of_score
 from .._organizations.columns import check_organizations
-from .._text_table import aligned
+from .._text_table import aligned, name_of_score
 from .._validation import check_label_holder, interactions_among
 from ._common import check_model
+from ._evaluation import Evaluation, LeftOut
 from ._reference import (
     check_reference,
     make_reference,
@@ -25,15 +23,10 @@ from ._reference import (
 )
 from ._statistics import (
     gain_over_best,
-    gap_to_best,
     iterate_lines,
     range_of_score,
     summary_table,
 )
-
-_ALONE = ("Alone", "Strong alone")
-_JOINT = ("Joint", "Strong joint")
-_ORDER = (*_ALONE, "Assisted", *_JOINT)
 
 
 def assistance_report(
@@ -53,9 +46,10 @@ def assistance_report(
 
     The label holder alone and a model of all columns are fitted in two ways: by Gradient
     Assisted Learning with the label holder's estimator, and by a strong learner. The report
-    shows the gain over the better model of the label holder's columns, and the gap to the
+    shows the gain over the better model of the label holder's columns, and that over the
     better model of all columns. It also shows the score that is lost if an organization
-    leaves. All models are fitted and scored on the same cross-validation splits.
+    leaves after the fit. All models are fitted and scored on the same cross-validation
+    splits.
 
     Parameters
     ----------
@@ -75,14 +69,19 @@ def assistance_report(
     joint : estimator, False or None, default=None
         Model that has all columns in one place. None is a clone of `model` with a single
         organization, which fits the label holder's estimator to the columns of all
-        organizations. Another estimator is fitted to these columns as it is. False leaves
-        both joint models out, for columns that cannot be pooled.
+        organizations. Another estimator is fitted to these columns as it is. If it cannot
+        take them, e.g. because the label holder's estimator takes no strings, the report
+        leaves this model out, and a note gives the reason. A pipeline that selects the
+        label holder's columns by their names ignores those of the others: pass a pipeline
+        for all columns. False leaves both joint models out, for columns that cannot be
+        pooled.
     reference : "lightgbm", estimator or None, default="lightgbm"
-        Strong learner that is fitted to the label holder's columns (*strong alone*) and to
-        the columns of all organizations (*strong joint*). "lightgbm" is LightGBM with its
-        default settings: 100 trees of 31 leaves. Another estimator, for example
+        Strong learner that is fitted to the label holder's columns (*LightGBM alone*) and
+        to the columns of all organizations (*LightGBM joint*). "lightgbm" is LightGBM with
+        its default settings: 100 trees of 31 leaves. Another estimator, for example
         :class:`~sklearn.ensemble.HistGradientBoostingClassifier` or a pipeline, is fitted
-        to these columns as it is. None leaves both models out.
+        to these columns as it is, and its class replaces LightGBM in the names of the two
+        models. None leaves both models out.
     params : dict or None, default=None
         Parameters passed to every `fit`, e.g. ``{"sample_weight": weights}``, as in
         :func:`~sklearn.model_selection.cross_validate`.
@@ -92,8 +91,9 @@ def assistance_report(
     Returns
     -------
     report : AssistanceReport
-        A :class:`~sklearn.utils.Bunch` with `gain`, `gap`, `table`, `scores`, `scoring`,
-        `names`, `label_holder`, `reference` and `notes`.
+        A :class:`~sklearn.utils.Bunch` with `gain`, `gain_over_joint`, `table`, `scores`,
+        `scoring`, `n_samples`, `names`, `label_holder`, `refitted`, `reference` and
+        `notes`.
 
     Raises
     ------
@@ -101,9 +101,9 @@ def assistance_report(
         If `model` is not an estimator of this package.
     ValueError
         If `model` has fewer than two organizations, if `reference` is invalid, for example
-        a regressor for a classifier, or if a fit fails. If the strong learner cannot be
-        fitted or scored, the report leaves out its model instead, and a note gives the
-        reason.
+        a regressor for a classifier, or if a fit fails. If a joint model or a model of the
+        strong learner cannot be fitted or scored, the report leaves it out instead, and a
+        note gives the reason.
 
     See Also
     --------
@@ -117,7 +117,8 @@ def assistance_report(
     difference is computed from paired differences. The intervals show how much a result
     depends on the split. They are NaN for a single split, wide for a few splits, and
     unreliable if the splits have very different sizes. The interval of a score ends where
-    the score does, e.g. at 1 for R² and the accuracy.
+    the score does, e.g. at 1 for R² and the accuracy. That of a difference does not,
+    because a difference has no such end: the other R² can be below 0.
 
     When an assistor leaves, the models of the remaining organizations are not fitted
     again. Only the assistance weights and learning rates are chosen again, as in
@@ -130,8 +131,8 @@ def assistance_report(
 
     The label holder's estimator is often small, because boosting combines many of them. So
     a comparison with this estimator alone can show a gain that a stronger learner would
-    find in the label holder's own columns. For this reason the gain and the gap are
-    differences to the better of two models, by their mean score.
+    find in the label holder's own columns. For this reason both gains are differences to
+    the better of two models, by their mean score.
 
     The default reference has the `random_state` and the `class_weight` of `model`. It
     minimises the same loss if the loss of a regressor is the absolute error, the Huber,
@@ -164,11 +165,11 @@ def assistance_report(
     >>> report = assistance_report(model, X, y, cv=3)
     >>> report.scores["Assisted"].mean() > report.scores["Alone"].mean()
     np.True_
-    >>> report.gain.model, report.gap.model
+    >>> report.gain.model, report.gain_over_joint.model
     ('Alone', 'Joint')
     >>> list(report.scores)  # doctest: +NORMALIZE_WHITESPACE
-    ['Alone', 'Strong alone', 'Assisted', 'Joint', 'Strong joint', 'without practice',
-     'without laboratory']
+    ['Alone', 'LightGBM alone', 'Assisted', 'Joint', 'LightGBM joint',
+     'without practice', 'without laboratory']
     """
     check_model(model)
     check_reference(reference, model)
@@ -176,39 +177,46 @@ def assistance_report(
     X = np.asarray(X) if isinstance(X, (list, tuple)) else X
     scorer = check_scoring(model, scoring=scoring)
     cv = check_cv(cv, y, classifier=is_classifier(model))
-    evaluation = _Evaluation(X, y, list(cv.split(X, y, groups)), scorer, params, n_jobs)
+    evaluation = Evaluation(X, y, list(cv.split(X, y, groups)), scorer, params, n_jobs)
+    strong = name_of_reference(reference)
+    alone = ["Alone"] if strong is None else ["Alone", f"{strong} alone"]
+    joint_models = ["Joint"] if strong is None else ["Joint", f"{strong} joint"]
 
-    alone = evaluation.score("Alone", _select_organizations(model, [label_holder]))
-    assisted, fitted = evaluation.fit_and_score("Assisted", model)
-    scores = {"Alone": alone, "Assisted": assisted}
-    columns = {"Strong alone": fitted[0].columns_[names.index(label_holder)]}
+    held_alone = _select_organizations(model, [label_holder])
+    scores = {"Alone": evaluation.score("Alone", held_alone)}
+    scores["Assisted"], fitted = evaluation.fit_and_score("Assisted", model)
+    left_out = LeftOut(X, dict(zip(names, fitted[0].columns_, strict=True)))
+    columns = dict.fromkeys(alone[1:], left_out.holders[label_holder])
     if joint is not False:
         pooled = np.unique(np.concatenate(fitted[0].columns_))
-        scores["Joint"] = _score_joint(evaluation, joint, model, label_holder, pooled)
-        columns["Strong joint"] = pooled
-    strong, notes = _score_reference(evaluation, reference, model, columns)
-    scores |= strong
-    scores = {label: scores[label] for label in _ORDER if label in scores}
+        columns |= dict.fromkeys(joint_models[1:], pooled)
+        scores |= _score_joint(evaluation, joint, model, label_holder, pooled, left_out)
+    scores |= _score_reference(evaluation, reference, model, columns, left_out)
+    order = [*alone, "Assisted", *joint_models]
+    scores = {label: scores[label] for label in order if label in scores}
     # parameters that are routed would not reach the scorer of `score_without`
-    routes = params and get_config()["enable_metadata_routing"]
+    routes = bool(params) and get_config()["enable_metadata_routing"]
+    refitted = names if routes else [label_holder]
     for name in names:
         label = f"without {name}"
-        if name != label_holder and not routes:
-            scores[label] = evaluation.score_without(name, fitted)
-        else:
+        if name in refitted:
             others = [other for other in names if other != name]
             scores[label] = evaluation.score(label, _select_organizations(model, others))
+        else:
+            scores[label] = evaluation.score_without(name, fitted)
     table = summary_table(scores, evaluation.splits, range_of_score(model, scoring))
     return AssistanceReport(
-        gain=gain_over_best(table, _ALONE),
-        gap=gap_to_best(table, _JOINT),
+        gain=gain_over_best(table, alone),
+        gain_over_joint=gain_over_best(table, joint_models),
         table=table,
         scores=scores,
         scoring=name_of_score(model, scoring),
+        n_samples=len(y),
         names=names,
         label_holder=label_holder,
-        reference=name_of_reference(reference),
-        notes=notes,
+        refitted=refitted,
+        reference=strong,
+        notes=left_out.notes,
     )
 
 
@@ -227,16 +235,16 @@ class AssistanceReport(Bunch):
     ----------
     gain : named tuple (model, mean, low, high)
         Mean score of the assisted model minus that of the better of ``"Alone"`` and
-        ``"Strong alone"``, with its interval. `model` is the name of the better one, by the
-        mean score over splits. `mean` is positive if the assisted model is better.
-    gap : named tuple (model, mean, low, high) or None
-        Mean score of the better of ``"Joint"`` and ``"Strong joint"`` minus that of the
-        assisted model, with its interval. `mean` is positive if the joint model is better.
-        None without joint models.
+        ``"LightGBM alone"``, with its interval. `model` is the name of the better one, by
+        the mean score over splits.
+    gain_over_joint : named tuple (model, mean, low, high) or None
+        The same for the better of ``"Joint"`` and ``"LightGBM joint"``. `mean` is negative
+        if the joint model is better. None without joint models.
     table : pandas.DataFrame or structured ndarray
-        One line for each of the models ``"Alone"``, ``"Strong alone"``, ``"Assisted"``,
-        ``"Joint"`` and ``"Strong joint"``, and one line ``"without"`` each organization.
-        The names of the models are the index.
+        One line for each of the models ``"Alone"``, ``"LightGBM alone"``, ``"Assisted"``,
+        ``"Joint"`` and ``"LightGBM joint"``, and one line ``"without"`` each organization.
+        The names of the models are the index. Another strong learner has the name of its
+        class instead of LightGBM.
         The columns are `score`, the mean over splits, with its interval from `low` to
         `high`, and `lost`, the mean of the assisted model's score minus the score of this
         model, with its interval from `lost_low` to `lost_high`. `lost` is positive if the
@@ -247,31 +255,51 @@ class AssistanceReport(Bunch):
         Score of each model on each split.
     scoring : str
         Name of the score. Greater is better.
+    n_samples : int
+        Number of rows.
     names : list of str
         Names of the organizations.
     label_holder : str
         Name of the organization that holds y.
+    refitted : list of str
+        Names of the organizations without whose columns a new model is fitted. The models
+        of the other lines ``"without"`` are not fitted again.
     reference : str or None
         Name of the strong learner, "LightGBM" or the class of another one.
     notes : list of str
-        One note for each model that is left out because the strong learner could not be
-        fitted or scored, with the reason.
+        One note for each model that is left out because its learner could not be fitted or
+        scored, with the reason.
     """
 
     def _headlines(self):
-        """Iterate over the gain and the gap, as text."""
-        titles = "Gain over the best model alone", "Gap to the best joint model"
-        for title, difference in zip(titles, (self.gain, self.gap), strict=True):
+        """Iterate over both gains, as text."""
+        titles = "Gain over the best model alone", "Gain over the best joint model"
+        gains = self.gain, self.gain_over_joint
+        for title, difference in zip(titles, gains, strict=True):
             if difference is not None:
                 model, mean, low, high = difference
                 interval = f"95 % interval {low:+.4f} to {high:+.4f}"
                 yield f"{title} ({model}): {mean:+.4f}, {interval}"
 
     def _legend(self):
-        """Iterate over what the labels of the table mean, as text."""
-        strong = "" if self.reference is None else f" Strong: {self.reference}."
-        yield f"lost: {self.scoring} of Assisted minus that of the line.{strong}"
-        yield f"without {self.label_holder}: without its columns, but with y."
+        """Iterate over what the labels and numbers of the report mean, as text."""
+        n_splits, holder = len(self.scores["Assisted"]), self.label_holder
+        what = "Means and 95 % intervals over" if n_splits > 1 else "Scores of"
+        splits = f"{n_splits} cross-validation split{'s' if n_splits > 1 else ''}"
+        yield f"{what} {splits} of {self.n_samples} rows."
+        joint = alone = ""
+        if self.gain_over_joint is not None:
+            joint = " Joint: all columns in one place."
+        if {f"{self.reference} alone", f"{self.reference} joint"} & set(self.scores):
+            alone = f" {self.reference}: instead of the estimator of {holder}."
+        other = "that of the other model"
+        yield f"Gain, lost: {self.scoring} of Assisted minus {other}.{joint}"
+        yield f"Alone: only the columns of {holder}.{alone}"
+        leaves = "the organization leaves after the fit; no model is fitted again"
+        if self.refitted == self.names:
+            leaves = "a new fit without the columns of the organization"
+        yield f"without ...: {leaves}."
+        yield f"without {holder}: a new fit without its columns, but with y."
 
     def _text_lines(self):
         """Iterate over the header and the lines of the table, as tuples of text."""
@@ -306,114 +334,42 @@ class AssistanceReport(Bunch):
         )
 
 
-@dataclass(frozen=True)
-class _Evaluation:
-    """The rows, splits and score on which all models are compared."""
-
-    X: Any
-    y: Any
-    splits: list
-    scorer: Any
-    params: dict | None
-    n_jobs: int | None
-
-    def score(self, label, estimator):
-        """Return the scores of an estimator on the splits."""
-        return self.fit_and_score(label, estimator)[0]
-
-    def fit_and_score(self, label, estimator):
-        """Return the scores of an estimator on the splits, and its fitted clones."""
-        try:
-            result = cross_validate(
-                estimator,
-                self.X,
-                self.y,
-                cv=self.splits,
-                scoring=self.scorer,
-                params=self.params,
-                n_jobs=self.n_jobs,
-                return_estimator=True,
-                error_score="raise",
-            )
-        except Exception as error:
-            error.add_note(
-                f"The error occurred when the report fitted or scored the model {label!r}."
-            )
-            raise
-        return result["test_score"], result["estimator"]
-
-    def score_without(self, name, fitted):
-        """Return the scores of the fitted models after an organization has left."""
-        weight = (self.params or {}).get("sample_weight")
-        return np.array(
-            Parallel(n_jobs=self.n_jobs)(
-                delayed(_drop_and_score)(
-                    name, model, self.X, self.y, weight, split, self.scorer
-                )
-                for model, split in zip(fitted, self.splits, strict=True)
-            )
-        )
-
-
-def _drop_and_score(name, model, X, y, sample_weight, split, scorer):
-    """Return the score of a fitted model after an organization has left."""
-    train, test = split
-    remaining = model.drop_organization(
-        name,
-        _safe_indexing(X, train),
-        _safe_indexing(y, train),
-        None if sample_weight is None else _safe_indexing(sample_weight, train),
-    )
-    return scorer(remaining, _safe_indexing(X, test), _safe_indexing(y, test))
-
-
-def _score_joint(evaluation, joint, model, label_holder, columns):
-    """Return the scores of the model that has all columns in one place."""
+def _score_joint(evaluation, joint, model, label_holder, columns, left_out):
+    """Return the scores of the model that has all columns in one place, if it works."""
+    suspects = columns
     if joint is None:
         estimators = {name: estimator for name, estimator, _ in model.organizations}
         joint = clone(model).set_params(
-            organizations=[(label_holder, estimators[label_holder], columns)],
+            organizations=[("all columns", estimators[label_holder], columns)],
             label_holder=None,
             interactions=False,
         )
+        # the estimator has fitted the columns of the label holder
+        suspects = np.setdiff1d(columns, left_out.holders[label_holder])
     else:
         pooled = _safe_indexing(evaluation.X, columns, axis=1)
         evaluation = replace(evaluation, X=pooled)
-    try:
-        return evaluation.score("Joint", joint)
-    except Exception as error:
-        error.add_note(
-            "By default, the joint model fits the label holder's estimator to the columns "
-            "of all organizations. If this estimator cannot take them, pass another "
-            "estimator as joint, or joint=False."
-        )
-        raise
+    scores = {}
+    with left_out.noting("Joint", "joint", suspects):
+        scores["Joint"] = evaluation.score("Joint", joint)
+    return scores
 
 
-def _score_reference(evaluation, reference, model, columns):
-    """Return the scores of the strong learner on some columns each, and notes of failures.
+def _score_reference(evaluation, reference, model, columns, left_out):
+    """Return the scores of the strong learner on some columns each, as far as it works.
 
     `columns` has the positions of the columns for the name of each model.
     """
     scores: dict = {}
-    notes: list[str] = []
-    if reference is None:
-        return scores, notes
     weight = (evaluation.params or {}).get("sample_weight")
     for label, positions in columns.items():
-        try:
+        with left_out.noting(label, "reference", positions):
             learner = make_reference(reference, model, evaluation.y, weight)
             (X,) = indexable(evaluation.X)
             X = _safe_indexing(X, positions, axis=1)
             params = reference_params(learner, X, weight)
             scores[label] = replace(evaluation, X=X, params=params).score(label, learner)
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-            notes.append(
-                f"{label} is left out, because its learner could not be fitted or scored: "
-                f"{reason}"
-            )
-    return scores, notes
+    return scores
 
 
 def _organization_names(model):

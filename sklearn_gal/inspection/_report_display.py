@@ -13,8 +13,9 @@ class AssistanceReportDisplay:
 
     The left panel has the score of the label holder alone, of the assisted model, and of a
     model that has all columns in one place. The right panel has one bar for each
-    organization: the score that the assisted model loses if this organization leaves. The
-    lines are 95 % intervals over the splits. It is recommended to use
+    organization: the score that the assisted model loses if this organization leaves after
+    the fit, or in a new fit without its columns where the label says so. The lines are 95 %
+    intervals over the splits. It is recommended to use
     :func:`~sklearn_gal.inspection.AssistanceReportDisplay.from_report` to create a display.
     All parameters are stored as attributes.
 
@@ -32,6 +33,8 @@ class AssistanceReportDisplay:
         Name of the organization that holds y.
     scoring : str
         Name of the score. It is part of the axis labels.
+    refitted : collection of str, default=()
+        Names of the organizations without whose columns a new model was fitted.
 
     Attributes
     ----------
@@ -63,20 +66,22 @@ class AssistanceReportDisplay:
     >>> display.figure_.savefig("assistance.png")  # doctest: +SKIP
     """
 
-    def __init__(self, *, models, scores, names, lost, label_holder, scoring):
+    def __init__(self, *, models, scores, names, lost, label_holder, scoring, refitted=()):
         self.models = models
         self.scores = scores
         self.names = names
         self.lost = lost
         self.label_holder = label_holder
         self.scoring = scoring
+        self.refitted = refitted
 
     @classmethod
     def from_report(cls, report, *, ax=None) -> Self:
         """Create the display of a report and plot it.
 
         The left panel shows the better model of the label holder's columns and the better
-        model of all columns: those that the report compares with in `gain` and `gap`.
+        model of all columns: those that the report compares with in `gain` and
+        `gain_over_joint`. Brackets name the strong learner if it is the better one.
 
         Parameters
         ----------
@@ -96,16 +101,25 @@ class AssistanceReportDisplay:
             If matplotlib is not installed.
         """
         lines = {line[0]: tuple(line)[1:] for line in iterate_lines(report.table)}
-        models = {f"{report.label_holder} alone": report.gain.model, "assisted": "Assisted"}
-        if report.gap is not None:
-            models[f"all columns in one\nplace ({report.gap.model})"] = report.gap.model
+        shown = [report.gain.model, "Assisted"]
+        if report.gain_over_joint is not None:
+            shown.append(report.gain_over_joint.model)
+        alone, strong = f"{report.label_holder} alone", report.reference
+        labels = {
+            "Alone": alone,
+            f"{strong} alone": f"{alone}\n({strong})",
+            "Assisted": "assisted",
+            "Joint": "all columns in one\nplace",
+            f"{strong} joint": f"all columns in one\nplace ({strong})",
+        }
         display = cls(
-            models=list(models),
-            scores=np.array([lines[label][:3] for label in models.values()]),
+            models=[labels[model] for model in shown],
+            scores=np.array([lines[model][:3] for model in shown]),
             names=report.names,
             lost=np.array([lines[f"without {name}"][3:] for name in report.names]),
             label_holder=report.label_holder,
             scoring=report.scoring,
+            refitted=report.refitted,
         )
         return display.plot(ax=ax)
 
@@ -167,13 +181,15 @@ class AssistanceReportDisplay:
     def _plot_lost(self, ax):
         order = np.argsort(-self.lost[:, 0], kind="stable")
         names = mark_label_holder(self.names, self.label_holder)
+        for m, name in enumerate(self.names):
+            names[m] += "\nin a new fit" if name in self.refitted else ""
         for position, line in enumerate(self.lost[order]):
             ax.barh(position, line[0], 0.55, color="C1", alpha=0.7)
             _plot_interval(ax, position, line, "0.2")
         ax.axvline(0, color="0.6", linewidth=0.8)
         _set_labels(ax, [names[m] for m in order])
         ax.set_xlabel(f"{self.scoring} lost{_about_lines(self.lost)}")
-        ax.set_title("What is lost if one of them leaves?", loc="left")
+        ax.set_title("What is lost if one leaves after the fit?", loc="left")
 
 
 def _about_lines(values):

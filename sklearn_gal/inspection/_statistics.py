@@ -114,9 +114,3 @@ def gain_over_best(table, labels):
         return None
     label, *_, lost, low, high = max(lines, key=lambda line: line[1])
     return Difference(label, float(lost), float(low), float(high))
-
-
-def gap_to_best(table, labels):
-    """Return the reverse of `gain_over_best`, positive if the other model is better."""
-    gain = gain_over_best(table, labels)
-    return gain and Difference(gain.model, -gain.mean, -gain.high, -gain.low)
