@@ -27,7 +27,7 @@ from ._kept_rows import KeptRows
 from ._metaestimator import OrganizationsEstimator
 from ._method.descent import in_sample
 from ._method.disclosure import Disclosure
-from ._method.folds import FoldPlan, RoundFolds, number_of_folds
+from ._method.folds import FoldPlan, RoundFolds, number_of_folds, why_in_sample
 from ._method.observers import ADVICE, STOP_REASONS, EarlyStopping, Observer, Progress
 from ._method.rows import Rows
 from ._organization_values import OrganizationValuesMixin
@@ -176,7 +176,9 @@ class BaseGAL(
         return X, target, validate_weight(sample_weight, len(target))
 
     def _validate_X(self, X, reset):
-        return validate_X(self, X, reset)
+        X = validate_X(self, X, reset)
+        kept: Any = self._state.kept_rows if not reset else None
+        return X if kept is None else kept.alike(X)
 
     def _validate_target(self, y):
         raise NotImplementedError
@@ -294,9 +296,13 @@ class BaseGAL(
         """Return how the folds of the rounds are made."""
         private = self.privacy is not None
         n_folds = number_of_folds(self.cv, self.subsample, len(data), private)
+        reason = why_in_sample(self.cv, self.subsample, len(data))
         if previous is not None and previous.model.gated and isinstance(self.cv, str):
-            n_folds = previous.state.plan.n_folds  # gates need functions of all chains
-        return FoldPlan(n_folds, self.subsample, self.share_models, data.folds, state.seed)
+            # gates need functions of all chains
+            n_folds, reason = previous.state.plan.n_folds, previous.state.plan.in_sample
+        return FoldPlan(
+            n_folds, self.subsample, self.share_models, data.folds, state.seed, reason
+        )
 
     def _stops_early(self, plan, n_samples, previous):
         """Tell whether the fit ends when the validation loss no longer improves."""

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from functools import wraps
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from ._conformal import Calibration, alike, scores_by_pattern
+from ._method.folds import check_cross_fitted, why_in_sample
 from ._method.model import AdditiveModel
 from ._validation import check_groups
 from ._warm_start import FitState
@@ -25,20 +26,25 @@ def check_held_out_scores(estimator):
     """
     state = getattr(estimator, "_state", None)
     if state is None:
-        cross_fits = estimator.cv is not None and estimator.subsample == 1
+        check_cross_fitted(why_in_sample(estimator.cv, estimator.subsample))
     else:
-        cross_fits = state.plan.cross_fits
-    if not cross_fits:
-        raise AttributeError(
-            "There are no held-out predictions of the training rows, because the fit is "
-            "not cross-fitted (cv=None, subsample < 1 or fewer than 20 rows). Fit with an "
-            "int as cv, e.g. cv=5."
-        )
-    if state is not None and state.held_out is None:
-        raise AttributeError(
-            "There are no held-out predictions of the training rows, because an "
-            "organization has left on other rows. Call drop_organization with the "
-            "training rows, in the same order."
+        state.check_held_out()
+
+
+def check_coverage(coverage):
+    """Check the probability of intervals or sets.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not a number between 0 and 1.
+    """
+    check_scalar(coverage, "coverage", Real)
+    if not 0 < coverage < 1:
+        meant = coverage / 100 if 1 < coverage < 100 else 0.9
+        raise ValueError(
+            "coverage must be a probability between 0 and 1, both excluded, e.g. "
+            f"coverage={meant:g}; got coverage={coverage!r}."
         )
 
 
@@ -96,6 +102,19 @@ class CalibratedPredictions:
     _validate_X: Callable
     _model: AdditiveModel
     _state: FitState
+    # a method that only the other estimator has, and the advice about it
+    _elsewhere: tuple[str, str]
+
+    if not TYPE_CHECKING:  # attributes would no longer be checked
+
+        def __getattr__(self, name):
+            """Raise an error, with advice about the method of the other estimator."""
+            method, advice = type(self)._elsewhere
+            if name == method:
+                raise AttributeError(
+                    f"{type(self).__name__!r} object has no attribute {name!r}. {advice}"
+                )
+            return object.__getattribute__(self, name)  # raises the error once more
 
     def _calibration(self, data, train):
         """Return scores of the held-out predictions of the rows given to `fit`.
@@ -125,9 +144,7 @@ class CalibratedPredictions:
     def _raw_and_scores(self, X, coverage, groups, training_groups):
         """Return raw predictions, and the rows with the same scores, as `alike` does."""
         check_is_fitted(self)
-        check_scalar(
-            coverage, "coverage", Real, min_val=0, max_val=1, include_boundaries="neither"
-        )
+        check_coverage(coverage)
         X = self._validate_X(X, reset=False)
         calibration: Any = self._state.calibration
         groups = check_groups(groups, training_groups, X.shape[0], len(calibration))

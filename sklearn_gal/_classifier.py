@@ -334,6 +334,10 @@ class GALClassifier(ClassifierMixin, BaseGAL):
 
     _losses = CLASSIFICATION_LOSSES
     classes_: np.ndarray
+    _elsewhere = (
+        "predict_interval",
+        "A classifier predicts sets of classes: call predict_set.",
+    )
 
     def __init__(
         self,
@@ -442,7 +446,7 @@ class GALClassifier(ClassifierMixin, BaseGAL):
     @property
     def oof_decision_function_(self) -> np.ndarray:
         """Out-of-fold raw predictions of the training rows, as `decision_function`."""
-        raw = self._held_out_raw("oof_decision_function_")
+        raw = self._held_out_raw()
         return raw[:, 0] if raw.shape[1] == 1 else raw
 
     def predict(self, X) -> np.ndarray:

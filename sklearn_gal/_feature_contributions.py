@@ -59,9 +59,11 @@ class FeatureContributions(Bunch):
         return [*super().__dir__(), "importances", "to_shap"]
 
     def __repr__(self):
-        n_samples, n_features, _ = self.values.shape
+        n_samples, _, n_outputs = self.values.shape
         importances = self.importances
-        largest = np.argsort(-importances, kind="stable")[:N_SHOWN]
+        order = np.argsort(-importances, kind="stable")
+        used = order[self.organization_names[order] != ""]
+        largest = used[:N_SHOWN]
         lines = [("column", "organization", "mean absolute contribution")]
         for j in largest:
             lines.append(
@@ -72,11 +74,16 @@ class FeatureContributions(Bunch):
                 )
             )
         title = (
-            f"Contributions of {n_features} columns to the raw predictions of {n_samples} "
+            f"Contributions of {len(used)} columns to the raw predictions of {n_samples} "
             "rows:"
         )
-        others = n_features - len(largest)
+        others = len(used) - len(largest)
         rest = [f"and {others} more, with smaller contributions"] if others else []
+        if n_outputs > 1:
+            rest.append(
+                "The means are over the rows. Those of the "
+                f"{n_outputs} outputs, e.g. classes, are added up."
+            )
         return "\n".join([title, "", *aligned(lines, n_left=2), *rest])
 
     def to_shap(self, output=None):

@@ -22,13 +22,10 @@ class FittedAttributes:
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_model")
 
-    def _held_out_raw(self, attribute):
+    def _held_out_raw(self):
         """Return raw predictions of the training rows, each held out."""
         check_is_fitted(self)
-        if self._state.held_out is None:
-            raise AttributeError(
-                f"Without cross-fitting (cv=None) there is no {attribute}."
-            )
+        self._state.check_held_out()
         return self._state.held_out
 
     @property

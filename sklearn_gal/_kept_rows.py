@@ -47,6 +47,20 @@ class KeptRows:
             drawn[order[mask[order] & ~drawn[order]][: max(0, n_wanted)]] = True
         return cls(_safe_indexing(X, np.flatnonzero(drawn)))
 
+    def alike(self, X):
+        """Return an array of numbers as a dataframe, if the training rows are in one.
+
+        Estimators in the organizations would otherwise warn that it has no names.
+        """
+        names = getattr(self.table, "columns", None)
+        if names is None or not isinstance(X, np.ndarray) or X.dtype.kind not in "fiub":
+            return X
+        if hasattr(self.table, "iloc"):
+            import pandas as pd
+
+            return pd.DataFrame(X, columns=names, copy=False)
+        return type(self.table)(X, schema=list(names), orient="row")
+
     def __getstate__(self):
         table = self.table
         if not (hasattr(table, "iloc") and hasattr(table, "columns")):

@@ -16,8 +16,15 @@ from sklearn.utils.metadata_routing import (
     process_routing,
 )
 
-from ._learners import LIGHTGBM_PARAMETERS, default_learner, suggest, weight_parameter
-from ._organizations.faults import raise_together
+from ._learners import (
+    LIGHTGBM_PARAMETERS,
+    default_learner,
+    did_you_mean,
+    question,
+    suggest,
+    weight_parameter,
+)
+from ._organizations.faults import add_to_message, raise_together
 from ._organizations.local import SOLE_ORGANIZATION
 
 # Key of the splitter in the routing. Names of organizations do not contain "__".
@@ -115,11 +122,10 @@ class OrganizationsEstimator(BaseEstimator):
     def _check_name(self, name, own, named):
         """Check that a name is that of a parameter or of an organization."""
         if name not in own:
-            close = get_close_matches(name, [*named, *own])
-            hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
             raise ValueError(
-                f"Invalid parameter {name!r} for {type(self).__name__}.{hint} Its "
-                f"organizations are {list(named)}, and its parameters are {sorted(own)}."
+                f"Invalid parameter {name!r} for {type(self).__name__}. "
+                f"{did_you_mean(name, [*named, *own])}Its organizations are "
+                f"{list(named)}, and its parameters are {sorted(own)}."
             )
 
     def _named_estimators(self):
@@ -252,9 +258,9 @@ def _with_parameters(name, estimator, parameters):
         known = sorted(estimator.get_params(deep=True))
         unknown = [key for key in parameters if key not in known]
         close = [match for key in unknown for match in _alike(key, known)]
-        close = [repr(f"{name}__{match}") for match in close]
-        hint = f"; did you mean {' or '.join(close)}?" if close else ""
-        error.add_note(f"while parameters of organization {name!r} were set{hint}")
+        hint = question([f"{name}__{match}" for match in close])
+        place = f"The estimator is that of organization {name!r}."
+        add_to_message(error, f"{place} {hint}".rstrip())
         raise
     return estimator
 

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._base import BaseGAL
 from ._calibrated import available_unless_refused, check_held_out_scores
 from ._conformal import ends, residual_scores, warn_of_too_few
+from ._organizations.faults import add_to_message
 from ._organizations.missing import has_text
 from .losses import REGRESSION_LOSSES
 
@@ -309,6 +310,7 @@ class GALRegressor(RegressorMixin, BaseGAL):
 
     _losses = REGRESSION_LOSSES
     _target_shape: tuple[int, ...]
+    _elsewhere = "predict_set", "A regressor predicts intervals: call predict_interval."
 
     def __init__(
         self,
@@ -369,7 +371,7 @@ class GALRegressor(RegressorMixin, BaseGAL):
             )
         except ValueError as error:
             if has_text(np.asarray(y)):
-                error.add_note("y has strings. For classes, use GALClassifier.")
+                add_to_message(error, "y has strings. For classes, use GALClassifier.")
             raise
 
     def _encode_target(self, y, sample_weight, continued):
@@ -511,7 +513,7 @@ class GALRegressor(RegressorMixin, BaseGAL):
     @property
     def oof_prediction_(self) -> np.ndarray:
         """Out-of-fold predictions of the training rows, shaped like y."""
-        return self._to_predictions(self._held_out_raw("oof_prediction_"))
+        return self._to_predictions(self._held_out_raw())
 
     def _to_predictions(self, raw):
         return self._inverse_link(raw).reshape(len(raw), *self._target_shape)

@@ -13,6 +13,7 @@ from sklearn.utils.validation import validate_data
 from ._contract import NO_FOLD
 from ._method.weights import WEIGHTS
 from ._organizations.columns import check_not_lazy
+from ._organizations.faults import add_to_message
 from ._organizations.missing import has_numbers, has_text
 
 MISSING_ROWS = ("error", "abstain", "pass")
@@ -123,28 +124,36 @@ def validate_X(model, X, reset):
         return _validated(model, X, reset)
     except ValueError as error:
         if not reset:
-            _name_holders_of_missing_columns(error, model, X)
+            _explain_columns(error, model, X)
         raise
 
 
-def _name_holders_of_missing_columns(error, model, X):
-    """Add to the notes of an error which organizations hold columns that X lacks."""
+def _explain_columns(error, model, X):
+    """Have an error tell which organizations lack columns, or how to select columns."""
     names = getattr(model, "feature_names_in_", None)
     if names is None or not hasattr(X, "columns"):
         return
     given = set(X.columns)
+    if given.issuperset(names) and list(X.columns) != list(names):
+        add_to_message(
+            error,
+            "Select the columns of the fit in their order: "
+            "X[list(model.feature_names_in_)], where model is the fitted estimator.",
+        )
     missing = [j for j, name in enumerate(names) if name not in given]
     for organization, columns in zip(
         model.organization_names_, model.columns_, strict=True
     ):
         held = [str(names[j]) for j in missing if j in columns]
         if held:
-            error.add_note(f"Missing columns of organization {organization!r}: {held}.")
+            text = f"Missing columns of organization {organization!r}: {held}."
+            add_to_message(error, text)
     unused = [str(names[j]) for j in missing if all(j not in c for c in model.columns_)]
     if unused:
-        error.add_note(
+        add_to_message(
+            error,
             f"Missing columns that no organization holds: {unused}. They are not used, but "
-            "rows to predict must have them."
+            "rows to predict must have them.",
         )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ._conformal import Calibration
 from ._kept_rows import KeptRows
-from ._method.folds import FoldPlan, RoundFolds
+from ._method.folds import FoldPlan, RoundFolds, check_cross_fitted
 from ._method.model import AdditiveModel
 from ._organizations.columns import column_names
 from .privacy import Broadcast
@@ -79,6 +79,23 @@ class FitState:
     def folds(self, data):
         """Return the folds of the rounds, for the training data."""
         return RoundFolds(self.plan, data.strata)
+
+    def check_held_out(self):
+        """Check that there are held-out predictions of the training rows.
+
+        Raises
+        ------
+        AttributeError
+            If there are none. It says why, and what to do.
+        """
+        plan: Any = self.plan
+        check_cross_fitted(plan.in_sample)
+        if self.held_out is None:
+            raise AttributeError(
+                "There are no held-out predictions of the training rows, because an "
+                "organization has left on other rows. Call drop_organization with the "
+                "training rows, in the same order."
+            )
 
 
 @dataclass(frozen=True)

@@ -363,6 +363,39 @@ def test_without_cross_fitting_there_are_none(estimator, method, y, settings):
         getattr(estimator, method)(model, X)
 
 
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"cv": None}, "cv=None. Fit with an int as cv"),
+        (
+            {"subsample": 0.7},
+            "subsample=0.7 is below 1. Fit with an int as cv, e.g. cv=5, ",
+        ),
+        ({}, "there are 8 rows, and cv='auto' needs at least 20. Fit with an int as cv"),
+    ],
+    ids=str,
+)
+def test_the_reason_why_there_are_none_is_that_of_the_fit(settings, reason):
+    model = GALRegressor(**SETTINGS, **settings).fit(X[:8], Y[:8])
+    model.set_params(cv=5, subsample=1.0)  # for a later fit
+    for attribute in ("predict_interval", "oof_prediction_"):
+        assert not hasattr(model, attribute)
+        with pytest.raises(AttributeError, match=f"not cross-fitted: {reason}"):
+            getattr(model, attribute)
+    assert model.fit(X[:8], Y[:8]).oof_prediction_.shape == (8,)
+
+
+def test_the_other_estimator_has_the_method(regressor, classifier):
+    for model, absent, other in (
+        (regressor, "predict_set", "predict_interval"),
+        (classifier, "predict_interval", "predict_set"),
+    ):
+        assert not hasattr(model, absent)
+        assert not hasattr(type(model), absent)
+        with pytest.raises(AttributeError, match=f"no attribute '{absent}'.*call {other}"):
+            getattr(model, absent)
+
+
 def test_without_probabilities_there_are_no_sets():
     class Scores(LogLoss):
         inverse_link = property()
@@ -427,10 +460,14 @@ def test_too_few_rows_of_a_class():
     assert "its set has all classes" in str(caught[0].message)
 
 
-@pytest.mark.parametrize("coverage", [0, 1, -0.5, 90])
-def test_coverage_is_a_probability(regressor, classifier, coverage):
+@pytest.mark.parametrize(
+    ("coverage", "example"),
+    [(0, 0.9), (1, 0.9), (-0.5, 0.9), (90, 0.9), (95, 0.95), (100, 0.9), (np.nan, 0.9)],
+)
+def test_coverage_is_a_probability(regressor, classifier, coverage, example):
+    message = rf"between 0 and 1.*e\.g\. coverage={example}; got coverage={coverage}\."
     for predict in (regressor.predict_interval, classifier.predict_set):
-        with pytest.raises(ValueError, match=f"coverage == {coverage}, must be"):
+        with pytest.raises(ValueError, match=message):
             predict(X_NEW, coverage)
 
 

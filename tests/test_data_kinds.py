@@ -163,9 +163,14 @@ def test_rows_to_predict_without_a_column_of_the_fit(table):
     for frame in (X, pl.from_pandas(X)):
         with pytest.raises(ValueError, match="feature names should match") as raised:
             model.predict(frame[["income"]])
-        held, unused = raised.value.__notes__
+        held, unused = str(raised.value).splitlines()[-2:]
         assert held == "Missing columns of organization 'shop': ['visits']."
         assert unused.startswith("Missing columns that no organization holds: ['balance']")
+
+
+def with_another(frame):
+    is_polars = isinstance(frame, pl.DataFrame)
+    return frame.with_columns(other=1.0) if is_polars else frame.assign(other=1.0)
 
 
 def test_permuted_columns_are_refused(table):
@@ -174,8 +179,11 @@ def test_permuted_columns_are_refused(table):
     model = GALClassifier([("bank", None, [0]), ("shop", None, ["visits"])], max_iter=1)
     model.fit(X, y)
     for frame in (X, pl.from_pandas(X)):
-        with pytest.raises(ValueError, match="same order as they were in fit"):
-            model.predict(frame[["visits", "income", "balance"]])
+        for given in (frame[["visits", "income", "balance"]], with_another(frame)):
+            with pytest.raises(ValueError, match=r"same order|unseen at fit") as raised:
+                model.predict(given)
+            assert "X[list(model.feature_names_in_)]" in str(raised.value)
+            model.predict(given[list(model.feature_names_in_)])
         with pytest.raises(ValueError, match="feature names should match"):
             model.predict(frame[["income", "balance"]])
 
@@ -188,6 +196,31 @@ def test_empty_and_unsupported_tables(table):
         GALClassifier(cv=None, max_iter=1).fit(X[["visits"]], y).predict(X[["visits"]][:0])
     with pytest.raises(TypeError, match=r"pyarrow.*is not supported: pass a pandas"):
         GALClassifier().fit(pl.from_pandas(X).to_arrow(), y)
+
+
+@pytest.mark.parametrize("missing_rows", ["error", "abstain"])
+@pytest.mark.parametrize("container", [pd.DataFrame, pl.from_pandas])
+def test_an_array_after_a_table_is_a_table_with_one_warning(container, missing_rows):
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 4)), columns=[*"abcd"])
+    X, y = container(frame), (frame.a * frame.c).to_numpy()
+    by_name = make_pipeline(make_column_transformer(("passthrough", ["c", "d"])), Ridge())
+    held = [("p", Ridge(), ["a"]), ("q", by_name, ["d", "c"]), ("r", None, ["b"])]
+    model = GALRegressor(held, max_iter=3, missing_rows=missing_rows, random_state=0)
+    model.fit(X, y)
+    for call in (
+        model.predict,
+        model.predict_interval,
+        model.contributions,
+        lambda X: list(model.staged_predict(X)),
+        lambda X: model.feature_contributions(X).values,
+    ):
+        with pytest.warns(UserWarning, match="feature names") as caught:
+            values = call(frame.to_numpy())
+        assert [str(each.message) for each in caught] == [
+            "X does not have valid feature names, but GALRegressor was fitted with feature "
+            "names"
+        ]
+        assert_array_equal(values, call(X))
 
 
 def test_lists_of_numbers():
@@ -273,8 +306,9 @@ def test_text_with_missing_rows_and_weights():
         assert np.abs(contributions[1::4]).min() > 0
         with pytest.raises((AttributeError, ValueError), match="'a'") as raised:
             model.set_params(missing_rows="error").fit(X, y)
-        assert "of organization 'a'" in raised.value.__notes__[1]
-        assert "Replace them by text" in raised.value.__notes__[1]
+        told = str(raised.value).splitlines()[-1]
+        assert "of organization 'a'" in told
+        assert "Replace them by text" in told
 
 
 def test_texts_that_look_like_numbers_among_the_rows_to_predict():

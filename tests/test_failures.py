@@ -1,5 +1,7 @@
 """What a user is told when an organization's own estimator fails."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -86,6 +88,7 @@ def test_a_local_fit_that_raises(diabetes, n_jobs):
     model = GALRegressor(held_by(Raises()), n_jobs=n_jobs)
     with pytest.raises(RuntimeError, match="out of paper") as info:
         model.fit(*diabetes)
+    assert str(info.value) == "Organization 'shop': out of paper"
     assert info.value.__notes__ == ["while organization 'shop' was fitting request 1"]
     with pytest.raises(NotFittedError):
         model.predict(diabetes[0])
@@ -98,6 +101,7 @@ def test_a_local_prediction_that_raises(diabetes):
     ).fit(X, y)
     with pytest.raises(RuntimeError, match="out of paper") as info:
         model.predict(X[:3])
+    assert str(info.value) == "Organization 'shop': out of paper"
     assert info.value.__notes__ == ["while organization 'shop' was predicting"]
 
 
@@ -208,10 +212,22 @@ def test_strings_as_target_of_a_regressor(diabetes):
     for y in (["a"] * 442, pd.Series(["a"] * 442), ["nan", *["1"] * 441]):
         with pytest.raises(ValueError, match=r"could not convert|NaN") as raised:
             GALRegressor().fit(diabetes[0], y)
-        assert raised.value.__notes__ == ["y has strings. For classes, use GALClassifier."]
+        advice = "y has strings. For classes, use GALClassifier."
+        assert str(raised.value).splitlines()[-1] == advice
     with pytest.raises(ValueError, match="NaN") as raised:
         GALRegressor().fit(diabetes[0], np.full(442, np.nan))
-    assert not hasattr(raised.value, "__notes__")
+    assert "GALClassifier" not in str(raised.value)
+
+
+@pytest.mark.parametrize("container", [list, np.array, pd.Series])
+def test_strings_of_numbers_are_numbers_as_for_regressors_of_scikit_learn(
+    diabetes, container
+):
+    X, y = diabetes
+    strings = container([str(value) for value in y])
+    for model in (Ridge(), GALRegressor(held_by(Ridge()), max_iter=2, random_state=0)):
+        expected = model.fit(X, y).predict(X)
+        np.testing.assert_array_equal(model.fit(X, strings).predict(X), expected)
 
 
 @pytest.mark.parametrize("kind", [list, tuple])
@@ -435,6 +451,77 @@ def test_all_organizations_whose_strings_would_reach_lightgbm_are_named():
     held = three(None, LGBMRegressor(), Ridge())
     with pytest.raises(ValueError, match=r"'bank'.*'v'(.|\n)*'shop'.*'w'"):
         GALRegressor(held).fit(X, y)
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_message_itself_has_the_reason(fault, learner):
+    value, sentence = FAULTS[fault]
+    X, y = with_fault(value, "v")
+    with pytest.raises(ValueError, match="organization 'bank'") as raised:
+        GALRegressor(three(LEARNERS[learner], Ridge(), Ridge()), max_iter=2).fit(X, y)
+    first, *_, last = str(raised.value).splitlines()
+    assert last.startswith(f"{sentence} 'v' of organization 'bank'")
+    assert re.match("Input.* contains|could not convert string to float", first)
+    # the traceback is that of the estimator, not of an error that replaces it
+    assert "sklearn_gal" not in str(raised.traceback[-1].path)
+    assert raised.value.__cause__ is None
+
+
+def test_a_search_warns_with_the_reason():
+    X, y = with_fault(np.nan, "v")
+    X.loc[59, "v"] = np.nan
+    search = GridSearchCV(
+        GALRegressor(three(Ridge(), Ridge(), Ridge())), {"max_iter": [1]}, cv=2
+    )
+    with pytest.raises(ValueError, match="All the 2 fits failed") as raised:
+        search.fit(X, y)
+    assert "Missing values are in the columns 'v'" in str(raised.value)
+
+
+class Unusual(ValueError):
+    """An error that makes its message itself."""
+
+    def __str__(self):
+        return f"NaN at {self.args}"
+
+
+class RaisesUnusual(Raises):
+    def fit(self, X, y):
+        raise Unusual("u")
+
+
+def test_errors_with_other_messages_have_notes():
+    X, y = with_fault(np.nan, "v")
+    with pytest.raises(Unusual, match="NaN") as raised:
+        GALRegressor(three(RaisesUnusual(), Ridge(), Ridge())).fit(X, y)
+    assert str(raised.value) == "NaN at ('u',)"
+    reason, place = raised.value.__notes__
+    assert reason.startswith("Missing values are in the columns 'v' of organization 'bank'")
+    assert place == "while organization 'bank' was fitting request 1"
+
+
+OTHER_VALUES = {
+    "period": pd.period_range("2020", periods=60, freq="D"),
+    "date": [pd.Timestamp("2020").date()] * 60,
+    "timedelta": pd.to_timedelta(np.arange(60), unit="D"),
+    "complex": np.arange(60) * 1j,
+    "complex object": pd.Series([None, *[1j] * 59], dtype=object),
+    "dict": [{"a": 1}] * 60,
+    "list": [[1]] * 60,
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_VALUES)
+def test_columns_of_neither_numbers_nor_strings_are_named(kind):
+    X, y = with_fault(0.0, "u")
+    X["v"] = OTHER_VALUES[kind]
+    with pytest.raises((ValueError, TypeError), match="organization 'bank'") as raised:
+        GALRegressor(three(Ridge(), Ridge(), Ridge()), max_iter=2).fit(X, y)
+    last = str(raised.value).splitlines()[-1]
+    assert last.startswith("Values that are neither numbers nor strings are in the")
+    assert "the columns 'v' of organization 'bank', whose estimator Ridge" in last
+    assert "'u'" not in last
 
 
 # --- settings per column ---

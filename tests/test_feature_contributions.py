@@ -541,3 +541,18 @@ def test_contributions_are_printed_with_the_largest_columns():
         assert line.split() == [X.columns[j], holder, f"{explained.importances[j]:.4g}"]
     assert rest == "and 1 more, with smaller contributions"
     assert {"importances", "to_shap", "values", "errors"} <= set(dir(explained))
+
+
+def test_columns_of_no_organization_are_not_printed():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    held = [("a", Ridge(), [0]), ("b", Ridge(), [2, 3])]
+    model = GALClassifier(held, max_iter=2, random_state=0).fit(X, y)
+    explained = model.feature_contributions(X[:7])
+    title, _, _header, *lines, unit = repr(explained).splitlines()
+    assert title == "Contributions of 3 columns to the raw predictions of 7 rows:"
+    assert [line.split()[-2] for line in lines].count("b") == 2
+    assert len(lines) == 3
+    assert not any(X.columns[1] in line for line in lines)
+    assert unit == (
+        "The means are over the rows. Those of the 3 outputs, e.g. classes, are added up."
+    )

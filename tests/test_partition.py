@@ -5,7 +5,10 @@ import pytest
 import sklearn
 from numpy.testing import assert_array_equal
 from sklearn.compose import make_column_selector
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_gal import GALRegressor, make_organizations
@@ -72,6 +75,43 @@ def test_polars_names():
 def test_bad_selections_name_the_organization(columns, message):
     with pytest.raises(ValueError, match=message):
         resolve(columns)
+
+
+def test_a_misspelt_name_has_a_suggestion():
+    with pytest.raises(ValueError, match=r"'incom', .*Did you mean 'income'\? The columns"):
+        resolve(["age", "incom"])
+    with pytest.raises(ValueError, match=r"which X does not have\. The columns of X are"):
+        resolve("wage rise")
+
+
+def test_organizations_whose_names_are_lost_are_named_in_one_sentence():
+    held = [("a", Ridge(), ["age"]), ("b", Ridge(), [9]), ("c", Ridge(), "visits")]
+    frame = pd.DataFrame(X, columns=NAMES)
+    pipeline = make_pipeline(SimpleImputer(), GALRegressor(held))
+    together = (
+        r"^Organization 'b' lists column 9.*\nThe organizations 'a' and 'c' name columns, "
+        r"e\.g\. 'age', but X has no column names: .* set_output\(transform='pandas'\)\.$"
+    )
+    with pytest.raises(ValueError, match=together):
+        pipeline.fit(frame, Y)
+    held[1] = ("b", Ridge(), "income")
+    pipeline.set_params(galregressor__organizations=held)
+    with pytest.raises(ValueError, match=r"^The organizations 'a', 'b' and 'c' name"):
+        pipeline.fit(frame, Y)
+    pipeline.set_output(transform="pandas").fit(frame, Y)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        LogisticRegression(),
+        make_pipeline(StandardScaler(), LogisticRegression()),
+        GridSearchCV(make_pipeline(StandardScaler(), LogisticRegression()), {}),
+    ],
+)
+def test_the_classifier_in_an_estimator_is_named(estimator):
+    with pytest.raises(ValueError, match=r"a classifier, .*Ridge\(\) instead of Logistic"):
+        GALRegressor([("a", estimator, [0])]).fit(X, Y)
 
 
 def test_names_need_a_frame():

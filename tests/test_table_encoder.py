@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from lightgbm import LGBMRegressor
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.ensemble import HistGradientBoostingRegressor, VotingRegressor
@@ -240,6 +241,36 @@ def test_other_columns_are_named(rng, name):
     fitted = TableEncoder().fit(pd.DataFrame({"a [1]": [1.0, 2], "b": [1.0, 2]}))
     with pytest.raises(ValueError, match="cannot read the columns 'a"):
         fitted.transform(frame)
+
+
+OBJECTS = pd.Series([None, 1j], dtype=object)
+
+
+@pytest.mark.parametrize("estimator", [None, LGBMRegressor(verbosity=-1)])
+@pytest.mark.parametrize(
+    ("values", "shown", "advice"),
+    [
+        ([1j, 2.0], "complex128", "Give the real and the imaginary part"),
+        (OBJECTS, "object of type complex", "Give the real and the imaginary part"),
+        ([{"x": 1}, None], "object of type dict", "Give each entry of dicts"),
+        ([[1], [2]], "object of type list", "Give each entry of dicts"),
+        ([datetime.date(2020, 1, 1)] * 2, "object of type date", "Convert dates and times"),
+        ([pd.Period("2020")] * 2, "period[Y-DEC]", "Convert dates and times"),
+        ([1.0, b"x"], "object of type bytes", "Convert strings to categories"),
+    ],
+)
+def test_each_kind_of_column_has_its_advice(values, shown, advice, estimator):
+    frame = pd.DataFrame(
+        {"a": pd.concat([pd.Series(values)] * 15).array, "b": np.arange(30.0)}
+    )
+    model = GALRegressor([("p", estimator, [0]), ("q", None, [1])], max_iter=2)
+    with pytest.raises(ValueError, match=r"^Organization 'p': LightGBM cannot") as raised:
+        model.fit(frame, np.arange(30.0))
+    told = str(raised.value)
+    assert f"columns 'a' ({shown}). It reads" in told
+    assert told.partition("and categories. ")[2].startswith(advice)
+    known = ("Give the real", "Give each", "Convert dates", "Convert strings")
+    assert sum(start in told for start in known) == 1
 
 
 def test_all_offenders_are_named():

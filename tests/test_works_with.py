@@ -20,7 +20,7 @@ from sklearn.ensemble import BaggingClassifier
 from sklearn.feature_selection import SequentialFeatureSelector
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.semi_supervised import SelfTrainingClassifier
 
 from sklearn_gal import GALClassifier
@@ -131,7 +131,7 @@ def test_mapie_checks_a_fitted_model_without_names(run):
 
 
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
-def test_mapie_refuses_a_fitted_model_that_needs_names(run):
+def test_mapie_checks_a_fitted_model_that_needs_names(run):
     pytest.importorskip("mapie")
     from mapie.classification import SplitConformalClassifier
 
@@ -139,8 +139,14 @@ def test_mapie_refuses_a_fitted_model_that_needs_names(run):
     by_name = make_column_transformer((StandardScaler(), ["worst area"]))
     model = clone(names["model"]).set_params(imaging=make_pipeline(by_name, Ridge()))
     model.fit(names["X_train"], names["y_train"])
+    SplitConformalClassifier(model).conformalize(names["X_test"], names["y_test"])
+    X_train, X_test = (names[key].assign(site="north") for key in ("X_train", "X_test"))
+    encoder = make_column_transformer((OneHotEncoder(), ["site"]))
+    held = ("site", make_pipeline(encoder, Ridge()), ["site"])
+    model.set_params(organizations=[*model.organizations, held])
+    model.fit(X_train, names["y_train"])
     with pytest.raises(UserWarning, match="failed a minimal prediction test"):
-        SplitConformalClassifier(model).conformalize(names["X_test"], names["y_test"])
+        SplitConformalClassifier(model).conformalize(X_test, names["y_test"])
 
 
 def test_shap(run):

@@ -27,8 +27,9 @@ from .models import (
 from .packed import pack_models, unpack_models
 from .pipeline import PipelineLearner
 from .seeds import SeededClones
+from .spelling import did_you_mean, question
 from .summed import EachPrediction, WeightedSum
-from .table_encoder import is_number, to_floats
+from .table_encoder import is_number, to_floats, type_of_no_number
 from .views import column_major, in_double_precision
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "column_major",
     "default_learner",
     "depends_on_memory_layout",
+    "did_you_mean",
     "each_prediction",
     "expect_function",
     "expect_functions",
@@ -64,10 +66,12 @@ __all__ = [
     "make_learner",
     "outputs_of",
     "pack_models",
+    "question",
     "suggest",
     "take_rows",
     "to_estimator",
     "to_floats",
+    "type_of_no_number",
     "unpack_models",
     "weight_parameter",
     "weighted_sum",

@@ -1,7 +1,5 @@
 """The local learner of organizations without an estimator."""
 
-from difflib import get_close_matches
-
 import numpy as np
 from lightgbm import LGBMRegressor
 from scipy import sparse
@@ -10,6 +8,7 @@ from sklearn.pipeline import Pipeline
 
 from .boosted_columns import bundles_keep_values
 from .boosted_parameters import LIGHTGBM_PARAMETERS
+from .spelling import did_you_mean
 from .table_encoder import TableEncoder
 
 # Numbers of leaves that are chosen by the number of rows
@@ -326,9 +325,7 @@ def suggest(name, known):
     sentences : str
         Known names that are close to `name`, all known names, and what to do about others.
     """
-    close = " or ".join(repr(match) for match in get_close_matches(name, sorted(known)))
-    hint = f"Did you mean {close}? " if close else ""
     return (
-        f"{hint}The known parameters are {sorted(known)}. For another LightGBM parameter, "
-        "use an LGBMRegressor whose constructor receives it."
+        f"{did_you_mean(name, sorted(known))}The known parameters are {sorted(known)}. For "
+        "another LightGBM parameter, use an LGBMRegressor whose constructor receives it."
     )

@@ -12,7 +12,7 @@ import numpy as np
 from lightgbm import LGBMModel
 
 from .default_learner import DefaultLearner
-from .table_encoder import describe_unreadable
+from .table_encoder import describe_unreadable, type_of
 
 # What LightGBM reads through the Arrow C interface, by the names of polars and pyarrow
 READABLE = {
@@ -65,7 +65,11 @@ def check_readable_by_lightgbm(table):
     else:
         return
     columns = list(columns)
-    unreadable = [(name, dtype) for name, dtype in columns if not readable(dtype)]
+    unreadable = [
+        (name, type_of(table.iloc[:, j]) if library == "pandas" else str(dtype))
+        for j, (name, dtype) in enumerate(columns)
+        if not readable(dtype)
+    ]
     if unreadable:
         raise ValueError(describe_unreadable(unreadable))
     names = [name for name, _ in columns if set(str(name)) & REFUSED_IN_NAMES]

@@ -5,6 +5,27 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+# How the names of types begin that hold neither numbers nor strings
+_STARTS = {
+    "dates": ("date", "time", "duration", "period"),
+    "complex": ("complex",),
+    "containers": (
+        *("dict", "list", "tuple", "set", "frozenset", "ndarray"),
+        *("struct", "array", "map", "large_list", "fixed_size_list"),
+    ),
+}
+# What to do about them
+_ADVICE = {
+    "dates": "Convert dates and times to numbers, e.g. to days since a date.",
+    "complex": "Give the real and the imaginary part of complex numbers a column each.",
+    "containers": "Give each entry of dicts, lists and other containers a column.",
+    "strings": (
+        "Convert strings to categories, e.g. with astype('category') in pandas or "
+        "cast(pl.Categorical) in polars, or encode the columns in a pipeline, e.g. with "
+        "make_pipeline(OrdinalEncoder(), LGBMRegressor())."
+    ),
+}
+
 
 class TableEncoder:
     """Makes a float64 matrix of a table's columns.
@@ -57,7 +78,7 @@ class TableEncoder:
                 if n_levels > 2 and not ordered:
                     self.n_levels[j] = n_levels
             elif not is_number(column):
-                unreadable.append((name, column.dtype))
+                unreadable.append((name, type_of(column)))
         if unreadable:
             raise ValueError(describe_unreadable(unreadable))
         return self
@@ -110,7 +131,7 @@ class TableEncoder:
             elif is_number(column):
                 matrix[:, j] = to_floats(column)
             else:
-                unreadable.append((name, column.dtype))
+                unreadable.append((name, type_of(column)))
         if unreadable:
             raise ValueError(describe_unreadable(unreadable))
         matrix[:, n_columns:] = matrix[:, copied]
@@ -127,35 +148,58 @@ def describe_unreadable(columns):
 
     Parameters
     ----------
-    columns : list of (object, dtype)
-        Names or positions of the columns, and their types.
+    columns : list of (object, str)
+        Names or positions of the columns, and their types, as `type_of` names them.
 
     Returns
     -------
     message : str
         The message, with what to do about them.
     """
-    listed = ", ".join(f"{name!r} ({dtype})" for name, dtype in columns)
-    advice = []
-    are_dates = [_has_dates(dtype) for _, dtype in columns]
-    if any(are_dates):
-        advice.append("Convert dates and times to numbers, e.g. to days since a date.")
-    if not all(are_dates):
-        advice.append(
-            "Convert strings to categories, e.g. with astype('category') in pandas or "
-            "cast(pl.Categorical) in polars, or encode the columns in a pipeline, e.g. "
-            "with make_pipeline(OrdinalEncoder(), LGBMRegressor())."
-        )
+    listed = ", ".join(f"{name!r} ({type_name})" for name, type_name in columns)
+    kinds = {_kind(type_name) for _, type_name in columns}
+    advice = [sentence for kind, sentence in _ADVICE.items() if kind in kinds]
     return (
         f"LightGBM cannot read the columns {listed}. It reads numbers, booleans and "
         f"categories. {' '.join(advice)}"
     )
 
 
-def _has_dates(dtype):
-    """Whether a type of pandas, polars, Arrow or numpy is one of dates or times."""
-    name = str(dtype).lower()
-    return name.startswith(("date", "time", "duration", "period"))
+def type_of(column):
+    """Return the name of a column's type; of objects, with that of the first to convert."""
+    name = str(column.dtype)
+    unusual = type_of_no_number(column) if name.lower() == "object" else None
+    return name if unusual is None else f"{name} of type {unusual.__name__}"
+
+
+def type_of_no_number(column):
+    """Return the type of the first value of a column that is no number; None without one.
+
+    Missing values count as numbers.
+    """
+    dense = column.to_list() if hasattr(column, "to_list") else np.ravel(column).tolist()
+    for value in dense:
+        missing = value is None or type(value).__name__ in ("NAType", "NaTType")
+        if not missing and not _is_read_as_float(value):
+            return type(value)
+    return None
+
+
+def _is_read_as_float(value):
+    if isinstance(value, (str, bytes)):
+        return False
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _kind(type_name):
+    """Return what a type of pandas, polars, Arrow, numpy or Python holds."""
+    name = type_name.lower().removeprefix("object of type ")
+    kinds = [kind for kind, starts in _STARTS.items() if name.startswith(starts)]
+    return kinds[0] if kinds else "strings"
 
 
 def _columns(view):

@@ -34,6 +34,46 @@ def number_of_folds(cv, subsample, n_samples, private):
     return int(cv)
 
 
+def why_in_sample(cv, subsample, n_samples=None):
+    """Return why a fit with these parameters is not cross-fitted, and what to do.
+
+    Parameters
+    ----------
+    cv, subsample : see the estimators
+    n_samples : int, default=None
+        Number of rows of the fit; None before a fit.
+
+    Returns
+    -------
+    reason : str
+        Empty if the fit is cross-fitted.
+    """
+    remedy = "Fit with an int as cv, e.g. cv=5"
+    if subsample < 1:
+        return f"subsample={subsample} is below 1. {remedy}, and with subsample=1.0."
+    if cv is None:
+        return f"cv=None. {remedy}."
+    if isinstance(cv, str) and n_samples is not None and n_samples < CROSS_FIT_FROM:
+        needed = f"cv={cv!r} needs at least {CROSS_FIT_FROM}"
+        return f"there are {n_samples} rows, and {needed}. {remedy}, or with more rows."
+    return ""
+
+
+def check_cross_fitted(reason):
+    """Raise an error if there is a reason why a fit is not cross-fitted.
+
+    Raises
+    ------
+    AttributeError
+        With the reason, as `why_in_sample` returns it.
+    """
+    if reason:
+        raise AttributeError(
+            "There are no held-out predictions of the training rows, because the fit is "
+            f"not cross-fitted: {reason}"
+        )
+
+
 @dataclass(frozen=True)
 class FoldPlan:
     """How the folds of the rounds are made.
@@ -50,6 +90,8 @@ class FoldPlan:
         Fold numbers of the user's splitter.
     seed : int
         Seed of the draws.
+    in_sample : str, default=""
+        Why the fit is not cross-fitted, as `why_in_sample` returns it.
     """
 
     n_folds: int | None
@@ -57,6 +99,7 @@ class FoldPlan:
     fixed: bool
     given: np.ndarray | None
     seed: int
+    in_sample: str = ""
 
     @property
     def cross_fits(self):

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier, is_clusterer, is_regressor
+from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state, get_tags
 
-from .._learners import default_learner
-from .faults import raise_together
+from .._learners import default_learner, did_you_mean
+from .faults import kind, raise_together
 from .local import SOLE_ORGANIZATION, LocalOrganization
 from .shared_model import SharingOrganization
 
@@ -127,20 +128,48 @@ def resolve_organizations(model, X):
         all_columns = np.arange(n_features)
         return [_organization(model, SOLE_ORGANIZATION, default_learner(), all_columns)]
     check_organizations(organizations, reserved=model.get_params(deep=False))
-    resolved, errors = [], {}
+    resolved, errors, unnamed = [], {}, {}
     for name, estimator, columns in organizations:
         try:
             positions = _resolve_columns(name, columns, X, feature_names, n_features)
             if len(positions) == 0:
                 holds_label = name == (model.label_holder or organizations[0][0])
                 raise ValueError(_no_columns(name, columns, n_features, holds_label))
+        except NoColumnNames as error:
+            unnamed[name] = error.column
+            continue
         except ValueError as error:
             errors[name] = error
             continue
         estimator = default_learner() if estimator is None else estimator
         resolved.append(_organization(model, name, estimator, positions))
+    if unnamed:
+        errors[next(iter(unnamed))] = ValueError(_no_column_names(unnamed))
     raise_together(errors)
     return resolved
+
+
+class NoColumnNames(ValueError):
+    """An organization names a column, but X has no column names."""
+
+    def __init__(self, column):
+        super().__init__(column)
+        self.column = column
+
+
+def _no_column_names(unnamed):
+    """Return the message about organizations that name columns of an X without names."""
+    names, columns = list(unnamed), list(unnamed.values())
+    if len(names) == 1:
+        who = f"Organization {names[0]!r} names column {columns[0]!r}"
+    else:
+        listed = f"{', '.join(map(repr, names[:-1]))} and {names[-1]!r}"
+        who = f"The organizations {listed} name columns, e.g. {columns[0]!r}"
+    return (
+        f"{who}, but X has no column names: pass a dataframe with string column names, or "
+        "select by position. If a transformer makes an array of the dataframe, let it "
+        "return a dataframe: set_output(transform='pandas')."
+    )
 
 
 def _organization(model, name, estimator, columns):
@@ -206,9 +235,10 @@ def _check_estimator(name, estimator):
         ) from error
     if is_classifier(estimator):
         raise ValueError(
-            f"The estimator of organization {name!r} is a classifier, "
-            f"{type(estimator).__name__}. Organizations fit pseudo-residuals, which are "
-            "real numbers, for classification as well: use a regressor."
+            f"The estimator of organization {name!r} is a classifier, {kind(estimator)}. "
+            "Organizations fit pseudo-residuals, which are real numbers, for "
+            "classification as well: use a regressor, e.g. Ridge() instead of "
+            f"{_classifier_in(estimator)}."
         )
     if is_clusterer(estimator) or not (
         hasattr(estimator, "predict") or is_regressor(estimator)
@@ -217,6 +247,15 @@ def _check_estimator(name, estimator):
             f"The estimator of organization {name!r}, {type(estimator).__name__}, is "
             "not a regressor: use a regressor or a pipeline that ends in one."
         )
+
+
+def _classifier_in(estimator):
+    """Return the name of the classifier in a pipeline or a search."""
+    is_pipeline = isinstance(estimator, Pipeline)
+    inner = estimator.steps[-1][1] if is_pipeline else getattr(estimator, "estimator", None)
+    if hasattr(inner, "fit") and is_classifier(inner):
+        return _classifier_in(inner)
+    return type(estimator).__name__
 
 
 def _resolve_columns(name, columns, X, feature_names, n_features):
@@ -283,15 +322,13 @@ def _position(name, column, feature_names, n_features):
     """Position of a column that is given by its name or position."""
     if isinstance(column, str):
         if feature_names is None:
-            raise ValueError(
-                f"Organization {name!r} names column {column!r}, but X has no column "
-                "names: pass a dataframe with string column names, or select by position."
-            )
+            raise NoColumnNames(column)
         found = np.flatnonzero(feature_names == column)
         if len(found) == 0:
             raise ValueError(
                 f"Organization {name!r} names column {column!r}, which X does not have. "
-                f"The columns of X are {list(feature_names)}."
+                f"{did_you_mean(column, feature_names)}The columns of X are "
+                f"{list(feature_names)}."
             )
         return int(found[0])
     if not isinstance(column, Integral) or isinstance(column, bool):

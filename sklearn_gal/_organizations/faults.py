@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
-from .._learners import IN_SAMPLE, is_number, to_floats
+from .._learners import IN_SAMPLE, is_number, to_floats, type_of_no_number
 from .missing import has_text, is_missing
 from .suitability import PER_COLUMN
 
@@ -41,6 +41,10 @@ def _has_infinity(column):
     return is_number(column) and bool(np.isinf(to_floats(column)).any())
 
 
+def _has_other_values(column):
+    return type_of_no_number(column) not in (None, str)
+
+
 FAULTS = (
     Fault(
         re.compile(r"\bnans?\b|missing|\bnulls?\b|NoneType|\bNA\b", re.IGNORECASE),
@@ -65,14 +69,51 @@ FAULTS = (
         "Encode them in its pipeline, e.g. "
         "make_pipeline(OneHotEncoder(handle_unknown='ignore'), Ridge()).",
     ),
+    Fault(
+        re.compile(r"float\(\)|convert|complex|sequence|dtype|promoted", re.IGNORECASE),
+        _has_other_values,
+        "Values that are neither numbers nor strings are in the columns {columns} of "
+        "organization {name!r}, whose estimator {estimator} does not take them.",
+        "Convert dates to numbers, e.g. to days since a date, and give each part of "
+        "complex numbers, dicts and lists a column.",
+    ),
 )
 # Instead of the remedy, if an estimator takes a single column of text
 TEXT_REMEDY = "Replace them by text, or let it abstain with missing_rows='abstain'."
 
 
+def add_to_message(error, text):
+    """Add a line to the message of an error, so that logs and ``str(error)`` have it.
+
+    Parameters
+    ----------
+    error : Exception
+        The error. If its class makes the message of something else than a single string,
+        the line is added to its notes.
+    text : str
+        The line.
+    """
+    message = str(error)
+    separator = "" if message.endswith("\n") else "\n"
+    if not _reword(error, f"{message}{separator}{text}"):
+        error.add_note(text)
+
+
+def _reword(error, message):
+    """Give an error another message; return whether its class takes it."""
+    before = error.args
+    if before != (str(error),):
+        return False
+    error.args = (message,)
+    if str(error) == message:
+        return True
+    error.args = before
+    return False
+
+
 @contextmanager
 def naming_errors(organization, task, view=None):
-    """Add to the notes of an error the organization's name, and columns with a fault.
+    """Have an error name the organization, and columns with a fault.
 
     Parameters
     ----------
@@ -87,17 +128,19 @@ def naming_errors(organization, task, view=None):
     try:
         yield
     except Exception as error:
-        error.add_note(f"while organization {organization.name!r} was {task}")
         view = view() if callable(view) else view
         reason = view is not None and explain(error, organization, view)
         if reason:
-            error.add_note(reason)
+            add_to_message(error, reason)
+        if not _names(error, organization):
+            _reword(error, f"Organization {organization.name!r}: {error}")
+        error.add_note(f"while organization {organization.name!r} was {task}")
         raise
 
 
 @contextmanager
 def naming_fold(learner, chain, split, residual, seed):
-    """Add to the notes of an error which rows were fitted, if a fit to all rows works.
+    """Have an error tell which rows were fitted, if a fit to all rows works.
 
     Parameters
     ----------
@@ -117,11 +160,13 @@ def naming_fold(learner, chain, split, residual, seed):
     except Exception as error:
         n_chains, n_rows = residual.shape[:2]
         if _fits(learner, residual[chain], seed):
-            error.add_note(
-                f"in the {len(split.rows)} of {n_rows} rows outside fold {chain + 1} of "
-                f"{n_chains}. A fit to all {n_rows} rows works: fit with cv=None, with "
-                "other folds, or with an estimator that also copes with fewer rows and "
-                "with values that they lack, e.g. OneHotEncoder(handle_unknown='ignore')."
+            add_to_message(
+                error,
+                f"The error occurred in the {len(split.rows)} of {n_rows} rows outside "
+                f"fold {chain + 1} of {n_chains}. A fit to all {n_rows} rows works: fit "
+                "with cv=None, with other folds, or with an estimator that also copes with "
+                "fewer rows and with values that they lack, e.g. "
+                "OneHotEncoder(handle_unknown='ignore').",
             )
         raise
 
@@ -147,27 +192,36 @@ def explain(error, organization, view):
     view : array-like, sparse matrix or dataframe
         The columns that its estimator receives.
     """
-    name, message = organization.name, str(error)
+    message = str(error)
+    for columns, reason in _reasons(message, organization, view):
+        if not columns or not all(column in message for column in columns):
+            return reason
+    return None
+
+
+def _reasons(message, organization, view):
+    """Yield columns of a view that a message may be about, and a sentence on them."""
+    name = organization.name
     for parameter in PER_COLUMN:
         if f"{parameter}.size()" in message:
-            return (
+            yield (
+                [],
                 f"{parameter} in the estimator of organization {name!r} must have one "
                 "entry for each of the columns that LightGBM receives from the steps "
-                "before it."
+                "before it.",
             )
     for fault in FAULTS:
         if not fault.pattern.search(message):
             continue
         columns = [repr(column) for column in _faulty(fault, organization.columns, view)]
-        if columns and not all(column in message for column in columns):
+        if columns:
             sentence = fault.sentence.format(
                 columns=", ".join(columns),
                 name=name,
-                estimator=_kind(organization.estimator),
+                estimator=kind(organization.estimator),
             )
             remedy = TEXT_REMEDY if len(view.shape) == 1 else fault.remedy
-            return f"{sentence} {remedy}"
-    return None
+            yield columns, f"{sentence} {remedy}"
 
 
 def complaint(error, organization, view, attempt):
@@ -184,24 +238,31 @@ def complaint(error, organization, view, attempt):
     attempt : callable
         Does what the other organization was doing.
     """
-    texts = [str(error), *getattr(error, "__notes__", [])]
-    if any(repr(organization.name) in text for text in texts):
+    if _names(error, organization):
         return None
-    reason = explain(error, organization, view)
-    if reason is None:
+    reasons = [reason for _, reason in _reasons(str(error), organization, view)]
+    if not reasons:
         return None
     try:
         attempt()
     except Exception as own:
-        return reason if explain(own, organization, view) == reason else None
+        reason = explain(own, organization, view)
+        named = [each for each in reasons if each == reason or each in str(own)]
+        return named[0] if named else None
     return None
 
 
-def _kind(estimator):
+def _names(error, organization):
+    """Whether an error names an organization."""
+    texts = [str(error), *getattr(error, "__notes__", [])]
+    return any(f"rganization {organization.name!r}" in text for text in texts)
+
+
+def kind(estimator):
     """The class of an estimator, and those of the steps of a pipeline."""
     if not isinstance(estimator, Pipeline):
         return type(estimator).__name__
-    steps = [step if isinstance(step, str) else _kind(step) for _, step in estimator.steps]
+    steps = [step if isinstance(step, str) else kind(step) for _, step in estimator.steps]
     return f"Pipeline({', '.join(steps)})"
 
 

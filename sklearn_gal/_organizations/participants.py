@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils import _safe_indexing
 
 from .._contract import Answer, Fitted
-from .faults import raise_together
+from .faults import add_to_message, raise_together
 from .local import LocalOrganization, derived_seeds
 from .parallel import LocalFits, Threads
 
@@ -145,7 +145,7 @@ class Participants:
 
     @contextmanager
     def complaining(self, X=None):
-        """Add to the notes of an error which others would have failed for its reason.
+        """Have an error tell which others would have failed for its reason.
 
         Parameters
         ----------
@@ -158,7 +158,7 @@ class Participants:
             for each in self.organizations:
                 reason = getattr(each, "complaint", lambda *_: None)(error, X)
                 if reason:
-                    error.add_note(reason)
+                    add_to_message(error, reason)
             raise
 
     def check_answers(self):

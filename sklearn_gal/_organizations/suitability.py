@@ -1,7 +1,6 @@
 """Whether an estimator can have been meant for its organization."""
 
 import re
-from difflib import get_close_matches
 from inspect import signature
 from numbers import Integral
 
@@ -13,7 +12,7 @@ from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils import get_tags
 
-from .._learners import LIGHTGBM_NAMES, is_known_to_lightgbm
+from .._learners import LIGHTGBM_NAMES, did_you_mean, is_known_to_lightgbm
 
 # Parameters that have one entry per column, and parameters that list positions of columns
 PER_COLUMN = (
@@ -108,8 +107,7 @@ def _check_names(name, estimator):
         for parameter in model.get_params(deep=False).keys() - own:
             if is_known_to_lightgbm(parameter):
                 continue
-            close = get_close_matches(parameter, sorted(LIGHTGBM_NAMES | own))
-            hint = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
+            hint = did_you_mean(parameter, sorted(LIGHTGBM_NAMES | own))
             raise ValueError(
                 f"The {type(model).__name__} of organization {name!r} has the parameter "
                 f"{parameter!r}, which LightGBM does not know. {hint}Correct or remove it."
