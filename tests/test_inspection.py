@@ -808,6 +808,21 @@ def test_a_joint_model_that_cannot_take_the_columns_of_others_is_left_out(
     assert "Joint:" not in repr(without)
 
 
+def test_a_note_says_that_joint_ignores_the_columns_of_others(rng):
+    X = pd.DataFrame(rng.normal(size=(90, 4)), columns=list("abcd"))
+    y = X["a"] + X["c"]
+
+    def notes(estimator):
+        held = [("bank", estimator, ["a", "b"]), ("shop", Ridge(), ["c", "d"])]
+        model = GALRegressor(held, max_iter=2, random_state=0)
+        return assistance_report(model, X, y, cv=2, reference=None).notes
+
+    selects = make_column_transformer(("passthrough", ["a", "b"]))
+    (note,) = notes(make_pipeline(selects, Ridge()))
+    assert note.startswith("Joint has the scores of Alone in all splits.")
+    assert not notes(Ridge())
+
+
 def test_a_note_names_all_holders_of_columns_with_a_fault_and_a_few_columns(rng):
     X = rng.normal(size=(90, 9))
     y = X[:, 0] + X[:, 8]

@@ -72,9 +72,9 @@ def assistance_report(
         organizations. Another estimator is fitted to these columns as it is. If it cannot
         take them, e.g. because the label holder's estimator takes no strings, the report
         leaves this model out, and a note gives the reason. A pipeline that selects the
-        label holder's columns by their names ignores those of the others: pass a pipeline
-        for all columns. False leaves both joint models out, for columns that cannot be
-        pooled.
+        label holder's columns by their names ignores those of the others, which a note
+        says: pass a pipeline for all columns. False leaves both joint models out, for
+        columns that cannot be pooled.
     reference : "lightgbm", estimator or None, default="lightgbm"
         Strong learner that is fitted to the label holder's columns (*LightGBM alone*) and
         to the columns of all organizations (*LightGBM joint*). "lightgbm" is LightGBM with
@@ -191,6 +191,12 @@ def assistance_report(
         pooled = np.unique(np.concatenate(fitted[0].columns_))
         columns |= dict.fromkeys(joint_models[1:], pooled)
         scores |= _score_joint(evaluation, joint, model, label_holder, pooled, left_out)
+    if joint is None and np.array_equal(scores["Alone"], scores.get("Joint")):
+        left_out.notes.append(
+            "Joint has the scores of Alone in all splits. An estimator that selects the "
+            f"columns of {label_holder!r} by name ignores those of the others: pass a "
+            "pipeline for all columns as joint."
+        )
     scores |= _score_reference(evaluation, reference, model, columns, left_out)
     order = [*alone, "Assisted", *joint_models]
     scores = {label: scores[label] for label in order if label in scores}
@@ -268,7 +274,7 @@ class AssistanceReport(Bunch):
         Name of the strong learner, "LightGBM" or the class of another one.
     notes : list of str
         One note for each model that is left out because its learner could not be fitted or
-        scored, with the reason.
+        scored, with the reason. One if *Joint* has the scores of *Alone*.
     """
 
     def _headlines(self):
