@@ -177,8 +177,8 @@ class BaseGAL(
 
     def _validate_X(self, X, reset):
         X = validate_X(self, X, reset)
-        kept: Any = self._state.kept_rows if not reset else None
-        return X if kept is None else kept.alike(X)
+        state: Any = getattr(self, "_state", None)  # None within a fit
+        return X if reset or state is None else state.kept_rows.alike(X)
 
     def _validate_target(self, y):
         raise NotImplementedError
