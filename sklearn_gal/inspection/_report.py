@@ -191,7 +191,7 @@ def assistance_report(
         pooled = np.unique(np.concatenate(fitted[0].columns_))
         columns |= dict.fromkeys(joint_models[1:], pooled)
         scores |= _score_joint(evaluation, joint, model, label_holder, pooled, left_out)
-    if joint is None and np.array_equal(scores["Alone"], scores.get("Joint")):
+    if joint is None and np.array_equal(scores["Alone"], scores.get("Joint", ())):
         left_out.notes.append(
             "Joint has the scores of Alone in all splits. An estimator that selects the "
             f"columns of {label_holder!r} by name ignores those of the others: pass a "
