@@ -41,10 +41,9 @@ def check_coverage(coverage):
     """
     check_scalar(coverage, "coverage", Real)
     if not 0 < coverage < 1:
-        meant = coverage / 100 if 1 < coverage < 100 else 0.9
         raise ValueError(
             "coverage must be a probability between 0 and 1, both excluded, e.g. "
-            f"coverage={meant:g}; got coverage={coverage!r}."
+            f"coverage=0.9; got coverage={coverage!r}."
         )
 
 

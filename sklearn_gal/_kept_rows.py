@@ -53,7 +53,9 @@ class KeptRows:
         Estimators in the organizations would otherwise warn that it has no names.
         """
         names = getattr(self.table, "columns", None)
-        if names is None or not isinstance(X, np.ndarray) or X.dtype.kind not in "fiub":
+        is_numeric = isinstance(X, np.ndarray) and X.dtype.kind in "fiub"
+        # a callback of a continued fit may predict more columns than the fit before it had
+        if names is None or not is_numeric or X.shape[1] != len(names):
             return X
         if hasattr(self.table, "iloc"):
             import pandas as pd

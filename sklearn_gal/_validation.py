@@ -134,7 +134,8 @@ def _explain_columns(error, model, X):
     if names is None or not hasattr(X, "columns"):
         return
     given = set(X.columns)
-    if given.issuperset(names) and list(X.columns) != list(names):
+    is_unique = len(given) == len(X.columns)
+    if is_unique and given.issuperset(names) and list(X.columns) != list(names):
         add_to_message(
             error,
             "Select the columns of the fit in their order: "

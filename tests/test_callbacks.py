@@ -1,3 +1,4 @@
+import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 
@@ -18,6 +19,18 @@ def test_scoring_monitor_scores_every_round(diabetes):
     expected = model.score(X, y)
     assert log[-1]["r2"] == pytest.approx(expected)
     assert log[0]["r2"] < log[-1]["r2"]
+
+
+def test_scoring_monitor_scores_rounds_with_more_columns(linear):
+    X, y = linear
+    held = [("a", Ridge(), [0]), ("b", Ridge(), [1])]
+    model = GALRegressor(held, max_iter=2, warm_start=True, random_state=0)
+    model.fit(pd.DataFrame(X[:, :2]), y)
+    monitor = callback.ScoringMonitor(scoring="r2")
+    model.set_params(organizations=[*held, ("c", Ridge(), [2, 3])], max_iter=4)
+    model.set_callbacks(monitor).fit(X, y)
+    log = [row for row in monitor.get_logs().data if row["task_name"] == "round"]
+    assert log[-1]["r2"] == pytest.approx(model.score(X, y))
 
 
 def test_progress_bar(wine, capsys):

@@ -479,6 +479,60 @@ def test_a_search_warns_with_the_reason():
     assert "Missing values are in the columns 'v'" in str(raised.value)
 
 
+class Fails(RegressorMixin, BaseEstimator):
+    """Raises the same object in each fit of fewer than `n_rows` rows."""
+
+    def __init__(self, error, n_rows=np.inf):
+        self.error = error
+        self.n_rows = n_rows
+
+    def __sklearn_clone__(self):
+        return Fails(self.error, self.n_rows)
+
+    def fit(self, X, y):
+        if len(X) < self.n_rows:
+            raise self.error
+        return self
+
+    def predict(self, X):
+        return np.zeros(len(X))
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+@pytest.mark.parametrize("error", [RuntimeError("out of paper"), StopIteration("paper")])
+def test_an_error_that_is_raised_again_is_told_once(diabetes, error, n_jobs):
+    held = [("a", Ridge(), [0]), ("b", Fails(error), [1]), ("c", Ridge(), [2])]
+    for _ in range(2):
+        with pytest.raises(type(error), match="paper"):
+            GALRegressor(held, n_jobs=n_jobs).fit(*diabetes)
+    assert str(error).count("'b'") == 1
+
+
+def test_a_fold_is_told_once(diabetes):
+    error = RuntimeError("out of paper")
+    held = [("a", Ridge(), [0]), ("b", Fails(error, len(diabetes[1])), [1])]
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="out of paper"):
+            GALRegressor(held, cv=3, random_state=0).fit(*diabetes)
+    assert str(error).count("rows outside fold 1 of 3") == 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "fit() missing 1 required keyword-only argument: 'groups'",
+        "columns are missing: {'dose'}",
+        "Specifying the columns using strings is only supported for dataframes.",
+    ],
+)
+def test_messages_about_something_else_are_not_explained_by_values(message):
+    X = pd.DataFrame({"a": [0.5, np.nan] * 20, "b": ["x", "y"] * 20, "c": range(40)})
+    held = [("known", Ridge(), ["c"]), ("b", Fails(TypeError(message)), ["a", "b"])]
+    with pytest.raises(TypeError) as caught:
+        GALRegressor(held).fit(X, range(40))
+    assert str(caught.value) == f"Organization 'b': {message}"
+
+
 class Unusual(ValueError):
     """An error that makes its message itself."""
 

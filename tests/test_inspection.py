@@ -518,6 +518,7 @@ def test_report_with_weights_and_groups(diabetes):
 def test_report_of_a_single_split_has_no_interval(diabetes):
     model = GALRegressor(halves(), max_iter=2, random_state=0)
     report = assistance_report(model, *diabetes, cv=ShuffleSplit(1, random_state=0))
+    assert "nan" not in repr(report)
     assert report.table[["low", "high", "lost_low", "lost_high"]].isna().all(axis=None)
     assert "nan" in repr(report)
     assert "Scores of 1 cross-validation split of 442 rows." in repr(report)
@@ -808,18 +809,22 @@ def test_a_joint_model_that_cannot_take_the_columns_of_others_is_left_out(
     assert "Joint:" not in repr(without)
 
 
-def test_a_note_says_that_joint_ignores_the_columns_of_others(rng):
-    X = pd.DataFrame(rng.normal(size=(90, 4)), columns=list("abcd"))
-    y = X["a"] + X["c"]
+@pytest.mark.parametrize("table", [pd.DataFrame, np.asarray])
+@pytest.mark.parametrize("gal", [GALRegressor, GALClassifier])
+def test_a_note_says_that_joint_ignores_the_columns_of_others(rng, gal, table):
+    X = rng.normal(size=(90, 4))
+    y = X[:, 0] + X[:, 2]
+    y = y > 0 if gal is GALClassifier else y
 
     def notes(estimator):
-        held = [("bank", estimator, ["a", "b"]), ("shop", Ridge(), ["c", "d"])]
-        model = GALRegressor(held, max_iter=2, random_state=0)
-        return assistance_report(model, X, y, cv=2, reference=None).notes
+        held = [("bank", estimator, [0, 1]), ("shop", Ridge(), [2, 3])]
+        return assistance_report(
+            gal(held, max_iter=2), table(X), y, cv=2, reference=None
+        ).notes
 
-    selects = make_column_transformer(("passthrough", ["a", "b"]))
+    selects = make_column_transformer(("passthrough", [0, 1]))
     (note,) = notes(make_pipeline(selects, Ridge()))
-    assert note.startswith("Joint has the scores of Alone in all splits.")
+    assert note.startswith("The predictions of Joint do not depend on the columns of the")
     assert not notes(Ridge())
 
 

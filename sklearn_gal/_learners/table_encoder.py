@@ -190,7 +190,7 @@ def _is_read_as_float(value):
         return False
     try:
         float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     return True
 

@@ -13,6 +13,9 @@ from .faults import kind, raise_together
 from .local import SOLE_ORGANIZATION, LocalOrganization
 from .shared_model import SharingOrganization
 
+# Number of columns that an error lists
+N_LISTED = 30
+
 
 def make_organizations(
     X, n_organizations=8, estimator=None, *, random_state=None
@@ -318,6 +321,12 @@ def _listed_positions(name, columns, feature_names, n_features):
     return np.array(positions, dtype=np.intp)
 
 
+def _listed(names):
+    """Return the first of some names as text, and how many more there are."""
+    more = len(names) - N_LISTED
+    return f"{list(names[:N_LISTED])}" + (f" and {more} more" if more > 0 else "")
+
+
 def _position(name, column, feature_names, n_features):
     """Position of a column that is given by its name or position."""
     if isinstance(column, str):
@@ -328,7 +337,7 @@ def _position(name, column, feature_names, n_features):
             raise ValueError(
                 f"Organization {name!r} names column {column!r}, which X does not have. "
                 f"{did_you_mean(column, feature_names)}The columns of X are "
-                f"{list(feature_names)}."
+                f"{_listed(feature_names)}."
             )
         return int(found[0])
     if not isinstance(column, Integral) or isinstance(column, bool):

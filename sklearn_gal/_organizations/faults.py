@@ -42,12 +42,16 @@ def _has_infinity(column):
 
 
 def _has_other_values(column):
-    return type_of_no_number(column) not in (None, str)
+    return type_of_no_number(column) not in (None, str, bytes)
 
 
 FAULTS = (
     Fault(
-        re.compile(r"\bnans?\b|missing|\bnulls?\b|NoneType|\bNA\b", re.IGNORECASE),
+        re.compile(
+            r"\bnans?\b|\bnulls?\b|NoneType|\bNA\b"
+            r"|(?<!columns are )missing(?! \d+ required)",
+            re.IGNORECASE,
+        ),
         lambda column: bool(is_missing(column).any()),
         "Missing values are in the columns {columns} of organization {name!r}, whose "
         "estimator {estimator} does not take them.",
@@ -62,7 +66,10 @@ FAULTS = (
         "Replace them.",
     ),
     Fault(
-        re.compile(r"could not convert|string|\bstr\b|dtype|ufunc", re.IGNORECASE),
+        re.compile(
+            r"could not convert|(?<!columns using )string|\bstr\b|dtype|ufunc",
+            re.IGNORECASE,
+        ),
         has_text,
         "Strings are in the columns {columns} of organization {name!r}, whose estimator "
         "{estimator} does not take them.",
@@ -94,6 +101,8 @@ def add_to_message(error, text):
         The line.
     """
     message = str(error)
+    if text in message:  # the same object may be raised more than once
+        return
     separator = "" if message.endswith("\n") else "\n"
     if not _reword(error, f"{message}{separator}{text}"):
         error.add_note(text)
@@ -104,7 +113,10 @@ def _reword(error, message):
     before = error.args
     if before != (str(error),):
         return False
-    error.args = (message,)
+    try:
+        error.args = (message,)
+    except (AttributeError, TypeError):  # a property of the class
+        return False
     if str(error) == message:
         return True
     error.args = before
@@ -132,7 +144,7 @@ def naming_errors(organization, task, view=None):
         reason = view is not None and explain(error, organization, view)
         if reason:
             add_to_message(error, reason)
-        if not _names(error, organization):
+        if not (_names(error, organization) or str(error).startswith("Organization ")):
             _reword(error, f"Organization {organization.name!r}: {error}")
         error.add_note(f"while organization {organization.name!r} was {task}")
         raise

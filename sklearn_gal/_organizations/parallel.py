@@ -119,7 +119,8 @@ class Threads:
     def map(self, function, *arguments):
         """Return what the function returns for each of the arguments, as a list."""
         if self._executor is None:
-            return list(map(function, *arguments))
+            # `map` would end at a StopIteration of the function
+            return [function(*each) for each in zip(*arguments, strict=True)]
         config = get_config()
 
         def in_thread(*arguments):

@@ -52,6 +52,24 @@ class Evaluation:
             raise
         return result["test_score"], result["estimator"]
 
+    def ignores(self, model, columns):
+        """Whether a model, fitted on the first split, predicts without some columns.
+
+        They are exchanged between test rows, in arrays and dataframes of pandas. False for
+        other tables.
+        """
+        X = _safe_indexing(self.X, self.splits[0][1])
+        if not len(columns) or not (hasattr(X, "isetitem") or isinstance(X, np.ndarray)):
+            return False
+        exchanged = X.copy()
+        if isinstance(X, np.ndarray):
+            exchanged[:, columns] = X[::-1, columns]
+        else:
+            for j in columns:
+                exchanged.isetitem(j, X.iloc[::-1, j].array)
+        predict = getattr(model, "decision_function", model.predict)
+        return np.array_equal(predict(X), predict(exchanged))
+
     def score_without(self, name, fitted):
         """Return the scores of the fitted models after an organization has left."""
         weight = (self.params or {}).get("sample_weight")
@@ -126,7 +144,7 @@ class LeftOut:
 
     def _at_fault(self, message, columns):
         """Return the columns that an error is about, and who holds them, as text."""
-        names = getattr(self.X, "columns", range(self.X.shape[1]))
+        names = list(getattr(self.X, "columns", range(self.X.shape[1])))
         for fault in FAULTS:
             if sparse.issparse(self.X) or not fault.pattern.search(message):
                 continue

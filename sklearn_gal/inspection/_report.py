@@ -72,9 +72,9 @@ def assistance_report(
         organizations. Another estimator is fitted to these columns as it is. If it cannot
         take them, e.g. because the label holder's estimator takes no strings, the report
         leaves this model out, and a note gives the reason. A pipeline that selects the
-        label holder's columns by their names ignores those of the others, which a note
-        says: pass a pipeline for all columns. False leaves both joint models out, for
-        columns that cannot be pooled.
+        label holder's columns ignores those of the others, which a note says: pass a
+        pipeline for all columns. False leaves both joint models out, for columns that
+        cannot be pooled.
     reference : "lightgbm", estimator or None, default="lightgbm"
         Strong learner that is fitted to the label holder's columns (*LightGBM alone*) and
         to the columns of all organizations (*LightGBM joint*). "lightgbm" is LightGBM with
@@ -191,12 +191,6 @@ def assistance_report(
         pooled = np.unique(np.concatenate(fitted[0].columns_))
         columns |= dict.fromkeys(joint_models[1:], pooled)
         scores |= _score_joint(evaluation, joint, model, label_holder, pooled, left_out)
-    if joint is None and np.array_equal(scores["Alone"], scores.get("Joint", ())):
-        left_out.notes.append(
-            "Joint has the scores of Alone in all splits. An estimator that selects the "
-            f"columns of {label_holder!r} by name ignores those of the others: pass a "
-            "pipeline for all columns as joint."
-        )
     scores |= _score_reference(evaluation, reference, model, columns, left_out)
     order = [*alone, "Assisted", *joint_models]
     scores = {label: scores[label] for label in order if label in scores}
@@ -274,7 +268,7 @@ class AssistanceReport(Bunch):
         Name of the strong learner, "LightGBM" or the class of another one.
     notes : list of str
         One note for each model that is left out because its learner could not be fitted or
-        scored, with the reason. One if *Joint* has the scores of *Alone*.
+        scored, with the reason. One if *Joint* ignores the columns of the others.
     """
 
     def _headlines(self):
@@ -284,8 +278,9 @@ class AssistanceReport(Bunch):
         for title, difference in zip(titles, gains, strict=True):
             if difference is not None:
                 model, mean, low, high = difference
-                interval = f"95 % interval {low:+.4f} to {high:+.4f}"
-                yield f"{title} ({model}): {mean:+.4f}, {interval}"
+                ends = _interval(low, high, "+")
+                interval = ends and f", 95 % interval {ends}"
+                yield f"{title} ({model}): {mean:+.4f}{interval}"
 
     def _legend(self):
         """Iterate over what the labels and numbers of the report mean, as text."""
@@ -312,11 +307,9 @@ class AssistanceReport(Bunch):
         yield "", self.scoring, "95 % interval", "lost", "95 % interval"
         for line in iterate_lines(self.table):
             label, score, low, high, lost, lost_low, lost_high = line
-            if label == "Assisted":
-                yield label, f"{score:.4f}", f"{low:.4f} to {high:.4f}", "", ""
-                continue
-            change = f"{lost_low:+.4f} to {lost_high:+.4f}"
-            yield label, f"{score:.4f}", f"{low:.4f} to {high:.4f}", f"{lost:+.4f}", change
+            change = f"{lost:+.4f}", _interval(lost_low, lost_high, "+")
+            change = ("", "") if label == "Assisted" else change
+            yield label, f"{score:.4f}", _interval(low, high), *change
 
     def __repr__(self):
         table = aligned(list(self._text_lines()))
@@ -340,10 +333,15 @@ class AssistanceReport(Bunch):
         )
 
 
+def _interval(low, high, sign=""):
+    """Return an interval as text; an empty one for a single split, which has no interval."""
+    return "" if np.isnan(low) else f"{low:{sign}.4f} to {high:{sign}.4f}"
+
+
 def _score_joint(evaluation, joint, model, label_holder, columns, left_out):
     """Return the scores of the model that has all columns in one place, if it works."""
-    suspects = columns
-    if joint is None:
+    suspects, may_ignore = columns, joint is None
+    if may_ignore:
         estimators = {name: estimator for name, estimator, _ in model.organizations}
         joint = clone(model).set_params(
             organizations=[("all columns", estimators[label_holder], columns)],
@@ -357,7 +355,13 @@ def _score_joint(evaluation, joint, model, label_holder, columns, left_out):
         evaluation = replace(evaluation, X=pooled)
     scores = {}
     with left_out.noting("Joint", "joint", suspects):
-        scores["Joint"] = evaluation.score("Joint", joint)
+        scores["Joint"], fitted = evaluation.fit_and_score("Joint", joint)
+        if may_ignore and evaluation.ignores(fitted[0], suspects):
+            left_out.notes.append(
+                "The predictions of Joint do not depend on the columns of the others. If "
+                f"the estimator of {label_holder!r} selects its columns, pass a pipeline "
+                "for all columns as joint."
+            )
     return scores
 
 
