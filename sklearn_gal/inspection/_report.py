@@ -334,7 +334,7 @@ class AssistanceReport(Bunch):
 
 
 def _interval(low, high, sign=""):
-    """Return an interval as text; an empty one for a single split, which has no interval."""
+    """Return an interval as text, which is empty for a single split."""
     return "" if np.isnan(low) else f"{low:{sign}.4f} to {high:{sign}.4f}"
 
 
