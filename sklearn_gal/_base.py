@@ -178,7 +178,7 @@ class BaseGAL(
     def _validate_X(self, X, reset):
         X = validate_X(self, X, reset)
         state: Any = getattr(self, "_state", None)  # None within the first fit
-        return X if reset or state is None else state.kept_rows.alike(X)
+        return X if reset or state is None else state.kept_rows.named(X)
 
     def _validate_target(self, y):
         raise NotImplementedError

@@ -47,7 +47,7 @@ class KeptRows:
             drawn[order[mask[order] & ~drawn[order]][: max(0, n_wanted)]] = True
         return cls(_safe_indexing(X, np.flatnonzero(drawn)))
 
-    def alike(self, X):
+    def named(self, X):
         """Return an array of numbers as a dataframe, if the training rows are in one.
 
         Estimators in the organizations would otherwise warn that it has no names.

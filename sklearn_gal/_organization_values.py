@@ -17,7 +17,7 @@ from ._assembly import model_of_combinations
 from ._intervals import corrected_error, half_widths, jackknife_error
 from ._method.coalitions import Coalitions, coalition_predictions
 from ._method.rows import Rows
-from ._text_table import aligned, name_of_score
+from ._text_table import aligned, interval_text, name_of_score
 from ._training_data import TrainingData
 from ._validation import validate_weight
 from ._warm_start import Previous
@@ -48,19 +48,16 @@ class OrganizationValues(Bunch):
             self.leave_one_out_intervals,
             strict=True,
         ):
-            shown = f"{value:+.4f}", _ends(interval), f"{lost:+.4f}", _ends(lost_interval)
+            ends = [interval_text(each, "+.4f") for each in (interval, lost_interval)]
+            shown = f"{value:+.4f}", ends[0], f"{lost:+.4f}", ends[1]
             lines.append((name, *shown))
-        lines.append(("total", f"{self.total:+.4f}", _ends(self.total_interval), "", ""))
+        ends = interval_text(self.total_interval, "+.4f")
+        lines.append(("total", f"{self.total:+.4f}", ends, "", ""))
         title = f"What each organization adds to the {self.scoring} (Shapley values):"
         whole, none = self.scores[tuple(self.names)], self.scores[()]
         with_all = f"total: {self.scoring} with all organizations, {whole:.4f}"
         total = f"{with_all}, minus that of the baseline, {none:.4f}."
         return "\n".join([title, "", *aligned(lines), "", total])
-
-
-def _ends(interval):
-    """Return both ends of an interval as text."""
-    return f"{interval[0]:+.4f} to {interval[1]:+.4f}"
 
 
 class OrganizationValuesMixin:

@@ -1,5 +1,6 @@
-"""Lines of text in columns and names of scores, for what is printed."""
+"""Lines of text in columns, intervals and names of scores, for what is printed."""
 
+import numpy as np
 from sklearn.base import is_classifier
 
 
@@ -26,6 +27,12 @@ def aligned(lines, n_left=1):
         ).rstrip()
         for line in lines
     ]
+
+
+def interval_text(ends, form):
+    """Return both ends of an interval as text, which is empty if they are NaN."""
+    low, high = ends
+    return "" if np.isnan(low) else f"{low:{form}} to {high:{form}}"
 
 
 def name_of_score(estimator, scoring):

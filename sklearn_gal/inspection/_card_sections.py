@@ -11,6 +11,7 @@ import sklearn
 from sklearn.base import is_classifier
 
 from .._method.observers import STOP_REASONS
+from .._text_table import interval_text
 from .._version import __version__
 from ._card_scores import (
     COVERAGE,
@@ -53,10 +54,6 @@ def _number(value):
 
 def _share(value):
     return f"{100 * value:.1f} %"
-
-
-def _interval(low, high):
-    return "" if np.isnan(low) else f"{_number(low)} to {_number(high)}"
 
 
 def add_prediction(document, estimator):
@@ -207,7 +204,7 @@ def _add_table_of_scores(document, estimator, predictions, what):
     document.table(
         ["Score", "Value", "95 % interval"],
         [
-            (name, _number(value), _interval(low, high))
+            (name, _number(value), interval_text((low, high), ".4g"))
             for name, value, low, high in scores_of(estimator, predictions)
         ],
     )
@@ -247,7 +244,10 @@ def add_worth(document, estimator, X, y, sample_weight):
         lines = zip(names, values.values, values.intervals, strict=True)
         document.table(
             ["Organization", f"Adds to the {values.scoring}", "95 % interval"],
-            [(name, _number(value), _interval(*ends)) for name, value, ends in lines],
+            [
+                (name, _number(value), interval_text(ends, ".4g"))
+                for name, value, ends in lines
+            ],
         )
         return
     strength = estimator.interaction_strength_.sum(axis=1)

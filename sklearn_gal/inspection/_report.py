@@ -11,7 +11,7 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch, _safe_indexing, indexable
 
 from .._organizations.columns import check_organizations
-from .._text_table import aligned, name_of_score
+from .._text_table import aligned, interval_text, name_of_score
 from .._validation import check_label_holder, interactions_among
 from ._common import check_model
 from ._evaluation import Evaluation, LeftOut
@@ -278,7 +278,7 @@ class AssistanceReport(Bunch):
         for title, difference in zip(titles, gains, strict=True):
             if difference is not None:
                 model, mean, low, high = difference
-                ends = _interval(low, high, "+")
+                ends = interval_text((low, high), "+.4f")
                 interval = ends and f", 95 % interval {ends}"
                 yield f"{title} ({model}): {mean:+.4f}{interval}"
 
@@ -307,9 +307,9 @@ class AssistanceReport(Bunch):
         yield "", self.scoring, "95 % interval", "lost", "95 % interval"
         for line in iterate_lines(self.table):
             label, score, low, high, lost, lost_low, lost_high = line
-            change = f"{lost:+.4f}", _interval(lost_low, lost_high, "+")
+            change = f"{lost:+.4f}", interval_text((lost_low, lost_high), "+.4f")
             change = ("", "") if label == "Assisted" else change
-            yield label, f"{score:.4f}", _interval(low, high), *change
+            yield label, f"{score:.4f}", interval_text((low, high), ".4f"), *change
 
     def __repr__(self):
         table = aligned(list(self._text_lines()))
@@ -331,11 +331,6 @@ class AssistanceReport(Bunch):
             f"<tbody>{rows}</tbody></table>"
             f"{paragraphs([*self._legend(), *self.notes])}"
         )
-
-
-def _interval(low, high, sign=""):
-    """Return an interval as text, which is empty for a single split."""
-    return "" if np.isnan(low) else f"{low:{sign}.4f} to {high:{sign}.4f}"
 
 
 def _score_joint(evaluation, joint, model, label_holder, columns, left_out):
